@@ -1,0 +1,308 @@
+-- The whole present schema of the history (user_version 1).
+-- Times are UTC text in milliseconds (2026-11-21T08:30:00.000Z); paths are relative to the project.
+-- Newcomers get this file; older histories get assets/migrations/*.sql; a test holds the two equal.
+
+CREATE TABLE meta (                      -- one fact about this history or its project each
+    key TEXT PRIMARY KEY,                -- its name: install_id, project, setting.<name>, off
+    value TEXT                           -- its value, as text
+) WITHOUT ROWID;
+
+CREATE TABLE orchestrations (            -- one goal of the user, worked by several agents
+    orchestration_id TEXT PRIMARY KEY,   -- orch-YYYY-MM-DD-…, or as given
+    goal TEXT NOT NULL,                  -- what the user asked for
+    status TEXT NOT NULL DEFAULT 'planning' CHECK (status IN ('planning', 'executing', 'completed', 'failed')),
+    phase INTEGER CHECK (phase BETWEEN 1 AND 5), -- 1 analyze, 2 plan, 3 execute, 4 validate, 5 confirm
+    rev INTEGER NOT NULL DEFAULT 0,      -- rises when the main conversation has something to do or to know
+    driver TEXT,                         -- workflow or conversation; NULL: chosen from the plan
+    origin TEXT NOT NULL DEFAULT 'planned', -- planned (hooks, commands), tracker, imported
+    claude_session_id TEXT,              -- the Claude session that drives it
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    completed_at TEXT,                   -- when it was closed
+    paused_at TEXT,                      -- set while nothing more is to be deployed
+    report_hash TEXT,                    -- blob of the last report
+    metadata TEXT                        -- JSON, whatever the caller wants kept
+);
+CREATE INDEX orchestrations_by_status ON orchestrations (status, updated_at);
+CREATE INDEX orchestrations_by_created ON orchestrations (created_at);
+
+CREATE TABLE tasks (                     -- one unit of intended work
+    orchestration_id TEXT NOT NULL REFERENCES orchestrations (orchestration_id),
+    task_id TEXT NOT NULL,               -- the plan's id
+    position INTEGER NOT NULL,           -- order of arrival
+    title TEXT NOT NULL,
+    agent_type TEXT NOT NULL,            -- as Claude Code names it: orchestrator:builder
+    priority INTEGER NOT NULL DEFAULT 0, -- higher is offered first
+    spec TEXT NOT NULL,                  -- the task as JSON, every field of the plan
+    created_at TEXT NOT NULL,
+    skipped_at TEXT,                     -- set when the user goes on without it
+    handed_to TEXT,                      -- tool_use_id of the workflow it was handed to, while that runs
+    PRIMARY KEY (orchestration_id, task_id)
+) WITHOUT ROWID;
+
+CREATE TABLE task_dependencies (         -- task_id waits for after_id
+    orchestration_id TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    after_id TEXT NOT NULL,
+    PRIMARY KEY (orchestration_id, task_id, after_id)
+) WITHOUT ROWID;
+CREATE INDEX task_dependencies_by_after ON task_dependencies (orchestration_id, after_id);
+
+CREATE TABLE claude_sessions (           -- one Claude Code session and the process it lives in
+    claude_session_id TEXT PRIMARY KEY,
+    host TEXT, boot_id TEXT,             -- where its process lives
+    pid INTEGER, process_started TEXT,   -- which process (start time as the system counts it)
+    started_at TEXT NOT NULL,            -- when this process was first seen with this session
+    ended_at TEXT, end_reason TEXT,      -- as SessionEnd said, or gone
+    orchestration_id TEXT,               -- the orchestration it drives
+    seen_rev INTEGER NOT NULL DEFAULT 0, -- the rev its conversation was told last
+    touched INTEGER NOT NULL DEFAULT 0,  -- this turn deployed or received an end
+    nagged INTEGER NOT NULL DEFAULT 0,   -- turns continued at Stop without progress
+    nagged_rev INTEGER,                  -- the rev at which that count began
+    cwd TEXT, transcript_path TEXT, source TEXT, model TEXT, permission_mode TEXT,
+    client_version TEXT
+);
+CREATE INDEX claude_sessions_by_orchestration ON claude_sessions (orchestration_id);
+
+CREATE TABLE executions (                -- one attempt by one agent
+    execution_id TEXT PRIMARY KEY,       -- exec-…, or as given
+    orchestration_id TEXT,               -- NULL: unplanned
+    task_id TEXT,                        -- NULL: unplanned, or the planner
+    attempt INTEGER NOT NULL DEFAULT 1,
+    origin TEXT NOT NULL,                -- planned, planner, unplanned, nested, workflow, skill, tracker, imported
+    runtime TEXT NOT NULL DEFAULT 'agent', -- agent (the Agent tool), workflow, tracker
+    claude_session_id TEXT,
+    tool_use_id TEXT,                    -- of the Agent or Workflow call
+    agent_id TEXT,                       -- the live worker, by Claude Code's id
+    parent_agent_id TEXT,
+    prompt_id TEXT,
+    agent_type TEXT NOT NULL,
+    scope TEXT,                          -- what it was for, in a line
+    model TEXT,                          -- asked for
+    resolved_model TEXT,                 -- what the client used
+    bundle_id TEXT,                      -- the bundle that was sent
+    briefing_hash TEXT,                  -- blob of the text the agent read first
+    context_token_count INTEGER,         -- of the briefing
+    count_how TEXT,                      -- tiktoken:cl100k, estimate, given
+    content_key TEXT,                    -- hash of what makes two executions the same work
+    deployed_at TEXT NOT NULL,
+    started_at TEXT,
+    completed_at TEXT,
+    status TEXT NOT NULL DEFAULT 'deployed' CHECK (status IN ('deployed', 'completed', 'failed')),
+    end_reason TEXT,                     -- end_turn, api_error, max_turns, stopped, refused, never_started, lost, no_briefing, ended, given
+    inferred INTEGER NOT NULL DEFAULT 0, -- 1: the end was concluded, not said
+    success INTEGER,                     -- 1, 0, NULL while deployed
+    error_message TEXT,
+    final_message TEXT,
+    context_size INTEGER,                -- tokens of its last request, as the notification says
+    refused_calls INTEGER NOT NULL DEFAULT 0,
+    refused_names TEXT,                  -- the tools of those calls, by comma
+    transcript_path TEXT, transcript_hash TEXT,
+    usage_read_at TEXT,                  -- when its transcript was read to its end
+    told_at TEXT                         -- when the main conversation was told of its end
+);
+CREATE UNIQUE INDEX executions_one_in_flight ON executions (orchestration_id, task_id)
+    WHERE status = 'deployed' AND task_id IS NOT NULL;
+CREATE UNIQUE INDEX executions_by_agent ON executions (agent_id) WHERE agent_id IS NOT NULL;
+CREATE UNIQUE INDEX executions_by_call ON executions (claude_session_id, tool_use_id)
+    WHERE tool_use_id IS NOT NULL AND runtime = 'agent';
+CREATE INDEX executions_by_task ON executions (orchestration_id, task_id, attempt);
+CREATE INDEX executions_by_type ON executions (agent_type, deployed_at);
+CREATE INDEX executions_by_deployed ON executions (deployed_at);
+CREATE INDEX executions_in_flight ON executions (claude_session_id) WHERE status = 'deployed';
+
+CREATE TABLE segments (                  -- one stretch of an execution: its first, or one begun by a message to it
+    execution_id TEXT NOT NULL REFERENCES executions (execution_id),
+    ordinal INTEGER NOT NULL,            -- from 1
+    started_at TEXT, ended_at TEXT,
+    status TEXT, end_reason TEXT, final_message TEXT,
+    PRIMARY KEY (execution_id, ordinal)
+) WITHOUT ROWID;
+
+CREATE TABLE events (                    -- one fact as it arrived; append-only
+    event_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    dedupe_key TEXT NOT NULL UNIQUE,
+    at TEXT NOT NULL,
+    kind TEXT NOT NULL,                  -- intent, launched, returned, refused, started, stopped, api_error, notified, killed, absent, …
+    claude_session_id TEXT, agent_id TEXT, parent_agent_id TEXT, tool_use_id TEXT, prompt_id TEXT,
+    orchestration_id TEXT, task_id TEXT, execution_id TEXT,
+    agent_type TEXT, model TEXT,
+    status TEXT, reason TEXT,            -- as the signal says it
+    text TEXT,                           -- the message it carried, redacted
+    body TEXT                            -- the rest as JSON, redacted
+);
+CREATE INDEX events_by_execution ON events (execution_id) WHERE execution_id IS NOT NULL;
+CREATE INDEX events_by_agent ON events (agent_id) WHERE agent_id IS NOT NULL;
+CREATE INDEX events_by_orchestration ON events (orchestration_id, event_id) WHERE orchestration_id IS NOT NULL;
+
+CREATE TABLE usage (                     -- tokens of one execution, or of a Claude session's main conversation, by model
+    owner TEXT NOT NULL,                 -- execution_id, or claude_session_id
+    kind TEXT NOT NULL CHECK (kind IN ('execution', 'session', 'compaction')),
+    model TEXT NOT NULL,
+    messages INTEGER NOT NULL DEFAULT 0, -- distinct message ids
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_write_5m_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_read_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cost_usd REAL,                       -- NULL: no price known
+    PRIMARY KEY (owner, kind, model)
+) WITHOUT ROWID;
+
+CREATE TABLE counted_messages (          -- message ids already counted, so that a copied history is not counted again
+    message_id TEXT PRIMARY KEY,
+    owner TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE tool_calls (                -- how often one execution called one tool
+    execution_id TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    refused INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (execution_id, tool)
+) WITHOUT ROWID;
+
+CREATE TABLE file_touches (              -- one file read or written by one execution
+    execution_id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    mode TEXT NOT NULL CHECK (mode IN ('read', 'write')),
+    times INTEGER NOT NULL DEFAULT 1,
+    first_at TEXT, last_at TEXT,
+    lines_added INTEGER NOT NULL DEFAULT 0, lines_removed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (execution_id, path, mode)
+) WITHOUT ROWID;
+CREATE INDEX file_touches_by_path ON file_touches (path, last_at);
+
+CREATE TABLE outputs (                   -- something an execution left
+    output_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    execution_id TEXT NOT NULL,
+    output_type TEXT CHECK (output_type IN ('deliverable', 'validation_result', 'insight', 'error')),
+    content TEXT,                        -- file path, JSON data, message
+    created_at TEXT,
+    metadata TEXT,                       -- JSON
+    path TEXT,                           -- of a deliverable
+    content_hash TEXT,                   -- of the file, when it was there
+    version INTEGER NOT NULL DEFAULT 1,  -- across the attempts of its task
+    UNIQUE (execution_id, output_type, content)
+);
+CREATE INDEX outputs_by_execution ON outputs (execution_id);
+CREATE INDEX outputs_by_created ON outputs (created_at);
+CREATE INDEX outputs_by_path ON outputs (path) WHERE path IS NOT NULL;
+
+CREATE TABLE blobs (                     -- content-addressed bytes
+    hash TEXT PRIMARY KEY,               -- b2: + BLAKE2b-128 of the plain bytes
+    size INTEGER NOT NULL,               -- of the plain bytes
+    codec TEXT NOT NULL,                 -- zlib or plain
+    data BLOB NOT NULL
+);
+
+CREATE TABLE bundles (                   -- what one execution was given
+    bundle_id TEXT PRIMARY KEY,          -- bun- + hash of the redacted items and their order
+    agent_type TEXT NOT NULL,
+    scope TEXT,
+    created_at TEXT NOT NULL,
+    total_tokens INTEGER NOT NULL,
+    how TEXT NOT NULL,                   -- how the tokens were counted
+    budget INTEGER,
+    body TEXT NOT NULL                   -- the seed's bundle JSON
+);
+
+CREATE TABLE prepared (                  -- a task's briefing, ready to be put together
+    orchestration_id TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    bundle_id TEXT,
+    parts TEXT NOT NULL,                 -- JSON list of parts in order
+    shared_hash TEXT,                    -- blob of the part shared with sibling tasks
+    tokens INTEGER NOT NULL DEFAULT 0,
+    how TEXT,
+    PRIMARY KEY (orchestration_id, task_id)
+) WITHOUT ROWID;
+
+CREATE TABLE allocations (               -- an item was, or was not, included in an execution
+    allocation_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    execution_id TEXT NOT NULL,
+    bundle_id TEXT,
+    context_type TEXT,                   -- file, briefing, reference, shared_context, result, document
+    context_source TEXT,                 -- path or description
+    token_count INTEGER, how TEXT,
+    priority TEXT,                       -- required, recommended, optional
+    included INTEGER NOT NULL,           -- 1: it was sent
+    reason TEXT,                         -- why it was cut, or sent otherwise
+    item_hash TEXT
+);
+CREATE INDEX allocations_by_execution ON allocations (execution_id);
+CREATE INDEX allocations_by_source ON allocations (context_source);
+
+CREATE TABLE token_counts (              -- tokens of a text, by its hash
+    hash TEXT NOT NULL,
+    how TEXT NOT NULL,
+    tokens INTEGER NOT NULL,
+    PRIMARY KEY (hash, how)
+) WITHOUT ROWID;
+
+CREATE TABLE daily (                     -- roll-up by day of deployment, kept by triggers in the writer's transaction
+    day TEXT NOT NULL,
+    agent_type TEXT NOT NULL,
+    model TEXT NOT NULL,
+    status TEXT NOT NULL,
+    executions INTEGER NOT NULL DEFAULT 0,
+    seconds REAL NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_write_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_read_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cost_usd REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, agent_type, model, status)
+) WITHOUT ROWID;
+
+-- Views ------------------------------------------------------------------------------------------
+
+CREATE VIEW lost_executions AS           -- deployed, and their process can no longer end them
+SELECT e.* FROM executions e JOIN claude_sessions s USING (claude_session_id)
+WHERE e.status = 'deployed' AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at);
+
+CREATE VIEW task_states AS               -- each task's derived state
+WITH RECURSIVE own AS (
+    SELECT t.orchestration_id, t.task_id, t.position, t.title, t.agent_type, t.priority, t.handed_to,
+        CASE
+        WHEN EXISTS (SELECT 1 FROM executions e WHERE e.orchestration_id = t.orchestration_id
+            AND e.task_id = t.task_id AND e.status = 'completed') THEN 'completed'
+        WHEN t.skipped_at IS NOT NULL THEN 'skipped'
+        ELSE (SELECT CASE e.status WHEN 'failed' THEN 'failed' ELSE
+                CASE WHEN EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id
+                    AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at)) THEN 'lost' ELSE 'in_flight' END END
+            FROM executions e WHERE e.orchestration_id = t.orchestration_id AND e.task_id = t.task_id
+            ORDER BY e.attempt DESC LIMIT 1)
+        END AS state,
+        t.skipped_at
+    FROM tasks t),
+blocked (orchestration_id, task_id) AS (
+    SELECT d.orchestration_id, d.task_id FROM own o JOIN task_dependencies d
+        ON d.orchestration_id = o.orchestration_id AND d.after_id = o.task_id
+        WHERE o.state = 'failed'
+    UNION
+    SELECT d.orchestration_id, d.task_id FROM blocked b JOIN task_dependencies d
+        ON d.orchestration_id = b.orchestration_id AND d.after_id = b.task_id)
+SELECT o.orchestration_id, o.task_id, o.position, o.title, o.agent_type, o.priority, o.handed_to,
+    COALESCE(o.state,
+        CASE WHEN EXISTS (SELECT 1 FROM blocked b WHERE b.orchestration_id = o.orchestration_id AND b.task_id = o.task_id)
+            THEN 'skipped'
+        WHEN EXISTS (SELECT 1 FROM task_dependencies d JOIN own p ON p.orchestration_id = d.orchestration_id
+            AND p.task_id = d.after_id WHERE d.orchestration_id = o.orchestration_id AND d.task_id = o.task_id
+            AND (p.state IS NULL OR p.state NOT IN ('completed', 'skipped'))) THEN 'waiting'
+        ELSE 'ready' END) AS state
+FROM own o;
+
+-- The seeds' names (seeds 002), with the seeds' columns.
+CREATE VIEW sessions AS
+SELECT orchestration_id AS session_id, created_at, goal AS scope, phase, status, metadata FROM orchestrations;
+
+CREATE VIEW agent_executions AS
+SELECT execution_id, orchestration_id AS session_id, agent_type, deployed_at, completed_at, status, scope,
+    context_token_count, COALESCE(resolved_model, model) AS model, final_message, success, error_message
+FROM executions;
+
+CREATE VIEW context_allocations AS
+SELECT allocation_id, execution_id, context_type, context_source, token_count, included AS included_in_deployment
+FROM allocations;

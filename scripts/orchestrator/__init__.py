@@ -1,0 +1,1 @@
+"""Package of orchestrator: the record of what agents were told, did, cost and left."""

@@ -1,0 +1,1 @@
+"""Room of the words: ids, states, the plan graph, the fold."""

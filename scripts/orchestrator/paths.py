@@ -1,0 +1,128 @@
+"""Places: which project this is, where its workspace and the data folder lie. The one reader of the environment."""
+
+import os
+
+WORKSPACE = ".orchestrator"
+HISTORY = "history.db"
+
+
+def plugin_root():
+    """The plugin's folder, from this file."""
+    here = os.path.abspath(__file__)
+    return os.path.dirname(os.path.dirname(os.path.dirname(here)))
+
+
+def home(env=None):
+    """The user's home folder, also where HOME is unset; "" when there is none."""
+    env = os.environ if env is None else env
+    if env.get("HOME"):
+        return env["HOME"]
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except (ImportError, KeyError):
+        return ""
+
+
+def data_folder(env=None):
+    """The folder for what outlives projects: $ORCHESTRATOR_DATA, else the XDG data home. Not created."""
+    env = os.environ if env is None else env
+    if env.get("ORCHESTRATOR_DATA"):
+        return os.path.abspath(env["ORCHESTRATOR_DATA"])
+    base = env.get("XDG_DATA_HOME") or os.path.join(home(env), ".local", "share")
+    return os.path.join(base, "orchestrator")
+
+
+def _main_worktree(git_file):
+    """The main worktree's folder, read from the `.git` file of a linked one; None when it is not linked."""
+    try:
+        with open(git_file, encoding="utf-8", errors="surrogateescape") as f:
+            line = f.readline().strip()
+        if not line.startswith("gitdir:"):
+            return None
+        folder = os.path.join(os.path.dirname(git_file), line[7:].strip())
+        with open(os.path.join(folder, "commondir"), encoding="utf-8", errors="surrogateescape") as f:
+            common = os.path.realpath(os.path.join(folder, f.readline().strip()))
+    except OSError:
+        return None  # a submodule's .git file has no commondir: the submodule is its own project
+    return os.path.dirname(common) if os.path.basename(common) == ".git" else None
+
+
+def _ancestors(folder):
+    while True:
+        yield folder
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return
+        folder = parent
+
+
+def _ours(folder):
+    """Whether this folder holds a workspace that belongs to this user (another user's is not even looked at)."""
+    try:
+        st = os.lstat(os.path.join(folder, WORKSPACE))
+    except OSError:
+        return False
+    import stat
+
+    return stat.S_ISDIR(st.st_mode) and st.st_uid == os.getuid()
+
+
+def project_of(cwd=None, env=None):
+    """The project's folder: ORCHESTRATOR_PROJECT, else CLAUDE_PROJECT_DIR, else cwd; from a linked git worktree the
+    main one; then the nearest ancestor with our workspace, else the git top, else itself."""
+    env = os.environ if env is None else env
+    given = env.get("ORCHESTRATOR_PROJECT") or env.get("CLAUDE_PROJECT_DIR") or cwd
+    start = os.path.realpath(given or os.getcwd())
+    house, top = os.path.realpath(home(env) or "/"), None
+    for folder in _ancestors(start):
+        git = os.path.join(folder, ".git")
+        if os.path.isfile(git):
+            main = _main_worktree(git)
+            if main and main != folder:
+                inside = os.path.join(main, os.path.relpath(start, folder))
+                start = inside if os.path.isdir(inside) else main
+            break
+        if os.path.isdir(git):
+            break
+    for folder in _ancestors(start):
+        if folder in ("/", house):
+            break
+        if _ours(folder):
+            return folder
+        if top is None and os.path.exists(os.path.join(folder, ".git")):
+            top = folder
+    return top or start
+
+
+def workspace_of(project, env=None):
+    """The workspace of a project. In HOME, / or a folder that cannot be written it lies in the data folder."""
+    env = os.environ if env is None else env
+    if project not in ("/", os.path.realpath(home(env) or "/")):
+        inside = os.path.join(project, WORKSPACE)
+        if os.access(inside if os.path.isdir(inside) else project, os.W_OK):
+            return inside
+    import _blake2
+
+    mark = _blake2.blake2b(project.encode("utf-8", "surrogateescape"), digest_size=5).hexdigest()
+    name = os.path.basename(project) or "root"
+    return os.path.join(data_folder(env), "projects", name + "-" + mark)
+
+
+def history_of(workspace, env=None):
+    """The history's file: ORCHESTRATOR_DB_PATH, else the workspace's own."""
+    env = os.environ if env is None else env
+    return os.path.abspath(env["ORCHESTRATOR_DB_PATH"]) if env.get("ORCHESTRATOR_DB_PATH") else os.path.join(
+        workspace, HISTORY)
+
+
+def off(workspace, env=None):
+    """Whether nothing is to be recorded: ORCHESTRATOR_OFF=1, or `orchestrator off` in this project."""
+    env = os.environ if env is None else env
+    return env.get("ORCHESTRATOR_OFF", "") not in ("", "0") or os.path.exists(os.path.join(workspace, "off"))
+
+
+def variable(name, default=None, env=None):
+    """One environment variable, so that nobody else reads the environment."""
+    return (os.environ if env is None else env).get(name) or default

@@ -1,0 +1,1 @@
+"""Room of the verbs: one function, one use case, one transaction."""

@@ -1,0 +1,1 @@
+"""Room of the memory: open and migrate, history, blobs, inbox."""

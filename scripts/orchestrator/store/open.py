@@ -1,0 +1,103 @@
+"""Opening the history: made by the first who needs it, migrated when old, refused when newer."""
+
+import os
+
+try:  # the C module alone: the sqlite3 package costs more than the write
+    import _sqlite3 as sqlite
+except ImportError:
+    import sqlite3 as sqlite
+
+from orchestrator.errors import NewerSchema
+from orchestrator.paths import plugin_root
+
+VERSION = 1
+NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+Error = sqlite.Error
+
+
+def connect(path, timeout=10.0, read_only=False):
+    """A connection in autocommit mode, foreign rows unchecked, waiting `timeout` seconds for a lock."""
+    if read_only:
+        from urllib.parse import quote
+
+        return sqlite.connect("file:" + quote(path) + "?mode=ro", timeout=timeout, isolation_level=None, uri=True)
+    return sqlite.connect(path, timeout=timeout, isolation_level=None)
+
+
+def open_history(path, timeout=10.0):
+    """A connection to the history at `path`, made or migrated when need be. Its folder must exist.
+
+    Raises NewerSchema, and the driver's Error for what the disk or another writer refuses.
+    """
+    con = connect(path, timeout)
+    try:
+        found = con.execute("PRAGMA user_version").fetchone()[0]
+        if found < VERSION:
+            _bring_up(con, path)
+        elif found > VERSION:
+            raise NewerSchema("The history %s has schema %d, this orchestrator knows %d: update the plugin, or name "
+                              "another history with --db." % (path, found, VERSION))
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _bring_up(con, path):
+    """Creates or migrates under one lock; the version is read again inside it, because others race to do the same."""
+    con.execute("PRAGMA journal_mode = WAL").fetchone()  # where the file system cannot, SQLite keeps its own mode
+    con.execute("BEGIN IMMEDIATE")
+    try:
+        found = con.execute("PRAGMA user_version").fetchone()[0]
+        if found == 0:
+            for statement in statements(_read("execution_db.schema.sql")):
+                con.execute(statement)
+        else:
+            for step in range(found + 1, VERSION + 1):
+                for statement in statements(_read(os.path.join("migrations", "%03d.sql" % step))):
+                    con.execute(statement)
+        if found < VERSION:
+            con.execute("PRAGMA user_version = %d" % VERSION)
+        con.execute("COMMIT")
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    try:
+        os.chmod(path, 0o600)
+    except OSError:
+        pass
+
+
+def _read(name):
+    with open(os.path.join(plugin_root(), "assets", name), encoding="utf-8") as f:
+        return f.read()
+
+
+def statements(script):
+    """The statements of an SQL script, one by one (executescript would commit the transaction it runs in)."""
+    buffer = ""
+    for line in script.split("\n"):
+        buffer += line + "\n"
+        if ";" in line and sqlite.complete_statement(buffer):
+            yield buffer
+            buffer = ""
+
+
+def now(con):
+    """The present as UTC text in milliseconds."""
+    return con.execute("SELECT " + NOW).fetchone()[0]
+
+
+class writing:
+    """A write transaction: BEGIN IMMEDIATE, then COMMIT, or ROLLBACK when anything was raised."""
+
+    def __init__(self, con):
+        self.con = con
+
+    def __enter__(self):
+        self.con.execute("BEGIN IMMEDIATE")
+        return self.con
+
+    def __exit__(self, kind, value, trace):
+        self.con.execute("COMMIT" if kind is None else "ROLLBACK")
+        return False
