@@ -1,0 +1,21 @@
+"""Door of the planning floor: puts scripts/ on the import path and hands over to the command line.
+
+Run by bin/orchestrator in the locked environment. Exit codes: 0 done, 1 refused, 2 usage. Python 3.10+.
+"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+if __name__ == "__main__":
+    try:
+        from orchestrator.edges.cli import main
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("orchestrator"):
+            raise
+        sys.exit(
+            f"orchestrator: the environment {sys.prefix} lacks {missing.name}: "
+            "remove that folder and run the command again, it will be built anew."
+        )
+    main(prog_name="orchestrator")
