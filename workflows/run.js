@@ -2,8 +2,8 @@
 // their briefings themselves, so neither the graph's prompts nor its results pass through the main conversation.
 export const meta = {
   name: 'run',
-  description: 'Run the tasks of the open orchestration, each when the tasks it waits for are done',
-  phases: [{ title: 'Execute', detail: 'one background agent for each task' }],
+  description: 'Run the planned tasks of the open orchestration',
+  phases: [{ title: 'Execute', detail: 'one agent for each task, when the tasks it waits for are done' }],
 }
 
 const graph = typeof args === 'string' ? JSON.parse(args) : args
