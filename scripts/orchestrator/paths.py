@@ -126,3 +126,8 @@ def off(workspace, env=None):
 def variable(name, default=None, env=None):
     """One environment variable, so that nobody else reads the environment."""
     return (os.environ if env is None else env).get(name) or default
+
+
+def environment(**changes):
+    """A copy of the environment with changes, for a command of our own."""
+    return dict(os.environ, **changes)

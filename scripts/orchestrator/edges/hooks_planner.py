@@ -1,0 +1,48 @@
+"""The planner's end: a plan in its last message is taken through the same door; without one it is sent back once."""
+
+import os
+
+from orchestrator import paths
+
+MOST = 65536  # characters of a last message that are looked at for a plan
+_COMMAND = ("You have submitted no plan. Submit it with one Bash command: orchestrator plan - <<'PLAN', the JSON on the "
+            "next lines, and PLAN alone on the last; or say in one sentence why there is no plan.")
+
+
+def send_back(e, execution):
+    """The answer that sends a planner back, or None where it may end."""
+    row = e.con.execute("SELECT origin, orchestration_id, deployed_at FROM executions WHERE execution_id = ?",
+                        (execution,)).fetchone()
+    if row is None or row[0] != "planner" or e.con.execute(
+            "SELECT 1 FROM events WHERE kind = 'plan' AND orchestration_id = ? AND at >= ?", row[1:]).fetchone():
+        return None
+    faults = None
+    if '"tasks"' in (e.p.last or "")[-MOST:]:
+        faults = _take(e, row[1])
+        if faults == "":
+            return None
+    if e.p.again:  # it was sent back once
+        return None
+    return e.con.execute("SELECT json_object('decision', 'block', 'reason', ?)", (faults or _COMMAND,)).fetchone()[0]
+
+
+def _take(e, orchestration):
+    """Submits the plan in the last message: "" when accepted, its faults when refused, None when it cannot be tried here.
+
+    The plan's door needs the environment, which no hook builds: where it is not there, the planner uses the command.
+    """
+    root = paths.plugin_root()
+    try:
+        with open(os.path.join(root, "requirements", "runtime.hash"), encoding="ascii") as f:
+            ready = os.path.join(paths.data_folder(), "ready-" + f.readline().strip())
+        if not os.path.exists(ready):
+            return None
+        import subprocess
+
+        done = subprocess.run(
+            [os.path.join(root, "bin", "orchestrator"), "plan", "-", "--from-message", "--orchestration", orchestration],
+            input=e.p.last[-MOST:].encode("utf-8", "replace"), capture_output=True, timeout=45, cwd=e.project,
+            env=paths.environment(ORCHESTRATOR_PROJECT=e.project, CLAUDE_CODE_SESSION_ID=e.p.session))
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    return "" if done.returncode == 0 else done.stderr.decode("utf-8", "replace")[-8000:]

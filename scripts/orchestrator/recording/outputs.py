@@ -1,0 +1,70 @@
+"""Outputs an agent names in its last message: deliverables, validation results, insights (the contract's headings)."""
+
+import os
+
+_HEADINGS = {"deliverables:": "deliverable", "validation:": "validation_result", "insights:": "insight"}
+
+
+def named(message):
+    """[(output type, text)] from lines under, or behind, the contract's headings; at most 200."""
+    found, kind = [], None
+    for line in (message or "").split("\n"):
+        words = line.strip().strip("*").strip()
+        lower = words.lower().replace("**", "")
+        heading = next((h for h in _HEADINGS if lower.startswith(h)), None)
+        if heading:
+            kind, words = _HEADINGS[heading], words.replace("**", "")[len(heading):].strip()
+            items = words.split(", ") if kind == "deliverable" else [words]
+        elif kind and words[:2] in ("- ", "* "):
+            items = [words[2:]]
+        elif not words or kind is None:
+            continue
+        else:
+            kind = None
+            continue
+        for item in items:
+            item = item.strip().strip("`").strip()
+            if kind == "deliverable":
+                item = item.split(" ")[0].strip("`,;:") if "`" not in item else item.split("`")[0]
+            if item and item.lower() not in ("none", "none.", "-", "n/a"):
+                found.append((kind, item[:500]))
+    return found[:200]
+
+
+def keep(con, project, execution, message, now):
+    """Keeps what a message names as outputs of its execution; a deliverable with its content's hash and version."""
+    for kind, text in named(message):
+        path = digest = None
+        content, version = text, 1
+        if kind == "deliverable":
+            path, digest = _inside(project, text)
+            if path is None:
+                continue
+            version = 1 + con.execute(
+                "SELECT count(*) FROM outputs o JOIN executions e USING (execution_id) JOIN executions me "
+                "ON me.execution_id = ? AND me.task_id = e.task_id AND me.orchestration_id = e.orchestration_id "
+                "WHERE o.path = ? AND e.attempt < me.attempt", (execution, path)).fetchone()[0]
+            content = con.execute("SELECT json_object('file_path', ?)", (path,)).fetchone()[0]
+        elif kind == "validation_result":
+            name, _, verdict = text.partition(":")
+            content = con.execute("SELECT json_object(?, ?)", (name.strip(), verdict.strip() or "named")).fetchone()[0]
+        con.execute("INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, content_hash, "
+                    "version) VALUES (?, ?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest, version))
+
+
+def _inside(project, name):
+    """(path relative to the project, hash of its bytes or None); (None, None) for what lies outside."""
+    full = os.path.realpath(os.path.join(project, name))
+    root = os.path.realpath(project)
+    if not full.startswith(root + os.sep):
+        return None, None
+    digest = None
+    try:
+        if os.path.getsize(full) < 8_000_000:
+            from orchestrator.model.ids import content_hash
+
+            with open(full, "rb") as f:
+                digest = content_hash(f.read())
+    except OSError:
+        pass
+    return os.path.relpath(full, root), digest

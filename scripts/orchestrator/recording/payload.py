@@ -1,0 +1,51 @@
+"""One hook event as the client sends it: its fields, taken out by SQLite, so that no json module is loaded."""
+
+FIELDS = (
+    ("event", "$.hook_event_name"), ("session", "$.session_id"), ("transcript", "$.transcript_path"),
+    ("cwd", "$.cwd"), ("prompt_id", "$.prompt_id"), ("mode", "$.permission_mode"),
+    ("agent", "$.agent_id"), ("agent_type", "$.agent_type"), ("tool", "$.tool_name"), ("call", "$.tool_use_id"),
+    ("input_type", "$.tool_input.subagent_type"), ("description", "$.tool_input.description"),
+    ("input_prompt", "$.tool_input.prompt"), ("input_model", "$.tool_input.model"),
+    ("command", "$.tool_input.command"), ("workflow", "$.tool_input.name"), ("stop_id", "$.tool_input.task_id"),
+    ("given_agent", "$.tool_response.agentId"), ("given_status", "$.tool_response.status"),
+    ("given_model", "$.tool_response.resolvedModel"), ("given_task", "$.tool_response.taskId"),
+    ("given_run", "$.tool_response.runId"),
+    ("last", "$.last_assistant_message"), ("agent_transcript", "$.agent_transcript_path"),
+    ("again", "$.stop_hook_active"), ("source", "$.source"), ("model", "$.model"), ("why", "$.reason"),
+    ("prompt", "$.prompt"), ("error", "$.error"), ("trigger", "$.trigger"), ("interrupt", "$.is_interrupt"),
+)
+_SQL = "SELECT " + ", ".join(["json_extract(?1, '%s')" % path for _, path in FIELDS])
+
+
+class Payload:
+    """A hook event's fields as attributes (None where absent), and `text`, the JSON itself."""
+
+    def __init__(self, con, text):
+        self.text = text
+        for (name, _), value in zip(FIELDS, con.execute(_SQL, (text,)).fetchone()):
+            setattr(self, name, value if isinstance(value, (str, int, type(None))) else str(value))
+
+
+def read(con, text):
+    """The Payload of a JSON object. ValueError when the text is not one, or names no event and no session."""
+    if con.execute("SELECT json_valid(?1) AND json_type(?1) = 'object'", (text,)).fetchone()[0] != 1:
+        raise ValueError("the event is not a JSON object")
+    payload = Payload(con, text)
+    if not isinstance(payload.event, str) or not isinstance(payload.session, str):
+        raise ValueError("the event has no hook_event_name or no session_id")
+    return payload
+
+
+def response_text(con, payload):
+    """The text an Agent call returned in the foreground."""
+    rows = con.execute(
+        "SELECT json_extract(value, '$.text') FROM json_each(?1, '$.tool_response.content') "
+        "WHERE json_extract(value, '$.type') = 'text'", (payload.text,)).fetchall()
+    texts = [r[0] for r in rows if isinstance(r[0], str) and not r[0].startswith("<tools-used-before-summary>")]
+    return "\n".join(texts)
+
+
+def background_ids(con, payload):
+    """The ids of what Stop says is still running."""
+    return {r[0] for r in con.execute(
+        "SELECT json_extract(value, '$.id') FROM json_each(?1, '$.background_tasks')", (payload.text,))}

@@ -1,0 +1,100 @@
+"""An agent's transcript on disk: where it lies, what its meta file says, what it ends with, what it used."""
+
+import os
+
+_TAIL = 262144
+
+
+def folder_of(main_transcript):
+    """The folder of a Claude session's subagents."""
+    return os.path.join(main_transcript[:-6] if main_transcript.endswith(".jsonl") else main_transcript, "subagents")
+
+
+def path_of(main_transcript, agent):
+    """The transcript of an agent, also of one in a workflow; None when it is not there."""
+    name = "agent-%s.jsonl" % agent
+    if not main_transcript or "/" in agent or agent.startswith("."):
+        return None
+    folder = folder_of(main_transcript)
+    direct = os.path.join(folder, name)
+    if os.path.exists(direct):
+        return direct
+    try:
+        for run in os.listdir(os.path.join(folder, "workflows")):
+            found = os.path.join(folder, "workflows", run, name)
+            if os.path.exists(found):
+                return found
+    except OSError:
+        pass
+    return None
+
+
+def call_of(con, main_transcript, agent):
+    """The tool-use id of the Agent call an agent came from, as its meta file says; None when there is none."""
+    path = path_of(main_transcript, agent) if agent else None
+    if not path:
+        return None
+    try:
+        with open(path[:-6] + ".meta.json", encoding="utf-8", errors="replace") as f:
+            text = f.read(65536)
+    except OSError:
+        return None
+    row = con.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.toolUseId') END", (text,)).fetchone()
+    return row[0] if isinstance(row[0], str) else None
+
+
+def tail(con, path):
+    """(how, text, model) of a transcript's end: how is end_turn, unfinished or api_error. None when it cannot be read."""
+    try:
+        with open(path, "rb") as f:
+            f.seek(0, os.SEEK_END)
+            size = f.tell()
+            f.seek(max(0, size - _TAIL))
+            lines = f.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return None
+    if size > _TAIL:
+        lines = lines[1:]
+    for line in reversed(lines):
+        row = con.execute(
+            "SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.type') END, CASE WHEN json_valid(?1) THEN "
+            "json_extract(?1, '$.message.stop_reason', '$.isApiErrorMessage', '$.message.model') END", (line,)).fetchone()
+        if row[0] == "user":
+            return "unfinished", last_text(con, lines), None
+        if row[0] == "assistant":
+            reason, error, model = con.execute(
+                "SELECT json_extract(?1, '$[0]'), json_extract(?1, '$[1]'), json_extract(?1, '$[2]')", (row[1],)).fetchone()
+            text = last_text(con, lines)
+            if error:
+                return "api_error", text, None
+            return ("unfinished" if reason == "tool_use" else "end_turn"), text, model
+    return None
+
+
+def last_text(con, lines):
+    """The last text an assistant wrote in these lines, or None."""
+    for line in reversed(lines):
+        if '"assistant"' not in line:
+            continue
+        rows = con.execute(
+            "SELECT json_extract(value, '$.text') FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END, "
+            "'$.message.content') WHERE json_extract(?1, '$.type') = 'assistant' "
+            "AND json_extract(value, '$.type') = 'text'", (line,)).fetchall()
+        texts = [r[0] for r in rows if isinstance(r[0], str)]
+        if texts:
+            return "\n".join(texts)
+    return None
+
+
+def first_prompt(con, path):
+    """The text of the first prompt in a transcript, or None."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            for line in f:
+                row = con.execute("SELECT CASE WHEN json_valid(?1) AND json_extract(?1, '$.type') = 'user' THEN "
+                                  "json_extract(?1, '$.message.content') END", (line,)).fetchone()
+                if row[0]:
+                    return row[0]
+    except OSError:
+        pass
+    return None

@@ -1,0 +1,121 @@
+"""Digests: the few lines (under 1 KB) the main conversation gets about the state of its orchestration."""
+
+from orchestrator.recording.graph import Graph
+from orchestrator.services.settings import setting
+
+LIMIT = 1000  # bytes; the whole digest stays under 1 KB
+
+
+def line(text, room=80):
+    """Text of a plan or an agent as one quoted-safe line: data, never markup or instructions to the harness."""
+    text = " ".join((text or "").split()).replace("<", "‹").replace(">", "›").replace('"', "'")
+    return text if len(text) <= room else text[:room - 1] + "…"
+
+
+def agent_call(task):
+    """The exact Agent call that deploys a task (a row of Graph.tasks)."""
+    return 'Agent(subagent_type="%s", description="%s", prompt="orchestrator task %s")' % (
+        line(task[2], 60), line(task[1], 40), task[0])
+
+
+def driver_of(con, orchestration_id, graph, tasks):
+    """workflow or conversation: the orchestration's own choice, else the setting, else the plan's size (decision 0005)."""
+    chosen = con.execute("SELECT driver FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,)).fetchone()[0]
+    if chosen is None:
+        chosen = setting(con, "driver", "auto")
+    if chosen in ("workflow", "conversation"):
+        return chosen
+    if con.execute("SELECT 1 FROM tasks WHERE orchestration_id = ? AND json_extract(spec, '$.has_bash') = 0",
+                   (orchestration_id,)).fetchone():
+        return "conversation"
+    waiting = [t for t in graph.of("waiting") if t not in graph.handed]
+    return "workflow" if len(tasks) + len(waiting) > 4 or waiting else "conversation"
+
+
+def places(con, graph, limit):
+    """How many more planned agents may be at work in this project."""
+    busy = con.execute("SELECT count(*) FROM executions e WHERE status = 'deployed' AND task_id IS NOT NULL AND NOT EXISTS "
+                       "(SELECT 1 FROM lost_executions l WHERE l.execution_id = e.execution_id)").fetchone()[0]
+    return max(0, limit - busy)
+
+
+def head(con, orchestration_id, graph):
+    """The first line: which orchestration, and how many of its tasks are where."""
+    goal, status, paused = con.execute(
+        "SELECT goal, status, paused_at FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,)).fetchone()
+    counts = ["%d %s" % (len(graph.of(s)), s.replace("_", " "))
+              for s in ("completed", "in_flight", "ready", "waiting", "failed", "lost", "skipped") if graph.of(s)]
+    return "%s \"%s\" (%s): %s." % (orchestration_id, line(goal, 60), "paused" if paused else status,
+                                    ", ".join(counts) or "no tasks yet")
+
+
+def troubles(con, graph):
+    """Lines on what failed or was lost, at most three."""
+    lines = []
+    for task in graph.of("failed", "lost")[:3]:
+        reason, error, calls = con.execute(
+            "SELECT COALESCE(end_reason, 'lost'), error_message, refused_names FROM executions WHERE execution_id = ?",
+            (graph.execution[task],)).fetchone()
+        said = reason if reason == "lost" else "%s%s" % (reason, ": " + line(error, 70) if error else "")
+        lines.append("%s %s%s; deploy it again, or `orchestrator task skip %s`." % (
+            task, said, " (refused: %s)" % line(calls, 40) if calls else "", task))
+    return lines
+
+
+def to_do(con, orchestration_id, graph, limit, room=600):
+    """Lines that say what to do now, with the exact calls."""
+    if con.execute("SELECT paused_at FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,)).fetchone()[0]:
+        return ["Paused: deploy nothing until `orchestrator resume`."]
+    ready = graph.deployable()
+    if graph.handed:
+        return ["The workflow is running; its notification comes when it ends."]
+    if not ready:
+        if graph.of("in_flight"):
+            return ["Nothing to do until one of them ends."]
+        if graph.tasks and graph.ended():
+            return ["All tasks have ended: `orchestrator report`, then tell the user."]
+        return []
+    if driver_of(con, orchestration_id, graph, ready) == "workflow" and not graph.of("in_flight"):
+        return ['Deploy now: Workflow(name="orchestrator:run"), nothing else. No such tool, or refused: '
+                "`orchestrator next --driver conversation`."]
+    free = places(con, graph, limit)
+    calls, used = [], 0
+    for task in ready[:free]:
+        call = "- " + agent_call(graph.tasks[task])
+        used += len(call.encode()) + 1
+        if used > room:
+            return ["Deploy now: `orchestrator next` prints the %d calls." % min(free, len(ready))]
+        calls.append(call)
+    if not calls:
+        return ["%d ready; %d agents are at work, the limit." % (len(ready), limit)]
+    return ["Deploy now, all in one message, exactly:"] + calls
+
+
+def writing_notice(con, orchestration_id, mode):
+    """Said once: the permission mode will not let background agents write what the plan wants written; else []."""
+    if mode not in (None, "default", "plan", "dontAsk", "manual"):
+        return []
+    key = "write_notice." + orchestration_id
+    if con.execute("SELECT 1 FROM meta WHERE key = ?", (key,)).fetchone() or not con.execute(
+            "SELECT 1 FROM tasks WHERE orchestration_id = ? AND json_array_length(spec, '$.writes') > 0",
+            (orchestration_id,)).fetchone():
+        return []
+    con.execute("INSERT OR IGNORE INTO meta VALUES (?, '1')", (key,))
+    return ["Tasks write files, and background agents cannot ask: tell the user to switch to acceptEdits (shift+tab), "
+            "or allow Edit and Write, before you deploy."]
+
+
+def digest(con, orchestration_id, limit, why=None, mode=None):
+    """The whole digest: state, troubles, what to do. Under 1 KB."""
+    graph = Graph(con, orchestration_id)
+    lines = ["[orchestrator] " + (why + " " if why else "") + head(con, orchestration_id, graph)]
+    lines += troubles(con, graph)
+    if graph.deployable():
+        lines += writing_notice(con, orchestration_id, mode)
+    used = sum([len(x.encode()) + 1 for x in lines])
+    lines += to_do(con, orchestration_id, graph, limit, LIMIT - used - 60)
+    text = "\n".join(lines)
+    while len(text.encode()) > LIMIT and len(lines) > 2:  # troubles give way before the state and what to do
+        del lines[1]
+        text = "\n".join(lines)
+    return text

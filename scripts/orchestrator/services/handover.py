@@ -1,0 +1,192 @@
+"""Handing over: an orchestration's open tasks given to one run of the client's own Workflow engine, and taken back."""
+
+from orchestrator.recording import ends, record, transcript
+from orchestrator.recording.graph import Graph, rise
+from orchestrator.services.digest import line
+from orchestrator.services.gate import Refused, brief, check, current, keep_briefing, spec_of, started, supersede
+from orchestrator.services.settings import limit
+from orchestrator.store.open import writing
+
+
+def workflow_call(con, p, now):
+    """PreToolUse(Workflow) of `orchestrator:run`: checks the whole graph, hands its open tasks over, fills in the args."""
+    orchestration = current(con, p.session)
+    if p.agent:
+        raise Refused("Only the main conversation runs orchestrator:run.")
+    if orchestration is None:
+        raise Refused("This conversation drives no orchestration: `orchestrator resume` adopts one.")
+    with writing(con):
+        graph = Graph(con, orchestration)
+        ready = [t for t in graph.of("ready", "lost")]
+        if graph.handed:
+            raise Refused("The tasks are already handed to a workflow that is running.")
+        if graph.of("in_flight"):
+            raise Refused("Agents are at work on %s; when they have ended, the workflow can take the rest." %
+                          ", ".join(graph.of("in_flight")[:8]))
+        if not ready:
+            raise Refused("Nothing is ready to run; `orchestrator status` says where things stand.")
+        check(con, orchestration, ready[0], graph)
+        tasks = [t for t in graph.tasks if graph.states[t] in ("ready", "lost", "waiting")]
+        blind = [t for t in tasks if con.execute("SELECT json_extract(spec, '$.has_bash') = 0 FROM tasks WHERE "
+                                                 "orchestration_id = ? AND task_id = ?", (orchestration, t)).fetchone()[0]]
+        if blind:
+            raise Refused("%s: agents without Bash cannot fetch a briefing in a workflow; deploy by Agent calls: "
+                          "`orchestrator next --driver conversation`." % ", ".join(blind[:8]))
+        for task in tasks:
+            if graph.states[task] == "lost":
+                supersede(con, graph.execution[task], now)
+        con.executemany("UPDATE tasks SET handed_to = ? WHERE orchestration_id = ? AND task_id = ?",
+                        [(p.call, orchestration, t) for t in tasks])
+        record.append(con, "handed", now, "%s %s" % (p.session, p.call), claude_session_id=p.session, tool_use_id=p.call,
+                      orchestration_id=orchestration, body=str(len(tasks)))
+        started(con, orchestration, now)
+        con.execute("UPDATE claude_sessions SET touched = 1, nagged = 0 WHERE claude_session_id = ?", (p.session,))
+    rows = con.execute(
+        "SELECT json_group_array(json_object('id', t.task_id, 'title', t.title, 'agent', t.agent_type, 'model', "
+        "json_extract(t.spec, '$.model'), 'after', (SELECT json_group_array(d.after_id) FROM task_dependencies d JOIN tasks "
+        "f ON f.orchestration_id = d.orchestration_id AND f.task_id = d.after_id WHERE d.orchestration_id = "
+        "t.orchestration_id AND d.task_id = t.task_id AND f.handed_to = ?2))) FROM (SELECT * FROM tasks WHERE "
+        "orchestration_id = ?1 AND handed_to = ?2 ORDER BY position) t", (orchestration, p.call)).fetchone()[0]
+    return con.execute(
+        "SELECT json_set(json_extract(?1, '$.tool_input'), '$.args', json_object('orchestration', ?2, 'limit', ?3, "
+        "'tasks', json(?4)))", (p.text, orchestration, limit(con), rows)).fetchone()[0]
+
+
+def take_back(con, orchestration, call, now):
+    """A workflow ended, or was refused: what it did not do is the main conversation's again."""
+    con.execute("UPDATE tasks SET handed_to = NULL WHERE orchestration_id = ? AND handed_to = ?", (orchestration, call))
+    rise(con, orchestration, now)
+
+
+def brief_call(con, p, project, task, now):
+    """The hook on `orchestrator brief <task>` in a workflow's agent: joins it to its task, or raises Refused.
+
+    Returns the execution whose briefing the command is to print.
+    """
+    orchestration = current(con, p.session)
+    if orchestration is None:
+        raise Refused("NO BRIEFING: this Claude session drives no orchestration.")
+    mine = record.by_agent(con, p.agent)
+    if mine and con.execute("SELECT task_id FROM executions WHERE execution_id = ?", (mine,)).fetchone()[0] == task:
+        return mine
+    graph = Graph(con, orchestration)
+    if task not in graph.handed:
+        raise Refused("NO BRIEFING: %s was not handed to a workflow." % line(task, 40))
+    check(con, orchestration, task, graph)
+    text, sent, bundle, tokens, how = brief(con, project, orchestration, task)
+    with writing(con):
+        check(con, orchestration, task)
+        mine = record.by_agent(con, p.agent)
+        agent_type, title, asked = spec_of(con, orchestration, task)
+        if mine is None:
+            mine = record.open_execution(con, now, origin="workflow", runtime="workflow", claude_session_id=p.session,
+                                         agent_id=p.agent, agent_type=p.agent_type or agent_type)
+            con.execute("UPDATE events SET execution_id = ? WHERE agent_id = ? AND execution_id IS NULL", (mine, p.agent))
+        taken = con.execute("SELECT task_id FROM executions WHERE execution_id = ?", (mine,)).fetchone()[0]
+        if taken is not None and taken != task:
+            raise Refused("NO BRIEFING: this agent works on %s." % taken)
+        handed = con.execute("SELECT handed_to FROM tasks WHERE orchestration_id = ? AND task_id = ?",
+                             (orchestration, task)).fetchone()[0]
+        con.execute("UPDATE executions SET orchestration_id = ?, task_id = ?, attempt = ?, origin = 'planned', runtime = "
+                    "'workflow', tool_use_id = COALESCE(tool_use_id, ?), scope = ?, model = ? WHERE execution_id = ?",
+                    (orchestration, task, record.next_attempt(con, orchestration, task), handed, title, asked, mine))
+        record.append(con, "briefed", now, "%s %s" % (p.agent, task), claude_session_id=p.session, agent_id=p.agent,
+                      orchestration_id=orchestration, task_id=task, execution_id=mine, agent_type=p.agent_type)
+        keep_briefing(con, mine, text, sent, bundle, tokens, how)
+    return mine
+
+
+def launched(con, p, now):
+    """PostToolUse(Workflow): a workflow runs, ours or another's; kept under its call, with the id that Stop lists."""
+    record.append(con, "workflow", now, "%s %s" % (p.session, p.call), claude_session_id=p.session, tool_use_id=p.call,
+                  orchestration_id=_orchestration_of(con, p.call), reason=p.given_run, body=p.given_task)
+
+
+def refused(con, session, call, now):
+    """A workflow that was handed our tasks did not start: Agent calls deploy them instead. Returns whether it was ours."""
+    orchestration = _orchestration_of(con, call)
+    if orchestration is None:
+        return False
+    con.execute("UPDATE orchestrations SET driver = 'conversation' WHERE orchestration_id = ?", (orchestration,))
+    record.append(con, "workflow_ended", now, "%s %s" % (session, call), claude_session_id=session, tool_use_id=call,
+                  orchestration_id=orchestration, status="refused")
+    take_back(con, orchestration, call, now)
+    return True
+
+
+def _orchestration_of(con, call):
+    row = con.execute("SELECT orchestration_id FROM events WHERE kind = 'handed' AND tool_use_id = ?", (call,)).fetchone()
+    return row[0] if row else None
+
+
+def _open_runs(con, session):
+    """(call, id or None, whether its tasks are ours) of the workflows of a session that have not ended."""
+    return con.execute(
+        "SELECT tool_use_id, max(CASE kind WHEN 'workflow' THEN body END), max(kind = 'handed') FROM events "
+        "WHERE claude_session_id = ?1 AND kind IN ('handed', 'workflow') AND tool_use_id NOT IN (SELECT tool_use_id FROM "
+        "events WHERE claude_session_id = ?1 AND kind = 'workflow_ended') GROUP BY tool_use_id ORDER BY max(event_id) DESC",
+        (session,)).fetchall()
+
+
+def origin_of(con, session):
+    """(origin, call) of an agent that no Agent call explains: a running workflow's, else a skill's."""
+    runs = _open_runs(con, session)
+    return ("workflow", runs[0][0]) if runs else ("skill", None)
+
+
+def ended(con, p, project, call, now, status="ended"):
+    """A workflow ended: its agents have ended too, and what it did not do is the main conversation's again."""
+    if not record.append(con, "workflow_ended", now, "%s %s" % (p.session, call), claude_session_id=p.session,
+                         tool_use_id=call, orchestration_id=_orchestration_of(con, call), status=status):
+        return
+    for execution, agent, task in con.execute(
+            "SELECT execution_id, agent_id, task_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? AND "
+            "runtime = 'workflow'", (p.session, call)).fetchall():
+        path = transcript.path_of(p.transcript, agent) if agent else None
+        if task is None:
+            _join_by_prompt(con, call, execution, path)
+        if con.execute("SELECT status FROM executions WHERE execution_id = ?", (execution,)).fetchone()[0] == "deployed":
+            record.append(con, "absent", now, "%s %s" % (execution, call), claude_session_id=p.session, agent_id=agent,
+                          execution_id=execution)
+            ends.look(con, execution, path, now)
+            ends.conclude(con, project, execution, now)
+    orchestration = _orchestration_of(con, call)
+    if orchestration:
+        take_back(con, orchestration, call, now)
+
+
+def _join_by_prompt(con, call, execution, path):
+    """An agent that never asked for its briefing is joined to its task by the first prompt of its own transcript."""
+    orchestration, prompt = _orchestration_of(con, call), transcript.first_prompt(con, path) if path else None
+    before, word, after = (prompt or "").partition("orchestrator brief ")
+    task = after.split()[0] if word and after.split() else None
+    if orchestration and task and con.execute(
+            "SELECT 1 FROM tasks t WHERE orchestration_id = ?1 AND task_id = ?2 AND handed_to = ?3 AND NOT EXISTS (SELECT 1 "
+            "FROM executions e WHERE e.orchestration_id = ?1 AND e.task_id = ?2 AND e.status != 'failed')",
+            (orchestration, task, call)).fetchone():
+        con.execute("UPDATE executions SET orchestration_id = ?, task_id = ?, attempt = ?, origin = 'planned' WHERE "
+                    "execution_id = ?", (orchestration, task, record.next_attempt(con, orchestration, task), execution))
+
+
+def stopped(con, p, project, run, now):
+    """TaskStop of a workflow: which of its agents were under way."""
+    for call, body, _ in _open_runs(con, p.session):
+        if body == run:
+            under_way = [r[0] for r in con.execute(
+                "SELECT execution_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? AND status = 'deployed'",
+                (p.session, call))]
+            for execution in under_way:
+                record.append(con, "killed", now, "%s %s" % (p.call, execution), claude_session_id=p.session,
+                              tool_use_id=p.call, execution_id=execution)
+            ended(con, p, project, call, now, "stopped")
+            return under_way
+    return []
+
+
+def sweep(con, p, project, running, now):
+    """At Stop: a workflow that is no longer listed has ended; one that never began was refused."""
+    for call, run, ours in _open_runs(con, p.session):
+        if run is None and ours:
+            refused(con, p.session, call, now)
+        elif run is not None and run not in running:
+            ended(con, p, project, call, now)

@@ -1,0 +1,146 @@
+"""Turns: which notifications wake the main conversation, when a turn goes on at Stop, what a session is told at its start."""
+
+from orchestrator.recording.graph import Graph
+from orchestrator.services.digest import digest, head, line
+from orchestrator.services.gate import current
+from orchestrator.services.settings import limit
+
+MOST_NAGS = 2
+
+
+def tell(con, session, orchestration, now):
+    """Marks the present state as told to the session's conversation."""
+    con.execute("UPDATE claude_sessions SET seen_rev = (SELECT rev FROM orchestrations WHERE orchestration_id = ?2) "
+                "WHERE claude_session_id = ?1", (session, orchestration))
+    con.execute("UPDATE executions SET told_at = ?3 WHERE orchestration_id = ?2 AND status != 'deployed' "
+                "AND told_at IS NULL AND claude_session_id = ?1", (session, orchestration, now))
+
+
+def news(con, session, orchestration):
+    """Whether `rev` has risen since this session's conversation was told."""
+    row = con.execute("SELECT o.rev, s.seen_rev FROM orchestrations o, claude_sessions s WHERE o.orchestration_id = ? "
+                      "AND s.claude_session_id = ?", (orchestration, session)).fetchone()
+    return row is None or row[0] != row[1]
+
+
+def receive(con, session, execution, mode, now):
+    """What to do with a notification whose end was just recorded: ("hold", progress line) or ("pass", digest or None).
+
+    Held only when nothing is lost by it: it is a planned task's, nothing calls for the main conversation since it was
+    told last, and it will still be woken (another agent is at work) or has been told of this very end (decision 0006).
+    """
+    orchestration = current(con, session)
+    con.execute("UPDATE claude_sessions SET touched = 1 WHERE claude_session_id = ?", (session,))
+    if orchestration is None:
+        return "pass", None
+    if execution is None or not _planned(con, execution, orchestration):
+        return "pass", _told_digest(con, session, orchestration, mode, now) if news(con, session, orchestration) else None
+    if not news(con, session, orchestration):
+        told = con.execute("SELECT told_at FROM executions WHERE execution_id = ?", (execution,)).fetchone()[0]
+        others = con.execute(
+            "SELECT count(*) FROM executions WHERE claude_session_id = ?1 AND status = 'deployed' AND execution_id != ?2 AND "
+            "deployed_at >= (SELECT started_at FROM claude_sessions WHERE claude_session_id = ?1)",
+            (session, execution)).fetchone()[0]
+        if told or others:
+            return "hold", progress(con, orchestration, execution)
+        return "pass", None
+    con.execute("UPDATE claude_sessions SET nagged = 0 WHERE claude_session_id = ?", (session,))
+    return "pass", _told_digest(con, session, orchestration, mode, now)
+
+
+def _told_digest(con, session, orchestration, mode, now):
+    text = digest(con, orchestration, limit(con), None, mode)
+    tell(con, session, orchestration, now)
+    return text
+
+
+def _planned(con, execution, orchestration):
+    return con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND orchestration_id = ? AND task_id IS NOT NULL",
+                       (execution, orchestration)).fetchone() is not None
+
+
+def progress(con, orchestration, execution):
+    """The line a person sees when a notification is held."""
+    graph = Graph(con, orchestration)
+    task, status = con.execute("SELECT task_id, status FROM executions WHERE execution_id = ?", (execution,)).fetchone()
+    running = graph.of("in_flight")
+    return "%s %s · %d of %d done%s · nothing needs you yet" % (
+        task, status, len(graph.of("completed")), len(graph.tasks),
+        ", at work: " + ", ".join(running[:5]) if running else "")
+
+
+def stop(con, p, now):
+    """The digest with which a turn goes on at Stop, or None. It does not nag (design.md §5)."""
+    orchestration = current(con, p.session)
+    touched, nagged, nagged_rev = con.execute(
+        "SELECT touched, nagged, nagged_rev FROM claude_sessions WHERE claude_session_id = ?", (p.session,)).fetchone()
+    con.execute("UPDATE claude_sessions SET touched = 0 WHERE claude_session_id = ?", (p.session,))
+    if orchestration is None or not touched or p.mode == "plan":
+        return None
+    status, paused, driver, rev = con.execute(
+        "SELECT status, paused_at, claude_session_id, rev FROM orchestrations WHERE orchestration_id = ?",
+        (orchestration,)).fetchone()
+    if paused or status not in ("planning", "executing") or driver != p.session:
+        return None
+    graph = Graph(con, orchestration)
+    busy = graph.of("in_flight")
+    ready = graph.deployable() if not graph.handed else []
+    if not (ready and limit(con) > len(busy)) and not news(con, p.session, orchestration):
+        return None
+    if rev != nagged_rev:
+        nagged = 0
+    if nagged >= MOST_NAGS:
+        return None
+    con.execute("UPDATE claude_sessions SET nagged = ?, nagged_rev = ?, touched = 1 WHERE claude_session_id = ?",
+                (nagged + 1, rev, p.session))
+    return _told_digest(con, p.session, orchestration, p.mode, now)
+
+
+def begin(con, p, now):
+    """What a starting, resumed or compacted conversation is told: the state of what it drives or could adopt; else None."""
+    orchestration = current(con, p.session)
+    row = con.execute("SELECT status, claude_session_id FROM orchestrations WHERE orchestration_id = ?",
+                      (orchestration,)).fetchone() if orchestration else None
+    if row and row[0] in ("planning", "executing") and row[1] == p.session:
+        text = digest(con, orchestration, limit(con), "State of", p.mode)
+        tell(con, p.session, orchestration, now)
+        if p.source == "compact":  # on 2.1.197 an agent's own compaction looks like the main conversation's
+            text += "\n(If you are an agent at work on one task: this is not for you; carry on with your task.)"
+        return text
+    adoptable = open_orchestrations(con, p.session)
+    if not adoptable or p.source == "compact":
+        return None
+    found = adoptable[0]
+    return "[orchestrator] Open, with no conversation driving it: %s `orchestrator resume` adopts it, if the user wants " \
+           "to go on." % head(con, found, Graph(con, found))
+
+
+def open_orchestrations(con, session):
+    """Open orchestrations that no living Claude session drives, the latest first."""
+    return [r[0] for r in con.execute(
+        "SELECT o.orchestration_id FROM orchestrations o LEFT JOIN claude_sessions s ON s.claude_session_id = "
+        "o.claude_session_id WHERE o.status IN ('planning', 'executing') AND o.origin = 'planned' AND "
+        "(s.claude_session_id IS NULL OR s.ended_at IS NOT NULL OR s.orchestration_id IS NOT o.orchestration_id) "
+        "AND o.claude_session_id IS NOT ? ORDER BY o.updated_at DESC", (session,))]
+
+
+def asked(con, p):
+    """The state, as context, for a typed /orchestrate; None where there is nothing to say."""
+    orchestration = current(con, p.session)
+    if orchestration is None:
+        found = open_orchestrations(con, p.session)
+        return "[orchestrator] Open, adopt with `orchestrator resume`: %s" % head(con, found[0], Graph(con, found[0])) \
+            if found else None
+    return digest(con, orchestration, limit(con), None, p.mode)
+
+
+def keep_in_summary(con, p):
+    """Words for a compaction: what its summary must keep; None where there is nothing."""
+    orchestration = current(con, p.session)
+    row = con.execute("SELECT status, goal FROM orchestrations WHERE orchestration_id = ?",
+                      (orchestration,)).fetchone() if orchestration else None
+    if not row or row[0] not in ("planning", "executing"):
+        return None
+    return "Keep in the summary: orchestration %s is open (goal: \"%s\"); its tasks are deployed and recorded by the " \
+           "orchestrator plugin, which states what is done, at work and ready right after the compaction. Leave out the " \
+           "tasks' results and their ids' details." % (orchestration, line(row[1], 120))
