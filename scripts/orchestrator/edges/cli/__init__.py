@@ -1,11 +1,53 @@
-"""Command line: the `orchestrator` program's click group; each noun's verbs live in a file of their own here."""
+"""Command line: the `orchestrator` program's click group; each noun's verbs live in a file of their own, loaded when used."""
 
+import importlib
 import json
 import os
+import sys
 
 import click
 
 from orchestrator import paths
+from orchestrator.errors import OrchestratorError
+
+# verb: the file of this folder that defines it, under the same name with _ for -
+VERBS = {
+    "init": "project", "off": "project", "on": "project", "trust": "project", "purge": "project", "backup": "project",
+    "doctor": "doctor",
+    "plan": "plans", "task": "tasks", "next": "state", "prime": "state", "status": "state", "brief": "state",
+    "resume": "drive", "stop": "drive",
+    "show": "show", "report": "report", "history": "history", "agents": "agents",
+    "list-agents": "lists", "list-tasks": "lists", "task-details": "lists", "agent-details": "lists",
+    "tracker": "tracker", "outputs": "outputs", "bundle": "bundle", "count": "count",
+    "demo": "demo", "completion": "completion",
+}  # fmt: skip
+
+
+class Verbs(click.Group):
+    """A group whose verbs are imported only when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every verb, in the table's order."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command, or None."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module("orchestrator.edges.cli." + VERBS[cmd_name])
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def main(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        """Runs a verb; what was refused is one sentence on stderr and exit 1."""
+        try:
+            return super().main(*args, **kwargs)
+        except OrchestratorError as refused:
+            click.echo(f"orchestrator: {refused}", err=True)
+            sys.exit(1)
+        except BrokenPipeError:  # the reader left, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
 
 
 def version() -> str:
@@ -14,7 +56,13 @@ def version() -> str:
         return str(json.load(manifest)["version"])
 
 
-@click.group(name="orchestrator")
+@click.group(cls=Verbs, name="orchestrator", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--project", "project_dir", metavar="DIR", help="The project, instead of the one around this folder.")
+@click.option("--db", metavar="FILE", help="The history, instead of the workspace's own.")
 @click.version_option(version(), prog_name="orchestrator", message="%(prog)s %(version)s")
-def main() -> None:
-    """Plans a goal, runs it on subagents, records every deployment."""
+@click.pass_context
+def main(ctx: click.Context, project_dir: str | None, db: str | None) -> None:
+    """Plans a goal, runs it on background agents, records every deployment and its end."""
+    from orchestrator.edges.cli.place import Place
+
+    ctx.obj = Place(project_dir, db)

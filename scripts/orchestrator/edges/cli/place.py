@@ -1,0 +1,99 @@
+"""The place a command works in: project, workspace, history, Claude session; opened when first asked for."""
+
+import os
+from typing import Any
+
+import click
+
+from orchestrator import paths
+from orchestrator.errors import NotOurs, OrchestratorError
+from orchestrator.store import open as store
+from orchestrator.store import workspace as folder
+
+Connection = Any  # of the C module: it names no type
+
+
+class Place:
+    """Where a command works. `con` makes the workspace and the history; `reading` only opens what is there."""
+
+    def __init__(self, project: str | None = None, db: str | None = None) -> None:
+        self.project = os.path.realpath(project) if project else paths.project_of()
+        self.workspace = paths.workspace_of(self.project)
+        self.history = os.path.abspath(db) if db else paths.history_of(self.workspace)
+        self.data = paths.data_folder()
+        self.session = paths.variable("CLAUDE_CODE_SESSION_ID")
+        self._con: Connection = None
+
+    def check_trust(self) -> None:
+        """Raises NotOurs for a workspace that did not come from this user."""
+        if not folder.trusted(self.workspace, self.data):
+            raise NotOurs(f"The workspace {self.workspace} did not come from you (a clone, a copy, another user): "
+                          "look at it, then run `orchestrator trust`.")
+
+    @property
+    def con(self) -> Connection:
+        """The history, made when it is not there yet; events that waited in the inbox are taken in first."""
+        if self._con is None:
+            self.check_trust()
+            folder.make(self.workspace, self.data)
+            self._con = self._open()
+            from orchestrator.edges.hooks import replay
+
+            replay(self._con, self.project, self.workspace)
+        return self._con
+
+    @property
+    def reading(self) -> Connection:
+        """The history if there is one. OrchestratorError when nothing has been recorded here yet."""
+        if self._con is None:
+            if not os.path.exists(self.history):
+                raise OrchestratorError(f"Nothing has been recorded in {self.project} yet: deploy an agent, or "
+                                        "`orchestrator plan FILE`.")
+            return self.con
+        return self._con
+
+    def _open(self) -> Connection:
+        try:
+            return store.open_history(self.history)
+        except store.Error as problem:
+            raise OrchestratorError(f"The history {self.history} cannot be opened ({problem}): "
+                                    "`orchestrator doctor` says what to do.") from problem
+        except OSError as problem:
+            raise OrchestratorError(f"The history {self.history} cannot be made: {problem.strerror}.") from problem
+
+    def now(self) -> str:
+        """The present as the history writes it."""
+        return store.now(self.con)
+
+    def orchestration(self, given: str | None = None) -> str:
+        """The orchestration a command is about: the one named (any unique prefix), the Claude session's own, else the
+        latest open one, else the latest."""
+        con = self.reading
+        if given:
+            return self.unique("orchestrations", "orchestration_id", given)
+        if self.session:
+            row = con.execute("SELECT orchestration_id FROM claude_sessions WHERE claude_session_id = ?",
+                              (self.session,)).fetchone()
+            if row and row[0]:
+                return str(row[0])
+        row = con.execute("SELECT orchestration_id FROM orchestrations ORDER BY status IN ('planning', 'executing') DESC, "
+                          "updated_at DESC LIMIT 1").fetchone()
+        if row is None:
+            raise OrchestratorError("There is no orchestration here yet: `/orchestrate <goal>` in Claude Code, or "
+                                    "`orchestrator plan FILE`.")
+        return str(row[0])
+
+    def unique(self, table: str, column: str, prefix: str) -> str:
+        """The one id that begins with `prefix`; an exact id wins. OrchestratorError for none or several."""
+        pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        rows = [r[0] for r in self.reading.execute(
+            f"SELECT {column} FROM {table} WHERE {column} = ?1 OR {column} LIKE ?2 ESCAPE '\\' "
+            f"ORDER BY {column} = ?1 DESC LIMIT 6", (prefix, pattern))]
+        if not rows:
+            raise OrchestratorError(f"Nothing here has an id that begins with {prefix!r}: `orchestrator history` lists them.")
+        if rows[0] != prefix and len(rows) > 1:
+            raise OrchestratorError(f"{prefix!r} begins several ids ({', '.join(rows[:5])}): write more of it.")
+        return str(rows[0])
+
+
+pass_place = click.make_pass_decorator(Place)
