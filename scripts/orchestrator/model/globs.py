@@ -1,0 +1,122 @@
+"""Globs over project paths: `*`, `?` and `[…]` within a segment, `**` for any number of segments, `{a,b}` for either.
+
+Pure text: nothing here looks at a disk. A pattern is hostile input, so nothing backtracks exponentially or recurses.
+"""
+
+import fnmatch
+
+_MOST = 16  # alternatives that one pattern's braces may stand for
+
+
+def is_glob(text):
+    """Whether `text` has anything that a glob reads as more than itself."""
+    return any(char in text for char in "*?[{")
+
+
+def head(pattern):
+    """The folders before the first segment with a wildcard: `src/a` of `src/a/*.py`. A plain path is its own head."""
+    kept = []
+    for segment in pattern.split("/"):
+        if is_glob(segment):
+            break
+        kept.append(segment)
+    return "/".join(kept)
+
+
+def alternatives(pattern):
+    """`pattern` with its braces written out; past the limit, what is written out so far, braces as plain text."""
+    found: list[str] = []
+    todo = [pattern]
+    while todo:
+        text = todo.pop(0)
+        parts = _braces(text) if len(found) + len(todo) < _MOST else None
+        if parts is None:
+            found.append(text)
+        else:
+            todo.extend(parts)
+    return found
+
+
+def _braces(text):
+    """The texts that the first innermost `{a,b}` of `text` stands for, or None when it has none."""
+    close = text.find("}")
+    while close >= 0:
+        start = text.rfind("{", 0, close)
+        if start >= 0 and "," in text[start:close]:
+            return [text[:start] + part + text[close + 1 :] for part in text[start + 1 : close].split(",")]
+        close = text.find("}", close + 1)
+    return None
+
+
+def matches(pattern, path):
+    """Whether `path` is what `pattern` names; a pattern always names the path that is spelled like it."""
+    if pattern == path:
+        return True
+    return any(_segments_match(each.split("/"), path.split("/")) for each in alternatives(pattern))
+
+
+def _segments_match(pattern, path):
+    """Segment by segment; after a mismatch only the last `**` takes one more segment, so the work is bounded."""
+    at = here = 0
+    star, resume = -1, 0
+    while here < len(path):
+        if at < len(pattern) and pattern[at] == "**":
+            star, resume = at, here
+            at += 1
+        elif at < len(pattern) and fnmatch.fnmatchcase(path[here], pattern[at]):
+            at, here = at + 1, here + 1
+        elif star >= 0:
+            resume += 1
+            at, here = star + 1, resume
+        else:
+            return False
+    return all(segment == "**" for segment in pattern[at:])
+
+
+def overlap(one, other):
+    """Whether some path could match both patterns. In doubt yes."""
+    if one == other:
+        return True
+    return any(
+        _segments_overlap(a.split("/"), b.split("/")) for a in alternatives(one) for b in alternatives(other)
+    )
+
+
+def _segments_overlap(one, other):
+    reached = {(0, 0)}
+    todo = [(0, 0)]
+    while todo:
+        i, j = todo.pop()
+        if i == len(one) and j == len(other):
+            return True
+        ahead = []
+        if i < len(one) and one[i] == "**":
+            ahead += [(i + 1, j)] + ([(i, j + 1)] if j < len(other) else [])
+        if j < len(other) and other[j] == "**":
+            ahead += [(i, j + 1)] + ([(i + 1, j)] if i < len(one) else [])
+        if i < len(one) and j < len(other) and _segment_overlap(one[i], other[j]):
+            ahead.append((i + 1, j + 1))
+        for pair in ahead:
+            if pair not in reached:
+                reached.add(pair)
+                todo.append(pair)
+    return False
+
+
+def _segment_overlap(one, other):
+    """Exact when one of them is plain; else by what stands before the first and after the last wildcard."""
+    if not is_glob(one):
+        return fnmatch.fnmatchcase(one, other)
+    if not is_glob(other):
+        return fnmatch.fnmatchcase(other, one)
+    return _ends_agree(one, other, 1) and _ends_agree(one[::-1], other[::-1], -1)
+
+
+def _ends_agree(one, other, way):
+    wild = "*?[{" if way > 0 else "*?]}"
+    for a, b in zip(one, other):
+        if a in wild or b in wild:
+            return True
+        if a != b:
+            return False
+    return True
