@@ -6,7 +6,11 @@ export const meta = {
   phases: [{ title: 'Execute', detail: 'one agent for each task, when the tasks it waits for are done' }],
 }
 
-const graph = typeof args === 'string' ? JSON.parse(args) : args
+function read(given) { // a model that fills in args itself may hand over text
+  try { return typeof given === 'string' ? JSON.parse(given) : given } catch { return null }
+}
+
+const graph = read(args)
 if (!graph || !Array.isArray(graph.tasks)) {
   return 'Nothing was run: the task graph is missing, because the hooks of the orchestrator did not fill it in. '
     + 'Run `orchestrator doctor`.'
@@ -14,7 +18,7 @@ if (!graph || !Array.isArray(graph.tasks)) {
 
 const promptFor = (task) => [
   `Run: orchestrator brief ${task.id}`,
-  'Make exactly that your first Bash command. What it prints is your briefing: do what it says.',
+  'Your first act is that Bash command, exactly as it stands. What it prints is your briefing: do what it says.',
   'If it is refused, answer NO BRIEFING and the reason, and stop.',
 ].join('\n')
 
@@ -35,19 +39,19 @@ async function attempt(task) {
 
 phase('Execute')
 const limit = Math.max(1, Number(graph.limit) || 5)
-const state = Object.fromEntries(graph.tasks.map((task) => [task.id, 'waiting']))
+const state = new Map(graph.tasks.map((task) => [task.id, 'waiting']))
 const inFlight = new Map()
-const isDone = (id) => !(id in state) || state[id] === 'done' // a task that is not listed had ended before
-const isReady = (task) => state[task.id] === 'waiting' && (task.after || []).every(isDone)
+const isDone = (id) => !state.has(id) || state.get(id) === 'done' // a task that is not listed had ended before
+const isReady = (task) => state.get(task.id) === 'waiting' && (task.after || []).every(isDone)
 
 for (;;) {
   for (const task of graph.tasks.filter(isReady).slice(0, limit - inFlight.size)) {
-    state[task.id] = 'running'
-    inFlight.set(task.id, attempt(task).then((end) => { state[task.id] = end; inFlight.delete(task.id) }))
+    state.set(task.id, 'running')
+    inFlight.set(task.id, attempt(task).then((end) => { state.set(task.id, end); inFlight.delete(task.id) }))
   }
   if (inFlight.size === 0) break // nothing runs and nothing can start: what still waits is behind a failure
   await Promise.race(inFlight.values())
 }
 
-const those = (...states) => graph.tasks.map((task) => task.id).filter((id) => states.includes(state[id]))
+const those = (end) => graph.tasks.map((task) => task.id).filter((id) => state.get(id) === end)
 return { orchestration: graph.orchestration, done: those('done'), failed: those('failed'), skipped: those('waiting') }
