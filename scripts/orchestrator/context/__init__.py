@@ -1,0 +1,1 @@
+"""Room of the scales: tokens, sections, bundles, dedupe, budget, briefing."""

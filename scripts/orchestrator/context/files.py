@@ -1,0 +1,143 @@
+"""Files of the project: found inside it only, read whole, decoded as they declare themselves or not at all."""
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Optional
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.model import globs
+from orchestrator.model.ids import content_hash
+
+HUGE = 2_000_000  # bytes: a larger file is given by sections or by its path
+NEVER = {".git", ".hg", ".svn", ".orchestrator"}
+_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+
+
+class Unreadable(OrchestratorError):
+    """The file cannot be given as text: it is missing, outside the project, binary, huge or of unknown encoding."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as it was read: its text and what tells later whether it is still the same."""
+
+    path: str  # relative to the project, with /
+    text: str
+    size: int
+    mtime_ns: int
+    file_hash: str
+
+
+def inside(root: str, path: str) -> str:
+    """The path relative to the project, links resolved; refuses what leads out of it."""
+    top = os.path.realpath(root)
+    full = os.path.realpath(os.path.join(top, path))
+    if "\0" in path or (full != top and not full.startswith(top.rstrip(os.sep) + os.sep)):
+        raise Unreadable(f"{path} leads out of the project: name a file inside it.")
+    return os.path.relpath(full, top).replace(os.sep, "/")
+
+
+def plain(root: str, path: str) -> str:
+    """The path as named, relative to the project, when the file it leads to is inside."""
+    inside(root, path)
+    top = os.path.realpath(root)
+    named = os.path.normpath(os.path.join(top, path))
+    if named == top or named.startswith(top.rstrip(os.sep) + os.sep):
+        return os.path.relpath(named, top).replace(os.sep, "/")
+    return inside(root, path)
+
+
+def read(root: str, path: str, whole: bool = True) -> Source:
+    """Reads a file of the project as text. `whole` says that all of it is to be given, so that a huge one is refused."""
+    path = plain(root, path)
+    full = os.path.join(os.path.realpath(root), path)
+    try:
+        if not os.path.isfile(full):
+            raise Unreadable(
+                f"{path} is a folder: name its files, or a pattern such as {path}/*.py."
+                if os.path.isdir(full)
+                else f"{path} does not exist."
+                if not os.path.lexists(full)
+                else f"{path} is not a regular file."
+            )
+        with open(full, "rb") as f:
+            state = os.fstat(f.fileno())
+            if whole and state.st_size > HUGE:
+                raise Unreadable(
+                    f"{path} is huge ({state.st_size:,} bytes): name a section of it, as {path}:1-200."
+                )
+            data = f.read()
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be read: {error.strerror or error}.") from None
+    return Source(path, decode(path, data), state.st_size, state.st_mtime_ns, content_hash(data))
+
+
+def decode(path: str, data: bytes) -> str:
+    """The text of a file: UTF-8, or what its first bytes declare. Anything else is refused, never guessed."""
+    for mark, name in _BOMS:
+        if data.startswith(mark):
+            return _strict(path, data, name)
+    if b"\0" in data:
+        raise Unreadable(f"{path} is binary.")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    for line in data.split(b"\n", 2)[:2]:
+        found = _COOKIE.match(line)
+        if found:
+            return _strict(path, data, found[1].decode("ascii", "replace"))
+    raise Unreadable(f"{path} is neither UTF-8 nor does it declare another encoding.")
+
+
+def _strict(path: str, data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except (UnicodeError, LookupError):
+        raise Unreadable(f"{path} declares the encoding {encoding} and is not in it.") from None
+
+
+def matching(root: str, pattern: str) -> list[str]:
+    """The project's files that match a glob, sorted; files that git ignores are left out."""
+    if pattern.startswith("/") or ".." in pattern.split("/"):
+        raise Unreadable(f"{pattern} leads out of the project: name files inside it.")
+    found: set[str] = set()
+    for each in globs.alternatives(pattern):
+        below = globs.head(each)
+        if os.path.isdir(os.path.join(root, below)):
+            found.update(path for path in listing(root, below) if globs.matches(each, path))
+    return sorted(found)
+
+
+def listing(root: str, below: str = "") -> list[str]:
+    """The project's files below a folder, sorted, as git sees them: tracked or new, not ignored."""
+    listed = _git_listing(root, below)
+    return sorted(_walk(root, below)) if listed is None else sorted(listed)
+
+
+def _git_listing(root: str, below: str) -> Optional[list[str]]:
+    command = ["git", "-c", "core.fsmonitor=false", "ls-files", "-z", "-co", "--exclude-standard", "--"]
+    try:
+        done = subprocess.run(
+            [*command, ":(literal)" + below] if below else command, cwd=root, capture_output=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    if done.returncode:
+        return None
+    names = {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
+    return [n for n in names if not NEVER & set(n.split("/")) and os.path.isfile(os.path.join(root, n))]
+
+
+def _walk(root: str, below: str) -> list[str]:
+    found = []
+    for folder, folders, names in os.walk(os.path.join(root, below)):
+        folders[:] = [name for name in folders if name not in NEVER]
+        for name in names:
+            full = os.path.join(folder, name)
+            if os.path.isfile(full):
+                found.append(os.path.relpath(full, root).replace(os.sep, "/"))
+    return found

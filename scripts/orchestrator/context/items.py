@@ -1,0 +1,266 @@
+"""Items: pieces of context with where they come from, what they weigh and how much of them is sent."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Iterable, Optional
+
+from orchestrator.context import files, sections
+from orchestrator.context.files import Source, Unreadable
+from orchestrator.context.sections import NoSection, Spec
+from orchestrator.context.tokens import text_hash
+from orchestrator.model import globs
+from orchestrator.model.redact import redact
+
+TYPES = ("file", "reference", "briefing", "shared_context", "result", "document")
+PRIORITIES = ("required", "recommended", "optional")
+LATER = "an earlier task writes it; read it when you start"
+GAP = "[lines %d-%d are left out]\n"
+
+
+@dataclass(frozen=True)
+class Request:
+    """Something asked for: a spec of a file, as what it is to count, and how much it matters."""
+
+    spec: str
+    type: str = "file"
+    priority: str = "required"
+
+
+@dataclass
+class Item:
+    """One piece of context. `form` says how much of it is sent: all, sections, outline, pointers, diff or path."""
+
+    type: str
+    source: str
+    priority: str = "required"
+    sections: list[str] = field(default_factory=list)
+    text: str = ""  # what was asked for, redacted
+    form: str = "all"
+    sent: str = ""  # what the agent gets of it
+    tokens: int = 0
+    how: str = ""
+    reason: str = ""  # why less, or something else, is sent
+    file: Optional[Source] = None
+    masked: list[tuple[str, int]] = field(default_factory=list)
+    shared_with: list[str] = field(default_factory=list)
+    needs: list[int] = field(
+        default_factory=list
+    )  # places, in the bundle, of items that its pointers lead to
+    full: str = ""  # what is sent instead when one of those is not sent
+    full_tokens: int = 0
+    first_line: int = 1
+    why_absent: str = ""  # why it could not be given at all
+
+    def __post_init__(self) -> None:
+        self.asked = self.form
+        self.sent = self.sent or self.text
+
+    def reset(self) -> None:
+        """Undoes every cut: the item is again what was asked for."""
+        self.form, self.sent, self.reason, self.needs = self.asked, self.text, "", []
+        if not self.included:
+            self.reason = self.why_absent
+
+    @property
+    def included(self) -> bool:
+        """Whether any of its text is sent."""
+        return self.form != "path"
+
+    @property
+    def label(self) -> str:
+        """The item in words: its source and sections."""
+        return self.source + (", " + "; ".join(self.sections) if self.sections else "")
+
+    @property
+    def key(self) -> str:
+        """What the bundle's id is made of: source, sections, form and the text as sent."""
+        return "\x1f".join([self.source, "\x1e".join(self.sections), self.form, text_hash(self.sent)])
+
+    def as_json(self) -> dict[str, Any]:
+        """The item as the bundle's JSON holds it: the seed's keys, then ours."""
+        out: dict[str, Any] = {
+            "type": self.type,
+            "source": self.source,
+            "token_count": self.tokens,
+            "priority": self.priority,
+            "sections": self.sections,
+            "form": self.form,
+            "included": self.included,
+            "how": self.how,
+            "item_hash": text_hash(self.sent) if self.included else None,
+        }
+        if self.shared_with or self.type == "shared_context":
+            out["shared_with"] = self.shared_with
+        if self.reason:
+            out["reason"] = self.reason
+        if self.masked:
+            out["masked"] = [{"kind": kind, "count": n} for kind, n in self.masked]
+        if self.file:
+            out.update(file_hash=self.file.file_hash, size=self.file.size, mtime_ns=self.file.mtime_ns)
+        return out
+
+
+class Shelf:
+    """The project's files as they are at this moment, each read, masked and cut once however many bundles want it."""
+
+    def __init__(self, root: str):
+        self.root = root
+        self._read: dict[tuple[str, bool], Source] = {}
+        self._masked: dict[str, tuple[str, list[tuple[str, int]]]] = {}
+        self._matching: dict[str, list[str]] = {}
+
+    def source(self, path: str, whole: bool = True) -> Source:
+        """The file, read once."""
+        if (path, whole) not in self._read:
+            self._read[path, whole] = files.read(self.root, path, whole)
+        return self._read[path, whole]
+
+    def masked(self, text: str) -> tuple[str, list[tuple[str, int]]]:
+        """The text without its secrets, and what was masked."""
+        digest = text_hash(text)
+        if digest not in self._masked:
+            clean, hits = redact(text)
+            self._masked[digest] = (clean, [(kind, n) for kind, n in hits])
+        return self._masked[digest]
+
+    def matching(self, pattern: str) -> list[str]:
+        """The files a glob means, listed once."""
+        if pattern not in self._matching:
+            self._matching[pattern] = files.matching(self.root, pattern)
+        return self._matching[pattern]
+
+
+def gather(
+    shelf: Shelf, requests: Iterable[Request], pending: Iterable[str] = ()
+) -> tuple[list[Item], list[str]]:
+    """The items that are asked for, in the order asked, one for each file; and a sentence for each fault.
+
+    A file named in several ways is one item with all its sections. `pending` are globs of files that earlier tasks
+    will write: such a file may be missing, and is then given by its path.
+    """
+    wanted: dict[str, list[tuple[Request, Spec]]] = {}
+    faults: list[str] = []
+    waits = list(pending)
+    for request in requests:
+        try:
+            spec = sections.parse(request.spec, shelf.root)
+            for path in _paths(shelf, spec):
+                wanted.setdefault(path, []).append((request, spec))
+        except (Unreadable, NoSection) as error:
+            faults.append(str(error))
+    items = []
+    for path, named in wanted.items():
+        try:
+            items.append(_item(shelf, path, named))
+        except (Unreadable, NoSection) as error:
+            if any(globs.matches(w, path) for w in waits):
+                items.append(_later(path, named))
+            elif any(spec.path != path for _, spec in named):  # found by a glob: named and left out
+                items.append(_unusable(path, named, str(error)))
+            else:
+                faults.append(str(error))
+    return items, faults
+
+
+def _paths(shelf: Shelf, spec: Spec) -> list[str]:
+    if not globs.is_glob(spec.path) or _exists(shelf.root, spec.path):
+        return [files.plain(shelf.root, spec.path)]
+    found = shelf.matching(spec.path)
+    if not found:
+        raise Unreadable(f"{spec.path} matches no file that git does not ignore.")
+    return found
+
+
+def _exists(root: str, path: str) -> bool:
+    return os.path.lexists(os.path.join(root, path))
+
+
+def _weight(named: list[tuple[Request, Spec]]) -> tuple[str, str]:
+    """Of several requests for one file: the type of the first, the strongest priority."""
+    return named[0][0].type, min((r.priority for r, _ in named), key=PRIORITIES.index)
+
+
+def _later(path: str, named: list[tuple[Request, Spec]]) -> Item:
+    kind, priority = _weight(named)
+    labels = [spec.label for _, spec in named if spec.label]
+    return Item(kind, path, priority, labels, form="path", reason=LATER, why_absent=LATER)
+
+
+def _unusable(path: str, named: list[tuple[Request, Spec]], why: str) -> Item:
+    kind, priority = _weight(named)
+    return Item(kind, path, priority, form="path", reason=why, why_absent=why)
+
+
+def _item(shelf: Shelf, path: str, named: list[tuple[Request, Spec]]) -> Item:
+    kind, priority = _weight(named)
+    whole = any(spec.whole for _, spec in named)
+    source = shelf.source(path, whole)
+    if whole:
+        text, masked = shelf.masked(source.text)
+        return Item(kind, path, priority, [], text, file=source, masked=masked)
+    if all(spec.symbol == sections.OUTLINE for _, spec in named):
+        return _outlined(shelf, path, kind, priority, source)
+    labels: list[str] = []
+    ranges: list[tuple[int, int]] = []
+    for _, spec in named:
+        if spec.symbol != sections.OUTLINE and spec.label not in labels:
+            labels.append(spec.label)
+            ranges.append(sections.find(spec, path, source.text))
+    text, masked, first = _cut(shelf, source, ranges)
+    return Item(
+        kind, path, priority, labels, text, form="sections", file=source, masked=masked, first_line=first
+    )
+
+
+def _outlined(shelf: Shelf, path: str, kind: str, priority: str, source: Source) -> Item:
+    from orchestrator.context.outline import outline
+
+    clean, masked = shelf.masked(source.text)
+    short = outline(path, clean)
+    if short is None:
+        raise NoSection(f"No outline can be made of {path}: name its lines or symbols instead.")
+    return Item(kind, path, priority, ["outline"], short, form="outline", file=source, masked=masked)
+
+
+def _cut(
+    shelf: Shelf, source: Source, ranges: list[tuple[int, int]]
+) -> tuple[str, list[tuple[str, int]], int]:
+    """The lines in these ranges, in the file's order, each line once, with a mark where lines are left out."""
+    clean, masked = shelf.masked(source.text)
+    original = sections.lines_of(source.text)
+    lines: list[list[str]] = (
+        [[line] for line in original] if clean == source.text else _aligned(original, clean)
+    )
+    out: list[str] = []
+    last = 0
+    for first, end in sorted(ranges):
+        first = max(first, last + 1)
+        if first > end:
+            continue
+        if last and first > last + 1:
+            out.append(GAP % (last + 1, first - 1))
+        for line in lines[first - 1 : end]:
+            out.extend(line)
+        if out and not out[-1].endswith("\n"):
+            out[-1] += "\n"
+        last = end
+    return "".join(out), masked if clean != source.text else [], min(first for first, _ in ranges)
+
+
+def _aligned(original: list[str], clean: str) -> list[list[str]]:
+    """For each line of the original, the lines that stand for it in the masked text: a mask may span lines, and a
+    section that begins or ends inside the span gets the mask, not a piece of the secret."""
+    import difflib
+
+    masked = sections.lines_of(clean)
+    out: list[list[str]] = [[] for _ in original]
+    for kind, a1, a2, b1, b2 in difflib.SequenceMatcher(None, original, masked, autojunk=False).get_opcodes():
+        if kind == "equal" or a2 - a1 == b2 - b1:
+            for offset in range(a2 - a1):
+                out[a1 + offset] = [masked[b1 + offset]]
+        else:
+            for at in range(a1, a2):
+                out[at] = masked[b1:b2] if at == a1 else []
+            if a1 == a2 and a1 < len(out):
+                out[a1] = masked[b1:b2] + out[a1]
+    return out

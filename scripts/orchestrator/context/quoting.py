@@ -1,0 +1,111 @@
+"""Quoting: text of files, plans and agents as data that can neither close its quotation nor pose as the harness.
+
+Standard library, Python 3.9, nothing imported: results are quoted while a hook waits.
+"""
+
+TAGS = (  # what the client itself writes into a conversation
+    b"system-reminder",
+    b"task-notification",
+    b"task-id",
+    b"tool-use-id",
+    b"output-file",
+    b"local-command-",
+    b"command-name",
+    b"command-message",
+    b"command-args",
+    b"bash-input",
+    b"bash-stdout",
+    b"bash-stderr",
+    b"user-prompt-submit-hook",
+    b"user-memory-input",
+    b"persisted-output",
+    b"function_calls",
+    b"function_results",
+    b"antml:",
+    b"invoke ",
+    b"tool_use",
+    b"tool_result",
+    b"tools-used-before-summary",
+    b"fork-boilerplate",
+    b"teammate-message",
+    b"total_tokens",
+    b"subagent_tokens",
+)
+TURNS = (b"human:", b"assistant:", b"[system", b"system:")  # what begins a turn, at the start of a line
+PREFIX = "> "
+
+
+def _tag_starts(data):
+    """Where, in lower-case bytes, a `<` begins one of the harness's tags."""
+    found = set()
+    if b"<" not in data:
+        return found
+    for name in TAGS:
+        at = data.find(name)
+        while at >= 0:
+            back = at - 1
+            while back >= 0 and at - back < 12 and data[back] in b"/ \t\r\n\\":
+                back -= 1
+            if back >= 0 and data[back] == 60:
+                found.add(back)
+            at = data.find(name, at + 1)
+    return found
+
+
+def plain(text):
+    """The text with `&lt;` for each `<` that begins a tag of the harness; nearly always the text itself."""
+    data = text.encode("utf-8", "replace")
+    starts = _tag_starts(data.lower())
+    if not starts:
+        return text if data.isascii() else data.decode("utf-8")
+    out, last = [], 0
+    for at in sorted(starts):
+        out.append(data[last:at])
+        last = at + 1
+    out.append(data[last:])
+    return b"&lt;".join(out).decode("utf-8")
+
+
+def suspicious(text):
+    """Whether the text could be taken for something the harness says."""
+    data = text.encode("utf-8", "replace").lower()
+    if _tag_starts(data):
+        return True
+    for word in TURNS:
+        if word in data:
+            for line in data.splitlines():
+                if line.lstrip().startswith(TURNS):
+                    return True
+            return False
+    return False
+
+
+def lines(text):
+    """The text with every line marked as quoted; no line of it begins with anything else."""
+    return "\n".join([PREFIX + line for line in plain(text).splitlines()]) + "\n"
+
+
+def fence(text):
+    """A fence longer than any run of backticks in the text."""
+    longest, mark = 2, "```"
+    while mark in text:
+        longest += 1
+        mark += "`"
+    return mark
+
+
+def block(text, also=""):
+    """(opening, body, closing): fenced, or line by line when the text could be taken for the harness.
+
+    The opening and closing hold for `also` too, which may come to stand in the text's place.
+    """
+    if suspicious(text) or suspicious(also):
+        return "Quoted, each line after `> `; `<` of tags is written `&lt;`.\n\n", lines(text), "\n"
+    mark = max(fence(text), fence(also), key=len)
+    return mark + "\n", text if text.endswith("\n") else text + "\n", mark + "\n\n"
+
+
+def label(text):
+    """A name or title on one line, without anything that could be more than a name."""
+    text = "".join([c if c.isprintable() else "?" for c in plain(text)[:300]])
+    return text.replace("`", "'")

@@ -1,0 +1,59 @@
+"""Command `count`: tokens of files and folders, as a tree, cached by content."""
+
+import json
+import os
+import sys
+
+import click
+
+from orchestrator.context import files, tokens, tree
+from orchestrator.context.count_cache import FileCache
+from orchestrator.edges.cli.place import Place, pass_place
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[PATH…]")
+@click.option("--depth", type=click.IntRange(min=0), default=2, show_default=True, help="Levels of the tree.")
+@click.option("--format", "form", type=click.Choice(["tree", "json"]), default="tree", show_default=True)
+@click.option("--no-cache", is_flag=True, help="Count everything anew.")
+@pass_place
+def count(place: Place, paths: tuple[str, ...], depth: int, form: str, no_cache: bool) -> None:
+    """Count the tokens of files and folders; files that git ignores are left out unless named."""
+    cache = None if no_cache else FileCache(os.path.join(place.data, "token-counts.db"))
+    counter = tokens.Counter(cache)
+    bar = Progress("counting")
+    counted = tree.count_paths([os.path.abspath(p) for p in paths or (".",)], counter, bar.step)
+    bar.end()
+    if form == "json":
+        click.echo(json.dumps(counted.as_json(), ensure_ascii=False))
+    else:
+        for line in counted.lines(depth):
+            click.echo(line)
+    for path, why in counted.left_out[:20]:
+        click.echo(f"orchestrator: left out {path}: {why}", err=True)
+    if len(counted.left_out) > 20:
+        click.echo(f"orchestrator: left out {len(counted.left_out) - 20} more", err=True)
+    if not counted.files:
+        raise files.Unreadable("There is nothing to count: name files or folders that hold text.")
+
+
+class Progress:
+    """A line on stderr for a person; silence for a pipe."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.shown = what, False
+        self.on = sys.stderr.isatty()
+
+    def step(self, done: int, total: int) -> None:
+        """Draws how far it is."""
+        if self.on and total:
+            width = 24 * done // total
+            click.echo(
+                f"\r{self.what} [{'#' * width}{'.' * (24 - width)}] {done}/{total}", err=True, nl=False
+            )
+            self.shown = True
+
+    def end(self) -> None:
+        """Clears the line."""
+        if self.shown:
+            click.echo("\r" + " " * 70 + "\r", err=True, nl=False)

@@ -1,0 +1,208 @@
+"""Preparation of a plan: each task's bundle, and the parts its briefing is joined from at deployment."""
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, Optional, Sequence
+
+from orchestrator.context import budget, dedupe, margins, parts, render, sharing
+from orchestrator.context.bundle import Bundle
+from orchestrator.context.count_cache import HistoryCache
+from orchestrator.context.items import Request, Shelf, gather
+from orchestrator.context.kept import keep_bundle
+from orchestrator.context.tokens import Counter
+from orchestrator.errors import OrchestratorError
+from orchestrator.model import plan
+from orchestrator.store.open import writing
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Prepared:
+    """What was prepared for some tasks, not yet kept; nothing is kept when there are faults."""
+
+    orchestration_id: str
+    template: str
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    bundles: dict[str, Bundle] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def keep(self, con: Any) -> None:
+        """Writes bundles, texts and parts, within the caller's transaction."""
+        for task in self.tasks:
+            bundle = self.bundles[task["id"]]
+            pieces, shared_hash = parts.store(con, bundle, task, self.template)
+            keep_bundle(con, bundle.as_json())
+            con.execute(
+                "INSERT OR REPLACE INTO prepared (orchestration_id, task_id, bundle_id, parts, shared_hash, tokens, how)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    self.orchestration_id,
+                    task["id"],
+                    bundle.bundle_id,
+                    pieces,
+                    shared_hash or None,
+                    bundle.total_tokens,
+                    bundle.how,
+                ),
+            )
+
+
+def prepare_plan(
+    con: Any,
+    project_root: str,
+    orchestration_id: str,
+    tasks: Sequence[Any],
+    settings: Optional[Mapping[str, Any]] = None,
+    progress: Optional[Progress] = None,
+) -> list[str]:
+    """Prepares and keeps the bundles of these tasks; returns a sentence for each fault, and then nothing was kept.
+
+    `settings` may name `budget_tokens`, `model` and `template` (the text of the project's own, if it is trusted).
+    """
+    made = prepare(con, project_root, orchestration_id, tasks, settings, progress)
+    if not made.faults:
+        if con.in_transaction:
+            made.keep(con)
+        else:
+            with writing(con):
+                made.keep(con)
+    return made.faults
+
+
+def prepare(
+    con: Any,
+    project_root: str,
+    orchestration_id: str,
+    tasks: Sequence[Any],
+    settings: Optional[Mapping[str, Any]] = None,
+    progress: Optional[Progress] = None,
+) -> Prepared:
+    """The same without keeping it, so that the slow part stands outside any transaction."""
+    settings = settings or {}
+    specs = [task if isinstance(task, dict) else task.model_dump() for task in tasks]
+    template = settings.get("template") or render.find(render.NAME, [])
+    made = Prepared(orchestration_id, template, specs)
+    counter = Counter(HistoryCache(con))
+    wants = _gathered(con, project_root, orchestration_id, specs, settings, made)
+    if made.faults:
+        return made
+    counter.count_many(item.text for want in wants for item in want.items)
+    for want in wants:
+        dedupe.within(want.items, counter)
+    shared = sharing.groups(wants)
+    for place, (spec, want) in enumerate(zip(specs, wants, strict=True), 1):
+        try:
+            made.bundles[spec["id"]] = _bundle(spec, want, shared, settings, template, counter)
+        except OrchestratorError as error:
+            made.faults.append(f"{spec['id']}: {error}")
+        if progress:
+            progress(place, len(specs))
+    _tell_siblings(made, shared)
+    return made
+
+
+def _gathered(
+    con: Any,
+    root: str,
+    orchestration_id: str,
+    specs: list[dict[str, Any]],
+    settings: Mapping[str, Any],
+    made: Prepared,
+) -> list[sharing.Wants]:
+    shelf = Shelf(root)
+    known = {row[0]: row[1] for row in _earlier(con, orchestration_id)}
+    writes = {**known, **{spec["id"]: list(spec.get("writes") or []) for spec in specs}}
+    waits = plan.edges(_graph(con, orchestration_id, specs))
+    wants = []
+    for spec in specs:
+        before = plan.reachable(waits, spec["id"])
+        pending = [glob for name in before for glob in writes.get(name, [])]
+        requests = [_request(each, "file", "required") for each in spec.get("files") or []]
+        requests += [_request(each, "reference", "recommended") for each in spec.get("references") or []]
+        items, faults = gather(shelf, requests, pending)
+        made.faults += [f"{spec['id']}: {fault}" for fault in faults]
+        wants.append(sharing.Wants(spec["id"], (str(spec.get("agent")), _model(spec, settings)), items))
+    return wants
+
+
+def _earlier(con: Any, orchestration_id: str) -> list[tuple[str, list[str]]]:
+    """The tasks that are there already, each with the globs it writes."""
+    import json
+
+    rows = con.execute(
+        "SELECT task_id, json_extract(spec, '$.writes') FROM tasks WHERE orchestration_id = ?",
+        (orchestration_id,),
+    ).fetchall()
+    return [(name, json.loads(writes) if writes else []) for name, writes in rows]
+
+
+def _graph(con: Any, orchestration_id: str, specs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    ids = {spec["id"] for spec in specs}
+    tasks: dict[str, list[str]] = {name: [] for name, _ in _earlier(con, orchestration_id) if name not in ids}
+    for name, after in con.execute(
+        "SELECT task_id, after_id FROM task_dependencies WHERE orchestration_id = ?", (orchestration_id,)
+    ).fetchall():
+        if name in tasks:
+            tasks[name].append(after)
+    return [{"id": name, "after": after} for name, after in tasks.items()] + specs
+
+
+def _request(each: Any, kind: str, priority: str) -> Request:
+    """A file as the plan names it: its spec, or an object with a path and a priority."""
+    if isinstance(each, dict):
+        return Request(str(each["path"]), kind, str(each.get("priority") or priority))
+    return Request(str(each), kind, priority)
+
+
+def _model(spec: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    return str(spec.get("model") or settings.get("model") or "")
+
+
+def _bundle(
+    spec: dict[str, Any],
+    want: sharing.Wants,
+    shared: dict[str, list[str]],
+    settings: Mapping[str, Any],
+    template: str,
+    counter: Counter,
+) -> Bundle:
+    model = _model(spec, settings)
+    allowed = int(spec.get("budget_tokens") or settings.get("budget_tokens") or margins.window(model))
+    items, first = sharing.arrange(want.items, shared.get(want.task_id, []))
+    bundle = Bundle(
+        str(spec.get("agent") or ""), str(spec.get("title") or ""), items, allowed, model, shared=first
+    )
+    room = margins.room(model)
+    try:
+        _fit(bundle, spec, template, counter, room)
+    except budget.OverBudget:
+        if not first:
+            raise
+        shared.pop(want.task_id)  # what is shared may be cut only in a briefing of its own
+        for item in want.items:
+            item.reset()
+        bundle.items, bundle.shared = list(want.items), 0
+        _fit(bundle, spec, template, counter, room)
+    return bundle
+
+
+def _fit(bundle: Bundle, spec: dict[str, Any], template: str, counter: Counter, room: Any) -> None:
+    """Cuts to the budget, the frame counted as one of the items."""
+    items = bundle.items
+    dedupe.within(items, counter)
+    bundle.items = [*items, parts.count_frame(bundle, spec, template, counter)]
+    budget.fit(bundle.items, bundle.budget, counter, bundle.shared, room)
+    bundle.items = bundle.items[:-1]
+    bundle.items = [*bundle.items, parts.count_frame(bundle, spec, template, counter)]
+
+
+def _tell_siblings(made: Prepared, shared: dict[str, list[str]]) -> None:
+    """Marks the shared items, and names in each the bundles that hold it too."""
+    for name, bundle in made.bundles.items():
+        siblings = [
+            other.bundle_id
+            for task, other in made.bundles.items()
+            if task != name and other.shared and shared.get(task) == shared.get(name)
+        ]
+        for item in bundle.items[: bundle.shared]:
+            item.type, item.shared_with = "shared_context", siblings
