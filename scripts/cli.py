@@ -11,6 +11,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 if __name__ == "__main__":
     try:
         from orchestrator.edges.cli import main
+
+        main(prog_name="orchestrator")
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("orchestrator"):
             raise
@@ -18,4 +20,3 @@ if __name__ == "__main__":
             f"orchestrator: the environment {sys.prefix} lacks {missing.name}: "
             "remove that folder and run the command again, it will be built anew."
         )
-    main(prog_name="orchestrator")

@@ -4,8 +4,8 @@ Usage: bootstrap.py DATA          the environment's folder on stdout, progress o
        bootstrap.py --which       the interpreter it would be built with
 Exit codes: 0 done, 1 refused with one sentence. Standard library, Python 3.9+; run by bin/orchestrator.
 
-It is built in a folder of its own and renamed into place, so that what is there is whole. A lock makes a second
-build wait for the first; where locks do not work, the slower of the two throws its copy away.
+It is built in a folder of its own and renamed into place, so that what is there is whole. A lock makes a
+second build wait for the first; where locks do not work, the slower of the two throws its copy away.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ LOCK = os.path.join(os.path.dirname(SCRIPTS), "requirements", "runtime.txt")
 HASH = os.path.join(os.path.dirname(SCRIPTS), "requirements", "runtime.hash")
 IMPORTS = "import click, jinja2, pydantic, sqlite_utils, tiktoken"
 UNUSED_DAYS = 30
-# Settings of pip that would send the packages somewhere else; all its others (index, proxy, certificates) hold.
-MISPLACING = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_REPORT", "__PYVENV_LAUNCHER__")
+# Settings that would send the packages somewhere else; all others of pip (index, proxy, certificates) hold.
+MISPLACING = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "__PYVENV_LAUNCHER__")
 BEGAN = time.monotonic()
 
 
@@ -65,13 +65,13 @@ def alone(data):
 
 def run(command, log, each_line=None):
     """Runs a command with its output kept in the log; its last telling line is returned if it failed."""
-    environment = {name: value for name, value in os.environ.items() if name not in MISPLACING}
+    passed = {name: value for name, value in os.environ.items() if name not in MISPLACING}
     telling = ""
     process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, env=passed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        for raw in process.stdout:
+        for raw in process.stdout or ():
             log.write(raw)
             line = raw.decode("utf-8", "replace").strip()
             if each_line is not None:
@@ -117,7 +117,9 @@ def fill(folder, found, log):
             % (found.tag, found.path, fault, found.tag)
         )
     python = os.path.join(folder, "bin", "python")
-    pip = [python, "-I", "-m", "pip"] if found.ensurepip else [found.path, "-I", "-m", "pip", "--python", python]
+    pip = [python, "-I", "-m", "pip"]
+    if not found.ensurepip:
+        pip = [found.path, "-I", "-m", "pip", "--python", python]
     packages = Packages()
     step("installing about %d packages from the lock" % packages.total)
     fault = run(
@@ -128,7 +130,7 @@ def fill(folder, found, log):
     if fault:
         raise Refused(
             "the packages could not be installed (%s): go online or point pip at an index you can reach "
-            "(PIP_INDEX_URL, PIP_PROXY, PIP_CERT, pip.conf), then run this again; recording works without them."
+            "(PIP_INDEX_URL, PIP_PROXY, PIP_CERT, pip.conf), then run this again; recording works without."
             % fault.replace("ERROR: ", "")
         )
     fault = run([python, "-I", "-c", IMPORTS], log)
@@ -143,8 +145,9 @@ def fill(folder, found, log):
 def swap(folder, target):
     """Puts a whole environment into its place; one that somebody else put there first stays."""
     if os.path.lexists(target) and not ready(target):
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(target, tempfile.mkdtemp(prefix="building-", dir=os.path.dirname(target)) + "/broken")
+        with tempfile.TemporaryDirectory(prefix="building-", dir=os.path.dirname(target)) as aside:
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(target, os.path.join(aside, "broken"))
     try:
         os.rename(folder, target)
     except OSError:
@@ -170,7 +173,7 @@ def sweep(data, held):
 
 
 def environment(data):
-    """The folder of the ready environment for this lock, built if need be and remembered for bin/orchestrator."""
+    """The folder of the environment for this lock, built if need be; bin/orchestrator finds it from then on."""
     with open(HASH) as stored:
         lock = stored.read().strip()
     found, fault = interpreters.choose()
@@ -197,8 +200,9 @@ def environment(data):
 
 def remember(path, target):
     """Writes the pointer that lets bin/orchestrator find the environment without starting Python."""
-    with tempfile.NamedTemporaryFile("wb", prefix="ready-", dir=os.path.dirname(path), delete=False) as pointer:
-        pointer.write(os.fsencode("%s\n%s\n" % (target, os.environ.get("ORCHESTRATOR_PYTHON", ""))))
+    asked = os.environ.get("ORCHESTRATOR_PYTHON", "")
+    with open("%s.%d" % (path, os.getpid()), "wb") as pointer:
+        pointer.write(os.fsencode("%s\n%s\n" % (target, asked)))
     os.replace(pointer.name, path)
 
 
@@ -220,9 +224,8 @@ def main(arguments):
     except Refused as refused:
         sys.stderr.write("orchestrator: %s\n" % refused)
     except OSError as fault:
-        sys.stderr.write(
-            "orchestrator: the data folder cannot be used (%s): free it, or set ORCHESTRATOR_DATA to another.\n" % fault
-        )
+        sys.stderr.write("orchestrator: the data folder cannot be used (%s): " % fault)
+        sys.stderr.write("mend that, or set ORCHESTRATOR_DATA to another folder.\n")
     except KeyboardInterrupt:
         return 130
     return 1

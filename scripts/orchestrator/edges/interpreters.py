@@ -12,14 +12,14 @@ PLACES = ("/usr/local/bin", "/opt/homebrew/bin", "/usr/bin")  # a desktop's PATH
 PROBE = """
 import importlib.util, os, sys
 has = lambda name: importlib.util.find_spec(name) is not None
-lacks = [name for name in ("ssl", "sqlite3", "venv", "zlib") if not has("_" + name if name in ("ssl", "sqlite3") else name)]
-print(sys.version_info[0], sys.version_info[1], int(has("ensurepip")), int(has("pip")), ",".join(lacks) or "-",
-      os.path.realpath(sys.executable))
+lacks = ",".join(name for name in ("_ssl", "_sqlite3", "venv", "zlib") if not has(name)) or "-"
+can = (int(has("ensurepip")), int(has("pip")))
+print(*sys.version_info[:2], *can, lacks, os.path.realpath(sys.executable))
 """
 
 
 class Interpreter:
-    """A Python found on this machine: where it really is, its version, and how it could make an environment."""
+    """A Python of this machine: where it really is, its version, and how it could make an environment."""
 
     def __init__(self, path, version, ensurepip, pip, lacks):
         self.path = path
@@ -39,7 +39,7 @@ class Interpreter:
         if self.lacks:
             return "lacks the module %s" % self.lacks
         if not (self.ensurepip or self.pip):
-            return "has neither ensurepip nor pip (on Debian and Ubuntu: apt install python%s-venv)" % self.tag
+            return "has neither ensurepip nor pip (Debian, Ubuntu: apt install python%s-venv)" % self.tag
         return None
 
 
@@ -107,5 +107,8 @@ def choose():
             faults.append("%s %s" % (path, fault))
     if later is not None:
         return later, ""
-    return None, "no Python from 3.%d on was found to build the environment with%s: install one, or name it in %s." % (
-        OLDEST, " (%s)" % "; ".join(faults) if faults else "", "ORCHESTRATOR_PYTHON")
+    seen = " (%s)" % "; ".join(faults) if faults else ""
+    return None, (
+        "no Python from 3.%d on was found to build the environment with%s: "
+        "install one, or name it in ORCHESTRATOR_PYTHON." % (OLDEST, seen)
+    )
