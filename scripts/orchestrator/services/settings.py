@@ -22,3 +22,14 @@ def limit(con):
 def model(con):
     """The model of tasks that name none; None: the client decides."""
     return variable("DEFAULT_MODEL") or setting(con, "default_model")
+
+
+def seconds_between(con):
+    """How often a watching command looks again."""
+    for value in (variable("MONITOR_INTERVAL_SECONDS"), setting(con, "monitor_interval_seconds")):
+        try:
+            if value and float(value) > 0:
+                return float(value)
+        except ValueError:
+            pass
+    return 15.0

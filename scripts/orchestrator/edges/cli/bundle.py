@@ -105,7 +105,9 @@ def track_budget(
     warn_threshold: float,
     form: str,
 ) -> None:
-    """Say how much of a budget bundles, or an orchestration's executions, take. Exit 1 when it is more than all."""
+    """Say how much of a budget bundles, or an orchestration's executions, take. Exit 1 when it is more than
+    all.
+    """
     names = _names(named)
     if not names and not session_id:
         raise click.UsageError("Name --bundles, or --session-id.")

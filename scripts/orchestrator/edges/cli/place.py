@@ -83,6 +83,69 @@ class Place:
                                     "`orchestrator plan FILE`.")
         return str(row[0])
 
+    def latest_open(self) -> str | None:
+        """The open orchestration that changed last, or None."""
+        row = self.con.execute("SELECT orchestration_id FROM orchestrations WHERE status IN ('planning', 'executing') "
+                               "AND origin = 'planned' ORDER BY updated_at DESC LIMIT 1").fetchone()
+        return str(row[0]) if row else None
+
+    def reconcile(self) -> None:
+        """Brings up to date what can be known now."""
+        from orchestrator.services.reconcile import reconcile
+
+        reconcile(self.con, self.project, self.workspace)
+
+    def project_state(self, orchestration: str) -> None:
+        """Writes status.json and results/ after a change."""
+        from orchestrator.recording.projections import project
+
+        project(self.con, self.workspace, orchestration, self.now())
+
+    def what_now(self, orchestration: str) -> None:
+        """Prints what to do now, with the exact calls; the conversation has been told."""
+        from orchestrator.recording.graph import Graph
+        from orchestrator.services.digest import to_do, troubles
+        from orchestrator.services.settings import limit
+        from orchestrator.services.turn import tell
+        from orchestrator.store.open import writing
+
+        graph = Graph(self.con, orchestration)
+        for line in troubles(self.con, graph) + to_do(self.con, orchestration, graph, limit(self.con), 20000):
+            click.echo(line)
+        if self.session:
+            with writing(self.con):
+                tell(self.con, self.session, orchestration, self.now())
+
+    def ended(self, orchestration: str) -> bool:
+        """Whether nothing of an orchestration is left to run."""
+        from orchestrator.recording.graph import Graph
+
+        return Graph(self.con, orchestration).ended()
+
+    def interval(self) -> float:
+        """Seconds between two looks of a watching command."""
+        from orchestrator.services.settings import seconds_between
+
+        return seconds_between(self.con)
+
+    def settings(self) -> dict[str, Any]:
+        """What the preparation of briefings wants to know."""
+        from orchestrator.services.settings import model
+
+        return {"model": model(self.con)}
+
+    def progress(self, what: str):  # type: ignore[no-untyped-def]
+        """A progress callback: a line that grows for a person, silence for a pipe."""
+        import sys
+
+        if not sys.stderr.isatty():
+            return None
+
+        def show(done: int, of: int) -> None:
+            click.echo(f"\r{what} {done}/{of}" + ("\n" if done == of else ""), nl=False, err=True)
+
+        return show
+
     def unique(self, table: str, column: str, prefix: str) -> str:
         """The one id that begins with `prefix`; an exact id wins. OrchestratorError for none or several."""
         pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"

@@ -1,0 +1,64 @@
+"""brief: a task's briefing printed for the agent in a workflow. Standard library; runs without the environment.
+
+Usage: brief.py brief TASK [--execution-id ID]. Exit codes: 0 printed, 1 there is none, 2 usage. Python 3.9+.
+"""
+
+import os
+import sys
+
+LONGEST = 28000  # characters: the Bash tool cuts output at 30,000
+
+
+def text_of(con, workspace, task, execution, session):
+    """The briefing of a task's execution (the latest one when none is named), or where to read a long one."""
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.store import blobs
+    from orchestrator.store.workspace import write
+
+    row = con.execute(
+        "SELECT execution_id, briefing_hash FROM executions WHERE task_id = ?1 AND briefing_hash IS NOT NULL AND "
+        "(?2 IS NULL OR execution_id = ?2) ORDER BY claude_session_id IS ?3 DESC, deployed_at DESC LIMIT 1",
+        (task, execution, session)).fetchone()
+    if row is None:
+        raise OrchestratorError("NO BRIEFING: no execution of a task %s has one; it is made when the task is deployed." % task)
+    text = blobs.get(con, row[1]).decode("utf-8", "replace")
+    if len(text) <= LONGEST:
+        return text if text.endswith("\n") else text + "\n"
+    folder = os.path.join(workspace, "briefings")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    path = os.path.join(folder, row[0] + ".md")
+    write(path, text)
+    return ("Your briefing has %d characters, too many for this tool. It is the file\n%s\n"
+            "Read that file whole with the Read tool now (in parts, by offset, until its last line), then do what it says.\n"
+            % (len(text), path))
+
+
+def main(words):
+    """Runs the command; returns the exit code."""
+    from orchestrator import paths
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.store import open as store, workspace as place
+
+    if len(words) not in (2, 4) or words[0] != "brief" or words[1].startswith("-") or (
+            len(words) == 4 and words[2] != "--execution-id"):
+        sys.stderr.write("Usage: orchestrator brief TASK [--execution-id ID]\n")
+        return 0 if "--help" in words or "-h" in words else 2
+    workspace = paths.workspace_of(paths.project_of())
+    try:
+        if not place.trusted(workspace, paths.data_folder()):
+            raise OrchestratorError("NO BRIEFING: the workspace here did not come from you; `orchestrator trust` says more.")
+        history = paths.history_of(workspace)
+        if not os.path.exists(history):
+            raise OrchestratorError("NO BRIEFING: nothing has been recorded here.")
+        con = store.open_history(history)
+        sys.stdout.write(text_of(con, workspace, words[1], words[3] if len(words) == 4 else None,
+                                 paths.variable("CLAUDE_CODE_SESSION_ID")))
+        return 0
+    except (OrchestratorError, store.Error, OSError) as problem:
+        sys.stderr.write("orchestrator: %s\n" % problem)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,60 @@
+"""plan: a plan read, checked as a whole, prepared and accepted, or refused with every fault at once."""
+
+import sys
+
+import click
+
+from orchestrator import paths
+from orchestrator.edges.cli.place import Place, pass_place
+from orchestrator.errors import OrchestratorError
+
+
+@click.command()
+@click.argument("source", metavar="FILE|-")
+@click.option("--orchestration", metavar="ID", help="Extend this orchestration instead of the conversation's own.")
+@click.option("--goal", help="The goal, where the plan names none.")
+@click.option("--driver", type=click.Choice(["auto", "workflow", "conversation"]), help="How its tasks are deployed.")
+@click.option("--from-message", is_flag=True, help="SOURCE is an agent's last message with a plan somewhere in it.")
+@pass_place
+def plan(place: Place, source: str, orchestration: str | None, goal: str | None, driver: str | None,
+         from_message: bool) -> None:
+    """Submits the JSON plan in FILE, or on standard input for `-`. A refusal lists every fault."""
+    from orchestrator.edges.plans import find_plan, read_plan
+    from orchestrator.edges.schemas import task_spec
+    from orchestrator.services import blueprints, plans
+
+    text = _text(source)
+    if from_message:
+        found = find_plan(text.decode("utf-8", "replace"))
+        if found is None:
+            raise OrchestratorError("There is no JSON plan in that message.")
+        text = found.encode()
+    con = place.con
+    target = place.unique("orchestrations", "orchestration_id", orchestration) if orchestration else plans.open_one(
+        con, place.session)
+    known = blueprints.known(paths.plugin_root(), place.project, paths.home())
+    row = con.execute("SELECT goal FROM orchestrations WHERE orchestration_id = ?", (target,)).fetchone()
+    accepted, warnings = read_plan(text, project=place.project, known_agents=known,
+                                   existing=plans.existing_tasks(con, target), goal=goal or (row[0] if row else None))
+    specs = [task_spec(task, known) for task in accepted.tasks]
+    done = plans.accept(con, place.project, accepted.goal, specs, orchestration_id=target, session=place.session,
+                        now=place.now(), settings=place.settings(), progress=place.progress("preparing briefings"))
+    if driver:
+        con.execute("UPDATE orchestrations SET driver = NULLIF(?, 'auto') WHERE orchestration_id = ?", (driver, done))
+    place.project_state(done)
+    for warning in warnings:
+        click.echo(f"note: {warning}", err=True)
+    tokens, how = plans.quote(con, done)
+    count = len(specs)
+    click.echo(f"PLAN ACCEPTED {done} {count} task{'s' if count != 1 else ''}, "
+               f"briefings {tokens:,} tokens ({how})")
+
+
+def _text(source: str) -> bytes:
+    if source == "-":
+        return sys.stdin.buffer.read(8_000_000)
+    try:
+        with open(source, "rb") as f:
+            return f.read(8_000_000)
+    except OSError as problem:
+        raise OrchestratorError(f"The plan {source} cannot be read: {problem.strerror}.") from problem

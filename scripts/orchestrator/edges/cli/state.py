@@ -1,0 +1,135 @@
+"""next, prime, status, brief: where things stand and what to do now, with the exact calls."""
+
+import json
+import os
+import time
+from typing import Any
+
+import click
+
+from orchestrator.edges.cli.place import Place, pass_place
+
+
+@click.command("next")
+@click.option("--orchestration", metavar="ID")
+@click.option("--driver", type=click.Choice(["workflow", "conversation"]), help="Deploy this way from now on.")
+@pass_place
+def next(place: Place, orchestration: str | None, driver: str | None) -> None:  # noqa: A001
+    """Prints the exact calls that deploy what is ready."""
+    target = place.orchestration(orchestration)
+    if driver:
+        place.con.execute("UPDATE orchestrations SET driver = ? WHERE orchestration_id = ?", (driver, target))
+    place.reconcile()
+    place.what_now(target)
+
+
+@click.command()
+@pass_place
+def prime(place: Place) -> None:
+    """Prints the state and what to do now, for a conversation that begins or lost its thread."""
+    from orchestrator.recording.graph import Graph
+    from orchestrator.services.digest import head
+    from orchestrator.services.turn import open_orchestrations
+
+    con = place.con
+    place.reconcile()
+    row = con.execute("SELECT orchestration_id FROM claude_sessions WHERE claude_session_id = ?",
+                      (place.session,)).fetchone()
+    if row and row[0]:
+        click.echo(head(con, row[0], Graph(con, row[0])))
+        place.what_now(row[0])
+        return
+    found = open_orchestrations(con, place.session) if place.session else []
+    if found:
+        click.echo(f"Open, and no conversation drives it: {head(con, found[0], Graph(con, found[0]))}")
+        click.echo("Go on with it: `orchestrator resume`.")
+    else:
+        click.echo("No orchestration is open. Plan one: spawn orchestrator:planner with the goal, or `orchestrator plan -`.")
+
+
+def task_rows(place: Place, target: str) -> list[dict[str, Any]]:
+    """The tasks of an orchestration with state, agent, attempts, execution, minutes and the reason of a failure."""
+    from orchestrator.recording.graph import Graph
+
+    con = place.reading
+    graph = Graph(con, target)
+    rows = []
+    for task_id, task in graph.tasks.items():
+        found = con.execute(
+            "SELECT execution_id, attempt, deployed_at, completed_at, end_reason, refused_names, (julianday(COALESCE("
+            "completed_at, 'now')) - julianday(deployed_at)) * 86400 FROM executions WHERE orchestration_id = ? AND "
+            "task_id = ? ORDER BY attempt DESC LIMIT 1", (target, task_id)).fetchone() or (None,) * 7
+        rows.append({
+            "id": task_id, "state": graph.states[task_id], "title": task[1], "agent": task[2],
+            "after": graph.after.get(task_id, []), "attempts": found[1] or 0, "execution": found[0],
+            "deployed_at": found[2], "completed_at": found[3], "seconds": round(found[6], 1) if found[6] else None,
+            "end_reason": found[4], "refused": found[5],
+        })  # fmt: skip
+    return rows
+
+
+def task_table(rows: list[dict[str, Any]]) -> str:
+    """The tasks as a table for a terminal."""
+    from orchestrator.edges.cli.tables import table
+
+    return table(
+        ["task", "state", "agent", "after", "took", "title"],
+        [[r["id"], r["state"] + (f" ({r['end_reason']})" if r["state"] == "failed" else ""),
+          r["agent"].replace("orchestrator:", ""), ",".join(r["after"]) or "-",
+          f"{r['seconds']:.0f} s" if r["seconds"] is not None else "-", r["title"]] for r in rows])
+
+
+@click.command()
+@click.argument("orchestration", required=False)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, the same as status.json.")
+@click.option("--watch", is_flag=True, help="Prints again on each change, until all tasks have ended.")
+@click.option("--every", type=float, help="Seconds between looks (MONITOR_INTERVAL_SECONDS).")
+@pass_place
+def status(place: Place, orchestration: str | None, as_json: bool, watch: bool, every: float | None) -> None:
+    """Says where an orchestration stands."""
+    target = place.orchestration(orchestration)
+    place.reconcile()
+    seen = None
+    while True:
+        text = _status_json(place, target) if as_json else _status_text(place, target)
+        if text != seen:
+            click.echo(text)
+            seen = text
+        if not watch or place.ended(target):
+            return
+        time.sleep(every or place.interval())
+        place.reconcile()
+
+
+def _status_text(place: Place, target: str) -> str:
+    from orchestrator.recording.graph import Graph
+    from orchestrator.services.digest import head
+
+    con = place.reading
+    lines = [head(con, target, Graph(con, target))]
+    rows = task_rows(place, target)
+    if rows:
+        lines.append(task_table(rows))
+    unplanned = con.execute(
+        "SELECT count(*) FROM executions e WHERE status = 'deployed' AND task_id IS NULL AND NOT EXISTS "
+        "(SELECT 1 FROM lost_executions l WHERE l.execution_id = e.execution_id)").fetchone()[0]
+    if unplanned:
+        lines.append(f"{unplanned} other agents at work: `orchestrator list-agents`.")
+    return "\n".join(lines)
+
+
+def _status_json(place: Place, target: str) -> str:
+    place.project_state(target)
+    with open(os.path.join(place.workspace, "status.json"), encoding="utf-8") as f:
+        return json.dumps(json.load(f), indent=2, ensure_ascii=False)
+
+
+@click.command()
+@click.argument("task_id", metavar="TASK")
+@click.option("--execution-id", help="The execution it is for; the hook on this command fills it in.")
+@pass_place
+def brief(place: Place, task_id: str, execution_id: str | None) -> None:
+    """Prints a task's briefing: an agent's first act in a workflow. A long one is named as a file to read whole."""
+    from orchestrator.edges.brief import text_of
+
+    click.echo(text_of(place.reading, place.workspace, task_id, execution_id, place.session), nl=False)
