@@ -120,7 +120,7 @@ def test_links_lead_to_files(path):
 
 @pytest.mark.parametrize("path", AGENTS, ids=named)
 def test_readers_have_no_writing_tools(path):
-    """Read-only roles lack Edit, Write and NotebookEdit, and so have Bash; the others lack nothing (S3-04)."""
+    """They lack Edit, Write and NotebookEdit, and so have Bash; the others lack nothing (S3-04)."""
     wanted = "Edit, Write, NotebookEdit" if path.stem in READERS else None
     assert parts(path)[0].get("disallowedTools") == wanted
 
