@@ -1,4 +1,6 @@
-"""Harness: the real client, headless or in a terminal, with a scripted model for a model and nothing of this machine's own setup."""
+"""Harness: the real client, headless or in a terminal, a scripted model, and nothing of the user's setup."""
+
+import atexit
 import functools
 import json
 import os
@@ -13,19 +15,17 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from clients import Client
+from orchestrator.edges.scripted_model import Request, ScriptedModel
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
-from orchestrator.edges.scripted_model import Request, ScriptedModel  # noqa: E402
-
 KEY = "dummy-key-of-the-tests"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def search_path() -> str:
     """A PATH with the system's programs and the running interpreter as `python3`, in front."""
     folder = tempfile.mkdtemp(prefix="python3-only-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.symlink(os.path.realpath(sys.executable), os.path.join(folder, "python3"))
     return os.pathsep.join([folder, "/usr/bin", "/bin"])
 
@@ -79,7 +79,7 @@ class Run(NamedTuple):
 
     @property
     def result(self) -> dict:
-        """The last result: a run whose agents work in the background has one for each turn of the main conversation."""
+        """The last result: the main conversation has one for each of its turns."""
         return self.results[-1]
 
     @property
@@ -97,7 +97,7 @@ class Run(NamedTuple):
 
     @property
     def tool_results(self) -> List[tuple]:
-        """(tool_use_id, text, is_error) of every tool result that a model was given, main or agent, once each."""
+        """(tool_use_id, text, is_error) of every tool result that main or an agent was given, once each."""
         seen = {result[0]: result for r in self.requests for result in r.last_results}
         return list(seen.values())
 
@@ -126,7 +126,7 @@ class Claude:
         permission_mode: Optional[str] = None,
         timeout: float = 60,
     ) -> Run:
-        """Run `claude -p prompt` in the project until it ends. `play` answers for the model; `plugin=None` loads none."""
+        """Run `claude -p prompt` in the project until it ends. `play` answers; `plugin=None` loads none."""
         plugin = self.plugin if plugin == "its own" else plugin
         command = [self.client.path, "-p", prompt, "--output-format", "stream-json", "--verbose"]
         command += ["--plugin-dir", str(plugin)] if plugin else []
@@ -149,13 +149,15 @@ class Claude:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 out, err = process.communicate()
-                raise AssertionError("the client did not end in %s s\n%s\n%s" % (timeout, model.requests, out[-3000:] + err))
+                told = "the client did not end in %s s\n%s\n%s\n%s"
+                raise AssertionError(told % (timeout, model.requests, out[-3000:], err)) from None
             finally:
-                requests = model.requests
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
         if model.faults:
             raise model.faults[0]
         events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-        return Run(process.returncode, events, err, requests, time.monotonic() - start)
+        return Run(process.returncode, events, err, model.requests, time.monotonic() - start)
 
 
 def onboard(home: Path, project: Path) -> None:
@@ -197,11 +199,10 @@ class Terminal:
         command = ["env", "-i"] + ["%s=%s" % pair for pair in variables.items()] + [client.path]
         command += ["--plugin-dir", str(plugin)] if plugin else []
         width, height = size.split("x")
-        # remain-on-exit: what a client said before it died is still there to be read.
-        self._tmux(
-            "new-session", "-d", "-x", width, "-y", height, "-c", str(project), shlex.join(command + list(args)),
-            ";", "set-option", "remain-on-exit", "on",
-        )  # fmt: skip
+        shell = shlex.join(command + list(args))
+        window = ["new-session", "-d", "-x", width, "-y", height, "-c", str(project), shell]
+        # What a client said before it died is still there to be read.
+        self._tmux(*window, ";", "set-option", "remain-on-exit", "on")
 
     def __enter__(self) -> "Terminal":
         self.wait_for(self.ready)
@@ -217,7 +218,8 @@ class Terminal:
 
     def _tmux(self, *words: str) -> str:
         command = ["tmux", "-S", self.socket, "-f", os.devnull, *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout
+        done = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
+        return done.stdout
 
     @property
     def requests(self) -> List[Request]:
@@ -251,7 +253,8 @@ class Terminal:
             if holds(screen):
                 return screen
             time.sleep(0.05)
-        raise AssertionError("waited %s s for %r; the screen shows\n%s\n%s" % (timeout, wanted, screen, self.requests))
+        told = "waited %s s for %r; the screen shows\n%s\n%s"
+        raise AssertionError(told % (timeout, wanted, screen, self.requests))
 
     def wait_until(self, condition: Any, timeout: float = 20) -> None:
         """Wait for something other than the screen, as `lambda: len(t.requests) > 3`."""

@@ -1,39 +1,37 @@
-"""Fixtures for tests with the real client: both pinned versions, an empty home, a project, a shared data folder."""
-import os
+"""Fixtures for tests with the real client: both pinned versions, an empty home, a project, its history."""
+
+import functools
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import clients
+from harness import Claude, Terminal
 
-import clients  # noqa: E402
-from harness import Claude, Terminal  # noqa: E402
 
-_found = {}
-_missing = {}
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@functools.cache
+def _found(version):
+    """The client, or why it is missing; looked for once in a run."""
+    try:
+        return clients.find(version)
+    except (clients.Unavailable, OSError) as reason:
+        return str(reason)
 
 
 def _client(version):
-    """The client, or a skip; every missing one is named again at the end of the run."""
-    if version not in _found and version not in _missing:
-        try:
-            _found[version] = clients.find(version)
-        except (clients.Unavailable, OSError) as reason:
-            _missing[version] = str(reason)
-    if version in _missing:
-        pytest.skip("Claude Code %s is missing: %s" % (version, _missing[version]))
-    return _found[version]
-
-
-def pytest_terminal_summary(terminalreporter):
-    for version, reason in _missing.items():
-        terminalreporter.write_line("")
-        terminalreporter.write_line(
-            "WARNING: nothing was tested with Claude Code %s, which is missing: %s" % (version, reason), red=True, bold=True
-        )
+    found = _found(version)
+    if isinstance(found, str):
+        pytest.skip("Claude Code %s is missing: %s" % (version, found))
+    return found
 
 
 @pytest.fixture(params=list(clients.PINS))
@@ -56,14 +54,6 @@ def home(tmp_path):
     return folder
 
 
-@pytest.fixture(scope="session")
-def data():
-    """ORCHESTRATOR_DATA, kept between runs, so that the plugin's environment is built once."""
-    folder = Path(os.environ.get("ORCHESTRATOR_TEST_DATA") or clients.cache() / "data")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 @pytest.fixture
 def project(tmp_path):
     """A git repository with a few files, in a path with a space."""
@@ -71,7 +61,8 @@ def project(tmp_path):
     (folder / "src").mkdir(parents=True)
     (folder / "README.md").write_text("# A project\n\nIt adds numbers.\n")
     (folder / "src" / "adder.py").write_text('"""Adds."""\n\n\ndef add(a, b):\n    return a + b\n')
-    (folder / "src" / "test_adder.py").write_text("from adder import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n")
+    test = "from adder import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n"
+    (folder / "src" / "test_adder.py").write_text(test)
     git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "start"]):
         subprocess.run(git + words, cwd=folder, check=True)
@@ -104,8 +95,8 @@ def rows():
     """`rows(project, sql, *values)`: the answer of the project's history, a list of dicts."""
 
     def ask(project, sql, *values):
-        path = Path(project) / ".orchestrator" / "history.db"
-        connection = sqlite3.connect("file:%s?mode=ro" % str(path).replace("?", "%3f"), uri=True)
+        path = (Path(project) / ".orchestrator" / "history.db").as_uri()
+        connection = sqlite3.connect(path + "?mode=ro", uri=True)
         try:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(sql, values)]

@@ -1,18 +1,23 @@
 """The harness itself: the real clients do with the scripted model what the other tests build on."""
+
 import json
 
-from orchestrator.edges.scripted_model import Play, call, say
+from harness import Claude
+from orchestrator.edges.scripted_model import Play, call, fail, report, say
+
+ALLOW = {"hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": "allow"}}
 
 
-def plugin_with_hook(folder, event, matcher, script):
-    """A throw-away plugin with one shell hook."""
+def plugin_with_hook(folder, event, matcher, answer):
+    """A throw-away plugin with one hook, which gives always the same answer."""
     (folder / ".claude-plugin").mkdir(parents=True)
-    (folder / ".claude-plugin" / "plugin.json").write_text(json.dumps({"name": "thrown-away", "version": "0.0.1"}))
+    manifest = {"name": "thrown-away", "version": "0.0.1"}
+    (folder / ".claude-plugin" / "plugin.json").write_text(json.dumps(manifest))
     (folder / "hooks").mkdir()
-    hook = {"type": "command", "command": 'sh "${CLAUDE_PLUGIN_ROOT}/hooks/hook.sh"', "timeout": 10}
+    hook = {"type": "command", "command": 'cat "${CLAUDE_PLUGIN_ROOT}/hooks/answer.json"', "timeout": 10}
     table = {"hooks": {event: [{"matcher": matcher, "hooks": [hook]}]}}
     (folder / "hooks" / "hooks.json").write_text(json.dumps(table))
-    (folder / "hooks" / "hook.sh").write_text(script)
+    (folder / "hooks" / "answer.json").write_text(json.dumps(answer))
     return folder
 
 
@@ -25,9 +30,9 @@ def test_a_client_answers_with_the_scripted_text(claude, project):
 
 
 def test_a_background_agent_notifies_the_main_conversation(claude, project):
-    """An Agent call runs in the background, and its end makes one more main request with the notification in it."""
-    play = Play()
-    play.when("start it", call("Agent", description="d", prompt="count the files", run_in_background=True), "waiting", "seen")
+    """An Agent call runs in the background, its end makes one more main request; the client counts as we do."""
+    agent = call("Agent", description="d", prompt="count the files", run_in_background=True)
+    play = Play().when("start it", agent, "waiting", "seen")
     play.when("count the files", say("there are three").after(0.5))
     run = claude.run("start it", play, project, plugin=None)
     assert run.text == "seen"
@@ -35,19 +40,45 @@ def test_a_background_agent_notifies_the_main_conversation(claude, project):
     notification = run.main_requests[-1].notifications[0]
     assert (notification["status"], notification["result"]) == ("completed", "there are three")
     assert notification["task-id"] == run.agent_requests()[0].agent_id
+    (used,) = run.result["modelUsage"].values()
+    ours = {"input": "input", "output": "output", "cacheReadInput": "cache_read_input",
+            "cacheCreationInput": "cache_creation_input"}  # fmt: skip
+    for theirs, name in ours.items():
+        assert used[theirs + "Tokens"] == sum(r.usage[name + "_tokens"] for r in run.requests) > 0
 
 
 def test_a_hook_allows_a_command(claude, project, tmp_path):
-    """In -p a Bash call that would be refused runs when a plugin's PreToolUse hook allows it."""
-    answer = {"hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": "allow"}}
-    plugin = plugin_with_hook(tmp_path / "plugin", "PreToolUse", "Bash", "cat >/dev/null; echo '%s'\n" % json.dumps(answer))
-    play = Play().when("make a file", call("Bash", command="echo made > made.txt; cat made.txt"), "done")
-    refused = claude.run("make a file", play, project, plugin=None)
+    """In -p a command that asks for permission is refused, and runs when a plugin's hook allows it."""
+    plugin = plugin_with_hook(tmp_path / "it's a plugin", "PreToolUse", "Bash", ALLOW)
+    command = call("Bash", command="echo made > made.txt; cat made.txt")
+    refused = claude.run("make a file", Play().when("make", command, "done"), project, plugin=None)
     assert refused.tool_results[0][2] and not (project / "made.txt").exists()
-    play = Play().when("make a file", call("Bash", command="echo made > made.txt; cat made.txt"), "done")
-    run = claude.run("make a file", play, project, plugin=plugin)
+    run = claude.run("make a file", Play().when("make", command, "done"), project, plugin=plugin)
     assert run.tool_results[0][1:] == ("made", False)
     assert (project / "made.txt").read_text() == "made\n"
+
+
+def test_an_agent_fails_with_an_api_error(claude, project):
+    """A scripted error ends an agent after one request, and the main conversation hears of it."""
+    agent = call("Agent", description="d", prompt="will fail", run_in_background=True)
+    play = Play().when("start it", agent, "waiting", "seen")
+    play.when("will fail", fail(500, "api_error", "out of order"))
+    run = claude.run("start it", play, project, plugin=None)
+    assert len(run.agent_requests("will fail")) == 1
+    assert "out of order" in str(run.main_requests[-1].notifications)
+
+
+def test_auto_mode_wants_reports_through_a_tool(newest, home, data, project, tmp_path):
+    """In auto mode an agent hands its report back with a tool of its own, and `report` speaks through it."""
+    plugin = plugin_with_hook(tmp_path / "plugin", "PreToolUse", "Agent", ALLOW)
+    agent = call("Agent", description="d", prompt="count the files")
+    play = Play().when("start it", agent, "waiting", "seen")
+    play.when("count the files", report("there are three"))
+    run = Claude(newest, home, data, plugin).run("start it", play, project, permission_mode="auto")
+    assert [r.turn for r in run.agent_requests("count")] == [0]
+    assert "[Subagent hand-back]" in run.main_requests[-1].last_text
+    assert run.main_requests[-1].last_text.count("  there are three") == 1
+    assert [r.safety_check for r in run.requests if r.auxiliary] == [True]
 
 
 def test_a_person_types_and_reads_the_answer(terminal, project):

@@ -1,0 +1,38 @@
+"""What all tests share: the data folder with the plugin's environment; the last word on missing clients."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import clients
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data():
+    """ORCHESTRATOR_DATA shared by all tests of this machine, with the locked environment built in it."""
+    folder = Path(os.environ.get("ORCHESTRATOR_TEST_DATA") or clients.cache() / "data")
+    folder.mkdir(parents=True, exist_ok=True)
+    bootstrap = str(ROOT / "scripts/orchestrator/edges/bootstrap.py")
+    built = subprocess.run(
+        [os.path.realpath(sys.executable), "-I", "-S", bootstrap, str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert built.returncode == 0, built.stdout
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter):
+    """A client that could not be had is named at the end: what was not tested must not go unseen."""
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    for line in sorted(set(re.findall(r"Claude Code [\d.]+ is missing: [^'\"]*", "\n".join(skipped)))):
+        text = "WARNING: nothing was tested with a client: " + line
+        terminalreporter.write_line(text, red=True, bold=True)
