@@ -24,15 +24,17 @@ FROM prepared p, json_each(p.parts) j LEFT JOIN blobs b ON b.hash = json_extract
 WHERE p.orchestration_id = ? AND p.task_id = ? ORDER BY j.key
 """
 _ITEMS = """
-SELECT json_extract(j.value, '$.type'), json_extract(j.value, '$.source'), json_extract(j.value, '$.token_count'),
-    json_extract(j.value, '$.how'), json_extract(j.value, '$.priority'), json_extract(j.value, '$.included'),
-    json_extract(j.value, '$.reason'), json_extract(j.value, '$.item_hash'), json_extract(j.value, '$.key')
-FROM bundles b, json_each(b.body, '$.context_items') j WHERE b.bundle_id = ? ORDER BY j.key
+SELECT json_extract(j.value, '$.type'), json_extract(j.value, '$.source'), json_extract(j.value,
+'$.token_count'), json_extract(j.value, '$.how'), json_extract(j.value, '$.priority'), json_extract(j.value,
+'$.included'), json_extract(j.value, '$.reason'), json_extract(j.value, '$.item_hash'), json_extract(j.value,
+'$.key') FROM bundles b, json_each(b.body, '$.context_items') j WHERE b.bundle_id = ? ORDER BY j.key
 """
 
 
 class Briefing:
-    """What one execution gets: text, sent (a row of `allocations` for each item), notes, bundle_id, tokens, how."""
+    """What one execution gets: text, sent (a row of `allocations` for each item), notes, bundle_id, tokens,
+    how.
+    """
 
     def __init__(self, text, sent, notes, bundle_id, tokens, how):
         self.text, self.sent, self.notes = text, sent, notes
@@ -42,8 +44,9 @@ class Briefing:
 def assemble(con, project_root, orchestration_id, task_id, results=()):
     """The briefing of a task. KeyError when none was prepared.
 
-    `results` holds, for each task it waited for: (task id, title, agent type, status, final message, deliverables,
-    verdicts). When an item's file has changed, or results are quoted, the bundle that is really sent is kept too.
+    `results` holds, for each task it waited for: (task id, title, agent type, status, final message,
+    deliverables, verdicts). When an item's file has changed, or results are quoted, the bundle that is really
+    sent is kept too.
     """
     row = con.execute(
         "SELECT bundle_id, tokens, how FROM prepared WHERE orchestration_id = ? AND task_id = ?",

@@ -20,9 +20,10 @@ class OverBudget(OrchestratorError):
 def fit(
     items: list[Item], allowed: int, counter: Counter, locked: int = 0, room: Optional[Room] = None
 ) -> None:
-    """Makes the items fit: optional ones give way before recommended ones, the largest first, each first to its
-    outline and then to its path. The first `locked` items stay as they are. Raises OverBudget when nothing is left
-    to give."""
+    """Makes the items fit: optional ones give way before recommended ones, the largest first, each first to
+    its outline and then to its path. The first `locked` items stay as they are. Raises OverBudget when
+    nothing is left to give.
+    """
     dedupe.within(items, counter)
     fits = _fits(allowed, room)
     if fits(items):

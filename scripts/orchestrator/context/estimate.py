@@ -1,4 +1,6 @@
-"""Token estimates: a regular expression that cuts text much as the vocabulary does, and a weight for each kind of cut."""
+"""Token estimates: a regular expression that cuts text much as the vocabulary does, and a weight for each
+kind of cut.
+"""
 
 import re
 

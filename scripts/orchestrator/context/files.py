@@ -17,7 +17,9 @@ _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
 class Unreadable(OrchestratorError):
-    """The file cannot be given as text: it is missing, outside the project, binary, huge or of unknown encoding."""
+    """The file cannot be given as text: it is missing, outside the project, binary, huge or of unknown
+    encoding.
+    """
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def plain(root: str, path: str) -> str:
 
 
 def read(root: str, path: str, whole: bool = True) -> Source:
-    """Reads a file of the project as text. `whole` says that all of it is to be given, so that a huge one is refused."""
+    """Reads a file of the project as text. `whole` says that all of it is to be given, so that a huge one is
+    refused.
+    """
     path = plain(root, path)
     full = os.path.join(os.path.realpath(root), path)
     try:

@@ -28,7 +28,9 @@ class Request:
 
 @dataclass
 class Item:
-    """One piece of context. `form` says how much of it is sent: all, sections, outline, pointers, diff or path."""
+    """One piece of context. `form` says how much of it is sent: all, sections, outline, pointers, diff or
+    path.
+    """
 
     type: str
     source: str
@@ -101,7 +103,9 @@ class Item:
 
 
 class Shelf:
-    """The project's files as they are at this moment, each read, masked and cut once however many bundles want it."""
+    """The project's files as they are at this moment, each read, masked and cut once however many bundles
+    want it.
+    """
 
     def __init__(self, root: str):
         self.root = root
@@ -135,8 +139,8 @@ def gather(
 ) -> tuple[list[Item], list[str]]:
     """The items that are asked for, in the order asked, one for each file; and a sentence for each fault.
 
-    A file named in several ways is one item with all its sections. `pending` are globs of files that earlier tasks
-    will write: such a file may be missing, and is then given by its path.
+    A file named in several ways is one item with all its sections. `pending` are globs of files that earlier
+    tasks will write: such a file may be missing, and is then given by its path.
     """
     wanted: dict[str, list[tuple[Request, Spec]]] = {}
     faults: list[str] = []
@@ -248,8 +252,9 @@ def _cut(
 
 
 def _aligned(original: list[str], clean: str) -> list[list[str]]:
-    """For each line of the original, the lines that stand for it in the masked text: a mask may span lines, and a
-    section that begins or ends inside the span gets the mask, not a piece of the secret."""
+    """For each line of the original, the lines that stand for it in the masked text: a mask may span lines,
+    and a section that begins or ends inside the span gets the mask, not a piece of the secret.
+    """
     import difflib
 
     masked = sections.lines_of(clean)

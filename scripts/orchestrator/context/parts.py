@@ -52,7 +52,9 @@ def values(bundle: Bundle, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def task_text(prompt: str) -> str:
-    """The task as the plan words it; line by line quoted where it could be taken for the harness or for our headings."""
+    """The task as the plan words it; line by line quoted where it could be taken for the harness or for our
+    headings.
+    """
     text = redact(prompt.replace("\0", ""))[0].strip()
     ours = any(
         line.lstrip("# \t").casefold().startswith(OURS) for line in text.splitlines() if line.startswith("# ")

@@ -1,4 +1,5 @@
-"""Quoting: text of files, plans and agents as data that can neither close its quotation nor pose as the harness.
+"""Quoting: text of files, plans and agents as data that can neither close its quotation nor pose as the
+harness.
 
 Standard library, Python 3.9, nothing imported: results are quoted while a hook waits.
 """

@@ -15,7 +15,9 @@ class BadTemplate(OrchestratorError):
 
 
 def find(name: str, folders: list[str]) -> str:
-    """The text of a template: a path as it is, a bare name from the folders given, then from the plugin's assets."""
+    """The text of a template: a path as it is, a bare name from the folders given, then from the plugin's
+    assets.
+    """
     places = [name] if os.sep in name or os.path.isfile(name) else []
     places += [os.path.join(folder, os.path.basename(name)) for folder in [*folders, _assets()]]
     for place in places:
@@ -52,7 +54,8 @@ def render(text: str, values: dict[str, Any]) -> str:
 def cut(text: str, values: dict[str, Any], filled: Optional[set[str]] = None) -> list[str]:
     """The texts before, between and after the three places where shared items, context items and results go.
 
-    `filled` are the places that will hold something; a template must have each of those exactly once, in that order.
+    `filled` are the places that will hold something; a template must have each of those exactly once, in that
+    order.
     """
     filled = set(SLOTS) if filled is None else filled
     marks = {slot: f"\0{slot}\0" for slot in SLOTS}

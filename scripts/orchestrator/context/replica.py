@@ -1,4 +1,6 @@
-"""Items of a bundle that was prepared before: their texts from the history, or from the files if they are unchanged."""
+"""Items of a bundle that was prepared before: their texts from the history, or from the files if they are
+unchanged.
+"""
 
 from typing import Any
 

@@ -41,7 +41,9 @@ _LINES = re.compile(r"(?P<path>.+):(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?\Z",
 
 
 def parse(text: str, root: str) -> Spec:
-    """Reads `path`, `path#Heading`, `path::symbol`, `path:10-40` or a glob. A file of that very name comes first."""
+    """Reads `path`, `path#Heading`, `path::symbol`, `path:10-40` or a glob. A file of that very name comes
+    first.
+    """
     text = text.strip()
     if not text or "\0" in text:
         raise NoSection("A file is named by its path, as src/app.py.")

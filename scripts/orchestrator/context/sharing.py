@@ -1,4 +1,6 @@
-"""Sharing: which items sibling agents read first, word for word the same, so that a prompt cache can serve them."""
+"""Sharing: which items sibling agents read first, word for word the same, so that a prompt cache can serve
+them.
+"""
 
 from dataclasses import dataclass
 
@@ -17,7 +19,8 @@ class Wants:
 def groups(wants: list[Wants]) -> dict[str, list[str]]:
     """{task: keys of its shared items, in the order they are sent}; tasks of one group have the same list.
 
-    The most valuable group comes first: what a set of tasks has in common, times the siblings that read it again.
+    The most valuable group comes first: what a set of tasks has in common, times the siblings that read it
+    again.
     """
     found: dict[str, list[str]] = {}
     for family in dict.fromkeys(w.family for w in wants):

@@ -1,7 +1,8 @@
-"""Token counts: tiktoken over the vocabulary that ships with the plugin, or an estimate where tiktoken is missing.
+"""Token counts: tiktoken over the vocabulary that ships with the plugin, or an estimate where tiktoken is
+missing.
 
-A count is always a pair: the number and how it was obtained. Nothing here touches the network, and the vocabulary is
-not loaded while every count asked for is in the cache.
+A count is always a pair: the number and how it was obtained. Nothing here touches the network, and the
+vocabulary is not loaded while every count asked for is in the cache.
 """
 
 import os

@@ -3,10 +3,12 @@
 import os
 from typing import Any, Iterable, Optional
 
-from orchestrator.context import briefing, bundle_file, parts, quoting, render
-from orchestrator.context.bundle import Bundle
+from orchestrator.context import briefing, bundle_file, margins, parts, quoting, render
+from orchestrator.context.bundle import BadItems, Bundle
+from orchestrator.context.items import Request, Shelf, gather
 from orchestrator.context.kept import find_bundle, keep_bundle
 from orchestrator.context.replica import items_of
+from orchestrator.context.tokens import Counter
 from orchestrator.errors import OrchestratorError
 from orchestrator.store import blobs
 from orchestrator.store.open import writing
@@ -86,6 +88,21 @@ def budget_of_session(
         if phase is None or p == phase
     ]
     return _budget(rows, budget, warn)
+
+
+def bounds(
+    root: str, specs: list[str], budget: Optional[int], model: str, warn: float, counter: Counter
+) -> dict[str, Any]:
+    """Whether files and sections of files fit a budget, nothing cut."""
+    items, faults = gather(Shelf(root), [Request(spec) for spec in specs])
+    if faults:
+        raise BadItems(" ".join(faults))
+    counts = counter.count_many(item.text for item in items)
+    rows = [
+        {"source": item.label, "tokens": tokens, "how": how}
+        for item, (tokens, how) in zip(items, counts, strict=True)
+    ]
+    return _budget(sorted(rows, key=lambda row: -row["tokens"]), budget or margins.window(model), warn)
 
 
 # Planning is phases 1 and 2, checking is 4, writing down is 5; all other agents work in phase 3.

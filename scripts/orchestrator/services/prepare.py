@@ -55,9 +55,11 @@ def prepare_plan(
     settings: Optional[Mapping[str, Any]] = None,
     progress: Optional[Progress] = None,
 ) -> list[str]:
-    """Prepares and keeps the bundles of these tasks; returns a sentence for each fault, and then nothing was kept.
+    """Prepares and keeps the bundles of these tasks; returns a sentence for each fault, and then nothing was
+    kept.
 
-    `settings` may name `budget_tokens`, `model` and `template` (the text of the project's own, if it is trusted).
+    `settings` may name `budget_tokens`, `model` and `template` (the text of the project's own, if it is
+    trusted).
     """
     made = prepare(con, project_root, orchestration_id, tasks, settings, progress)
     if not made.faults:

@@ -125,13 +125,7 @@ def track_budget(
                 f"  {row['scope'] or ''}"
             )
         click.echo(f"{told['total_tokens']:>10,}  of {budget:,} tokens, {100 * told['used']:.1f} %")
-    if told["state"] == "warn":
-        click.echo(f"orchestrator: more than {100 * warn_threshold:g} % of the budget is taken.", err=True)
-    if told["state"] == "over":
-        raise OrchestratorError(
-            f"{told['total_tokens']:,} tokens are over the budget of {budget:,} by "
-            f"{-told['budget_remaining']:,}: cut the largest, or raise --budget."
-        )
+    _judge(told, warn_threshold)
 
 
 @bundle.command()
@@ -182,6 +176,49 @@ def record_allocation(place: Place, execution_id: str, name: str) -> None:
     """Record, for an execution, which items of a bundle it was given."""
     n = service.record_allocation(place.con, execution_id, _load(place, name))
     click.echo(f"{execution_id}: {n} items recorded", err=True)
+
+
+@bundle.command()
+@click.argument("paths", nargs=-1, metavar="[SPEC…]")
+@click.option(
+    "--files", "--context-files", "files", multiple=True, metavar="SPEC,…", help="The same, by comma."
+)
+@click.option("--budget", "--max-tokens", "budget", type=click.IntRange(min=1), help="Tokens they may have.")
+@click.option("--model", default="", help="The model that would read them.")
+@click.option("--warn-threshold", type=click.FloatRange(0, 1), default=0.75, show_default=True)
+@click.option("--format", "form", type=FORMATS, default="text", show_default=True)
+@pass_place
+def check(
+    place: Place,
+    paths: tuple[str, ...],
+    files: tuple[str, ...],
+    budget: int | None,
+    model: str,
+    warn_threshold: float,
+    form: str,
+) -> None:
+    """Say whether files or sections of files fit a budget. Exit 1 when they do not."""
+    names = [*paths, *_names(files)]
+    if not names:
+        raise click.UsageError("Name files, or sections of files.")
+    told = service.bounds(place.project, names, budget, model, warn_threshold, _counter(place, None))
+    if form == "json":
+        click.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        for row in told["rows"]:
+            click.echo(f"{row['tokens']:>10,}  {row['source']}")
+        click.echo(f"{told['total_tokens']:>10,}  of {told['budget']:,} tokens, {100 * told['used']:.1f} %")
+    _judge(told, warn_threshold)
+
+
+def _judge(told: dict[str, Any], warn_threshold: float) -> None:
+    if told["state"] == "warn":
+        click.echo(f"orchestrator: more than {100 * warn_threshold:g} % of the budget is taken.", err=True)
+    if told["state"] == "over":
+        raise OrchestratorError(
+            f"{told['total_tokens']:,} tokens are over the budget of {told['budget']:,} by "
+            f"{-told['budget_remaining']:,}: cut the largest, or raise --budget."
+        )
 
 
 def _load(place: Place, name: str) -> dict[str, Any]:
