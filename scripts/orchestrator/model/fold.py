@@ -91,13 +91,14 @@ def _end(segment):
         good = closed[3] == "completed"
         return (closed[3], closed[4] or "given", 0, closed[1], closed[5] if closed[5] is not None else text,
                 None if good else closed[5] or closed[4])
-    if "refused" in found:
-        return "failed", "refused", 0, at, None, found["refused"][4]
     if "killed" in found or (told and told[3] == "killed"):
         return "failed", "stopped", 0, at, text, "It was stopped before it ended its turn."
     if error or (told and told[3] == "failed"):
         said = error[5] if error else told[4]
         return "failed", "api_error", 0, at, None if text == said else text, said
+    if "refused" in found:  # the client did not start it, or (329, foreground) it broke off on an error
+        begun = segment.started_at or "launched" in found
+        return "failed", "api_error" if begun else "refused", 0, at, text, found["refused"][4]
     if stopped:
         if (text or "").lstrip().startswith("NO BRIEFING"):
             return "failed", "no_briefing", 0, at, text, text

@@ -1,0 +1,99 @@
+"""Every way an agent ends, on both clients, foreground and background: closed once, with the right status and reason."""
+
+import pytest
+
+from orchestrator.edges.scripted_model import Play, call, fail, say
+
+ENDS = "SELECT agent_type, status, end_reason, inferred, final_message, error_message, origin FROM executions " \
+       "ORDER BY deployed_at, execution_id"
+
+
+def limited(project):
+    """An agent type of the project's own that may take two turns."""
+    folder = project / ".claude" / "agents"
+    folder.mkdir(parents=True)
+    (folder / "limited.md").write_text("---\nname: limited\ndescription: d\nmaxTurns: 2\n---\nYou work.\n")
+
+
+def spawn(prompt, background, kind="general-purpose"):
+    """An unplanned Agent call."""
+    return call("Agent", description="d", prompt=prompt, subagent_type=kind, run_in_background=background)
+
+
+@pytest.fixture(params=[True, False], ids=["background", "foreground"])
+def background(request):
+    """Whether the agent runs in the background."""
+    return request.param
+
+
+def one(rows, project):
+    """The one execution there is."""
+    found = rows(project, ENDS)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_a_normal_end(claude, project, rows, background):
+    """An agent that ends its turn completed, with its last message as the result (S2-43)."""
+    play = Play().when("start", spawn("COUNT them", background), "waiting", "seen").when("COUNT", say("three").after(0.3))
+    claude.run("start", play, project)
+    end = one(rows, project)
+    assert (end["status"], end["end_reason"], end["inferred"], end["final_message"]) == ("completed", "end_turn", 0, "three")
+    assert end["origin"] == "unplanned"
+
+
+def test_an_api_failure(claude, project, rows, background):
+    """An agent whose model cannot be reached failed, whatever the client calls it, with the error as its message."""
+    play = Play().when("start", spawn("COUNT them", background), "waiting", "seen")
+    play.when("COUNT", fail(400, "invalid_request_error", "scripted failure"))
+    claude.run("start", play, project)
+    end = one(rows, project)
+    assert (end["status"], end["end_reason"]) == ("failed", "api_error")
+    assert "scripted failure" in end["error_message"]
+
+
+def test_a_turn_limit(claude, project, rows, background):
+    """An agent that reaches its turn limit failed for that reason, though neither client fires an end of its own."""
+    limited(project)
+    play = Play().when("start", spawn("COUNT them", background, "limited"), "waiting", "seen")
+    play.when("COUNT", [say("so far: one"), call("Bash", command="echo 1")], call("Bash", command="echo 2"))
+    claude.run("start", play, project)
+    end = one(rows, project)
+    assert (end["status"], end["end_reason"]) == ("failed", "max_turns"), end
+
+
+def test_a_task_that_is_stopped(claude, project, rows):
+    """An agent stopped by TaskStop failed as stopped."""
+    agent = {}
+
+    def launched(request):
+        """329 defers TaskStop behind a search; 197 has it at hand and answers the search with an error."""
+        agent["id"] = next(t.split("agentId: ")[1].split()[0] for _, t, _ in request.last_results if "agentId: " in t)
+        return call("ToolSearch", query="select:TaskStop")
+
+    play = Play()
+    play.when("start", spawn("COUNT them", True), launched, lambda r: call("TaskStop", task_id=agent["id"]), "stopped")
+    play.when("COUNT", say("never said").after(8))
+    claude.run("start", play, project)
+    end = one(rows, project)
+    assert (end["status"], end["end_reason"]) == ("failed", "stopped")
+
+
+def test_an_unknown_agent_type(claude, project, rows):
+    """A call the client refuses never started: one failed execution with the client's words."""
+    play = Play().when("start", spawn("COUNT them", True, "nobody-knows-this"), "seen")
+    claude.run("start", play, project)
+    end = one(rows, project)
+    assert (end["status"], end["end_reason"]) == ("failed", "refused")
+    assert "nobody-knows-this" in end["error_message"]
+
+
+def test_a_nested_agent(claude, project, rows):
+    """An agent's own agent is recorded under its parent."""
+    play = Play().when("start", spawn("OUTER work", True), "waiting", "seen", "seen again")
+    play.when("OUTER", spawn("INNER work", False), "outer done").when("INNER", say("inner done").after(0.2))
+    claude.run("start", play, project)
+    found = rows(project, "SELECT origin, status, final_message, parent_agent_id, agent_id FROM executions ORDER BY deployed_at")
+    assert [(f["origin"], f["status"], f["final_message"]) for f in found] == [
+        ("unplanned", "completed", "outer done"), ("nested", "completed", "inner done")]
+    assert found[1]["parent_agent_id"] == found[0]["agent_id"]
