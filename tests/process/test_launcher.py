@@ -193,7 +193,7 @@ def test_shell_and_python_agree_on_the_data_folder(names, shell, tmp_path):
         return done.stdout
 
     script = '. "$0"; printf %s "$DATA"'
-    code = "import sys; sys.path[:0] = sys.argv[1:]; from orchestrator import paths; print(end=paths.data_folder())"
+    code = "import sys; sys.path += sys.argv[1:]; from orchestrator.paths import *; print(end=data_folder())"
     said = answer(*started_by(shell), "-uc", script, str(ROOT / "hooks/floor.sh"))
     assert said == answer(str(BASE), "-I", "-c", code, str(ROOT / "scripts"))
     assert os.path.isabs(said)

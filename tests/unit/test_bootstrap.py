@@ -34,7 +34,7 @@ def test_the_swap_needs_no_lock(tmp_path, there, kept):
     (interpreters.Interpreter("/p", (3, 12), True, True, ""), None),
     (interpreters.Interpreter("/p", (3, 12), False, True, ""), None),
     (interpreters.Interpreter("/p", (3, 9), True, True, ""), "is Python 3.9"),
-    (interpreters.Interpreter("/p", (3, 11), True, True, "sqlite3"), "lacks the module sqlite3"),
+    (interpreters.Interpreter("/p", (3, 11), True, True, "_sqlite3"), "lacks _sqlite3"),
     (interpreters.Interpreter("/p", (3, 11), False, False, ""), "has neither ensurepip nor pip"),
 ])
 def test_an_interpreter_says_what_keeps_it_from_being_used(found, fault):

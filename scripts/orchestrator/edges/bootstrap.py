@@ -173,7 +173,7 @@ def sweep(data, held):
 
 
 def environment(data):
-    """The folder of the environment for this lock, built if need be; bin/orchestrator finds it from then on."""
+    """The folder of the environment for this lock, built if need be; bin/orchestrator finds it then."""
     with open(HASH) as stored:
         lock = stored.read().strip()
     found, fault = interpreters.choose()

@@ -13,6 +13,10 @@ PROBE = """
 import importlib.util, os, sys
 has = lambda name: importlib.util.find_spec(name) is not None
 lacks = ",".join(name for name in ("_ssl", "_sqlite3", "venv", "zlib") if not has(name)) or "-"
+if lacks == "-":
+    import _sqlite3
+    if tuple(int(part) for part in _sqlite3.sqlite_version.split(".")) < (3, 34):
+        lacks = "SQLite-3.34"
 can = (int(has("ensurepip")), int(has("pip")))
 print(*sys.version_info[:2], *can, lacks, os.path.realpath(sys.executable))
 """
@@ -37,7 +41,7 @@ class Interpreter:
         if self.version < (3, OLDEST):
             return "is Python %s" % self.tag
         if self.lacks:
-            return "lacks the module %s" % self.lacks
+            return "lacks %s" % self.lacks
         if not (self.ensurepip or self.pip):
             return "has neither ensurepip nor pip (Debian, Ubuntu: apt install python%s-venv)" % self.tag
         return None
