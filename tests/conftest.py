@@ -31,8 +31,7 @@ def data():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """A client that could not be had is named at the end: what was not tested must not go unseen."""
+    """A program that is missing is named at the end: what was not tested must not go unseen."""
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    for line in sorted(set(re.findall(r"Claude Code [\d.]+ is missing: [^'\"]*", "\n".join(skipped)))):
-        text = "WARNING: nothing was tested with a client: " + line
-        terminalreporter.write_line(text, red=True, bold=True)
+    for line in sorted(set(re.findall(r"(?:Claude Code [\d.]+|tmux) is missing[^'\"]*", "\n".join(skipped)))):
+        terminalreporter.write_line("WARNING: not everything was tested: " + line, red=True, bold=True)

@@ -30,7 +30,7 @@ def test_a_client_answers_with_the_scripted_text(claude, project):
 
 
 def test_a_background_agent_notifies_the_main_conversation(claude, project):
-    """An Agent call runs in the background, its end makes one more main request; the client counts as we do."""
+    """An Agent call runs in the background, its end makes one more main request; tokens agree."""
     agent = call("Agent", description="d", prompt="count the files", run_in_background=True)
     play = Play().when("start it", agent, "waiting", "seen")
     play.when("count the files", say("there are three").after(0.5))
