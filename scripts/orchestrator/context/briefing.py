@@ -19,7 +19,8 @@ SELECT json_extract(j.value, '$.kind'), json_extract(j.value, '$.head'), json_ex
     json_extract(j.value, '$.path'), json_extract(j.value, '$.size'), json_extract(j.value, '$.mtime_ns'),
     json_extract(j.value, '$.file_hash'), json_extract(j.value, '$.label'), json_extract(j.value, '$.tokens'),
     json_extract(j.value, '$.item'), json_extract(j.value, '$.needs'), json_extract(j.value, '$.full'),
-    json_extract(j.value, '$.full_tokens'), b.codec, b.data
+    json_extract(j.value, '$.full_tokens'), b.codec, b.data, json_extract(j.value, '$.full_head'),
+    json_extract(j.value, '$.full_tail')
 FROM prepared p, json_each(p.parts) j LEFT JOIN blobs b ON b.hash = json_extract(j.value, '$.hash')
 WHERE p.orchestration_id = ? AND p.task_id = ? ORDER BY j.key
 """
@@ -70,7 +71,7 @@ def assemble(con, project_root, orchestration_id, task_id, results=()):
         else:
             body = _plain(part[13], part[14])
             if part[10] and part[11] and _misses(part[10], dropped):
-                body = _blob(con, part[11])
+                head, body, tail = part[15], _blob(con, part[11]), part[16]
                 restored[item] = (part[11], part[12])
             out.append((head or "") + body + (tail or ""))
     items = con.execute(_ITEMS, (bundle_id,)).fetchall() if bundle_id else []

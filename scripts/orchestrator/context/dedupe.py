@@ -1,10 +1,181 @@
-"""Duplicates within a bundle: what stands there already is pointed at, not sent again."""
+"""Duplicates within a bundle: what the agent has read before in it is pointed at, not sent again.
 
+Nothing is lost: from the texts as sent and the pointers, `rebuild` gives back each text as it was. A pointer leads to
+lines that stand earlier in the same briefing, word for word.
+"""
+
+from dataclasses import dataclass
+from typing import Optional, Sequence
+
+from orchestrator.context import near
 from orchestrator.context.items import Item
+from orchestrator.context.sections import lines_of
 from orchestrator.context.tokens import Counter
+
+WINDOW = 4  # equal lines in a row that may begin a repetition
+LEAST = 240  # characters of a repetition worth pointing at: a pointer costs about 30 tokens
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A line of the sent text that stands for some lines of an item's original text."""
+
+    at: int  # which line of the sent text it is, from 0
+    item: int  # whose lines they are
+    first: int  # from which line on, from 0
+    count: int
+
+
+class Seen:
+    """The lines sent so far, found by any four of them in a row."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+        self._places: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        self.lines: dict[int, list[int]] = {}
+
+    def ids(self, lines: Sequence[str]) -> list[int]:
+        """A number for each different line; blank lines are all 0."""
+        known = self._ids
+        return [0 if line == "\n" else known.setdefault(line, len(known) + 1) for line in lines]
+
+    def begin(self, item: int) -> None:
+        """An item whose lines come next."""
+        self.lines[item] = []
+
+    def longest(self, ids: list[int], at: int, item: int) -> tuple[int, int, int]:
+        """(item, first line, number of lines) of the longest run sent before that `ids` repeats from `at` on."""
+        best = (0, 0, 0)
+        for other, first in self._places.get(tuple(ids[at : at + WINDOW]), ()):
+            old = self.lines[other]
+            most = min(len(ids) - at, (at if other == item else len(old)) - first)
+            n = 0
+            while n < most and old[first + n] == ids[at + n]:
+                n += 1
+            if n > best[2]:
+                best = (other, first, n)
+        return best
+
+    def add(self, item: int, ids: list[int], first: int, end: int) -> None:
+        """Lines of an item that are sent as they are."""
+        old = self.lines[item]
+        if len(old) < first:  # what was pointed at in between is no target: a line that equals none
+            old.extend([-1] * (first - len(old)))
+        old.extend(ids[first:end])
+        for at in range(max(first, 0), end - WINDOW + 1):
+            window = tuple(ids[at : at + WINDOW])
+            if any(window):
+                places = self._places.setdefault(window, [])
+                if len(places) < 8:
+                    places.append((item, at))
 
 
 def within(items: list[Item], counter: Counter) -> None:
-    """Sets what is sent of each item, and its tokens."""
+    """Sets what is sent of each item, and its tokens. Outlines and paths stay as they are."""
+    whole = counter.count_many([i.sent if i.form in ("outline", "path") else i.text for i in items])
+    seen = Seen()
+    for place, (item, (tokens, how)) in enumerate(zip(items, whole, strict=True)):
+        item.tokens, item.how, item.needs, item.pointers = tokens, how, [], []
+        if item.form == "path":
+            item.tokens = 0
+        if item.form in ("outline", "path") or item.type == "briefing":
+            continue
+        item.form, item.sent, item.full_tokens, item.base = item.asked, item.text, tokens, ""
+        lines = lines_of(item.text)
+        ids = seen.ids(lines)
+        seen.begin(place)
+        pieces = _pieces(seen, ids, lines, place)
+        _choose(items, place, lines, pieces, counter)
+        if item.form == "diff":
+            continue
+        for first, end, target in pieces:
+            if target is None or not item.pointers:
+                seen.add(place, ids, first, end)
+
+
+def measure(items: list[Item], counter: Counter) -> None:
+    """The tokens of what is asked for, nothing left out."""
     for item, (tokens, how) in zip(items, counter.count_many([i.sent for i in items]), strict=True):
-        item.tokens, item.how = (tokens, how) if item.included else (0, how)
+        item.tokens, item.how = tokens if item.included else 0, how
+
+
+Piece = tuple[int, int, Optional[tuple[int, int]]]  # first line, end, (item, line) that it repeats
+
+
+def _pieces(seen: Seen, ids: list[int], lines: list[str], place: int) -> list[Piece]:
+    """The text as runs of lines to send and runs that stand there already."""
+    out: list[Piece] = []
+    literal = at = 0
+    while at < len(ids):
+        other, first, n = seen.longest(ids, at, place)
+        if n >= WINDOW and sum(len(line.strip()) for line in lines[at : at + n]) >= LEAST:
+            if literal < at:
+                out.append((literal, at, None))
+            out.append((at, at + n, (other, first)))
+            literal = at = at + n
+        else:
+            at += 1
+    if literal < at:
+        out.append((literal, at, None))
+    return out
+
+
+def _choose(items: list[Item], place: int, lines: list[str], pieces: list[Piece], counter: Counter) -> None:
+    """Sends the text as it is, with pointers, or as a diff against an item sent whole: whichever is shortest."""
+    item = items[place]
+    pointed, pointers = _pointed(items, place, lines, pieces)
+    best = item.full_tokens
+    if pointers:
+        tokens, how = counter.count(pointed)
+        if tokens < best:
+            best, item.tokens, item.how, item.sent, item.pointers = tokens, tokens, how, pointed, pointers
+            item.form = "pointers"
+            item.needs = sorted({p.item for p in pointers} - {place})
+    base, diff = near.closest(items[:place], item.text)
+    if base is not None and diff:
+        tokens, how = counter.count(diff)
+        if tokens < best * 0.8:  # pointers read more easily than a diff that saves little
+            item.tokens, item.how, item.sent, item.pointers = tokens, how, diff, []
+            item.form, item.needs, item.base = "diff", [base], items[base].label
+
+
+def _pointed(
+    items: list[Item], place: int, lines: list[str], pieces: list[Piece]
+) -> tuple[str, list[Pointer]]:
+    sent: list[str] = []
+    pointers = []
+    for first, end, target in pieces:
+        if target is None:
+            sent.extend(lines[first:end])
+            continue
+        other, at = target
+        if sent and not sent[-1].endswith("\n"):
+            sent[-1] += "\n"
+        pointers.append(Pointer(len(sent), other, at, end - first))
+        begins = next((line.strip() for line in lines[first:end] if line.strip()), "")
+        where = "above in this file" if other == place else f"in {items[other].label}, above"
+        sent.append(f"[{end - first} lines that stand {where}, from `{_short(begins)}` on]\n")
+    return "".join(sent), pointers
+
+
+def _short(line: str) -> str:
+    return (line if len(line) <= 60 else line[:57] + "...").replace("`", "'")
+
+
+def rebuild(items: Sequence[Item]) -> list[str]:
+    """Each item's text as it was, from what is sent of all of them."""
+    texts: list[list[str]] = []
+    for item in items:
+        if item.form == "diff":
+            texts.append(lines_of(near.apply("".join(texts[item.needs[0]]), item.sent)))
+            continue
+        out: list[str] = []
+        texts.append(out)
+        stand_for = {pointer.at: pointer for pointer in item.pointers}
+        for number, line in enumerate(lines_of(item.sent)):
+            pointer = stand_for.get(number)
+            if pointer is None:
+                out.append(line)
+            else:
+                out.extend(texts[pointer.item][pointer.first : pointer.first + pointer.count])
+    return ["".join(lines) for lines in texts]

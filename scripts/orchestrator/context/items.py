@@ -48,18 +48,20 @@ class Item:
     needs: list[int] = field(
         default_factory=list
     )  # places, in the bundle, of items that its pointers lead to
-    full: str = ""  # what is sent instead when one of those is not sent
-    full_tokens: int = 0
+    full_tokens: int = 0  # of all of `text`, which is sent when one of those is not
     first_line: int = 1
+    pointers: list[Any] = field(default_factory=list)  # the lines of `sent` that stand for others
+    base: str = ""  # label of the item that a diff is against
     why_absent: str = ""  # why it could not be given at all
 
     def __post_init__(self) -> None:
-        self.asked = self.form
+        self.asked = "all" if self.form in ("pointers", "diff") else self.form
         self.sent = self.sent or self.text
 
     def reset(self) -> None:
         """Undoes every cut: the item is again what was asked for."""
-        self.form, self.sent, self.reason, self.needs = self.asked, self.text, "", []
+        self.form, self.sent, self.reason = self.asked, self.text, ""
+        self.needs, self.pointers, self.base = [], [], ""
         if not self.included:
             self.reason = self.why_absent
 
@@ -74,9 +76,9 @@ class Item:
         return self.source + (", " + "; ".join(self.sections) if self.sections else "")
 
     @property
-    def key(self) -> str:
-        """What the bundle's id is made of: source, sections, form and the text as sent."""
-        return "\x1f".join([self.source, "\x1e".join(self.sections), self.form, text_hash(self.sent)])
+    def identity(self) -> str:
+        """What was asked for: two tasks whose items have the same identity want the same text."""
+        return "\x1f".join([self.source, "\x1e".join(self.sections), self.asked, text_hash(self.text)])
 
     def as_json(self) -> dict[str, Any]:
         """The item as the bundle's JSON holds it: the seed's keys, then ours."""
@@ -95,6 +97,14 @@ class Item:
             out["shared_with"] = self.shared_with
         if self.reason:
             out["reason"] = self.reason
+        if self.pointers:
+            out["pointers"] = [
+                {"line": p.at, "item": p.item, "from": p.first, "lines": p.count} for p in self.pointers
+            ]
+        if self.needs:
+            out["needs"] = self.needs
+        if self.base:
+            out["diff_against"] = self.base
         if self.masked:
             out["masked"] = [{"kind": kind, "count": n} for kind, n in self.masked]
         if self.file:

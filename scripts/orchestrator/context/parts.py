@@ -64,17 +64,19 @@ def task_text(prompt: str) -> str:
 
 def head_and_body(item: Item) -> tuple[str, str, str]:
     """(head, body, tail) of an item as the agent reads it."""
-    opening, body, tail = quoting.block(item.sent, item.full if item.needs else "")
     notes = []
-    if item.form == "outline":
+    if item.form == "outline" and item.sections != ["outline"]:
         notes.append("outline")
+    if item.form == "diff":
+        notes.append(f"an edited copy: what differs from {quoting.label(item.base)}, above")
+    opening, body, tail = quoting.block(item.sent)
+    return _head(item, notes) + opening, body, tail
+
+
+def _head(item: Item, notes: list[str]) -> str:
     if item.masked:
-        notes.append("masked: " + ", ".join(f"{n} {kind}" for kind, n in item.masked))
-    return (
-        f"## {quoting.label(item.label)}{' (' + '; '.join(notes) + ')' if notes else ''}\n\n{opening}",
-        body,
-        tail,
-    )
+        notes = [*notes, "masked: " + ", ".join(f"{n} {kind}" for kind, n in item.masked)]
+    return f"## {quoting.label(item.label)}{' (' + '; '.join(notes) + ')' if notes else ''}\n\n"
 
 
 def frame(bundle: Bundle, task: dict[str, Any], template: str) -> str:
@@ -140,9 +142,10 @@ def _item(con: Any, item: Item, place: int, head: str, body: str, tail: str) -> 
             con, item.sent.encode("utf-8", "surrogatepass")
         )  # what the item's hash in the bundle stands for
     if item.needs:
-        _, whole, _ = quoting.block(item.full, item.sent)
+        opening, whole, tail = quoting.block(item.text)
         part.update(needs=",".join(map(str, item.needs)), full_tokens=item.full_tokens)
         part.update(full=blobs.put(con, whole.encode("utf-8", "surrogatepass")))
+        part.update(full_head=_head(item, []) + opening, full_tail=tail)
     return part
 
 

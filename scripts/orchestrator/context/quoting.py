@@ -95,14 +95,11 @@ def fence(text):
     return mark
 
 
-def block(text, also=""):
-    """(opening, body, closing): fenced, or line by line when the text could be taken for the harness.
-
-    The opening and closing hold for `also` too, which may come to stand in the text's place.
-    """
-    if suspicious(text) or suspicious(also):
+def block(text):
+    """(opening, body, closing): fenced, or line by line when the text could be taken for the harness."""
+    if suspicious(text):
         return "Quoted, each line after `> `; `<` of tags is written `&lt;`.\n\n", lines(text), "\n"
-    mark = max(fence(text), fence(also), key=len)
+    mark = fence(text)
     return mark + "\n", text if text.endswith("\n") else text + "\n", mark + "\n\n"
 
 

@@ -21,10 +21,21 @@ def items_of(con: Any, root: str, body: dict[str, Any]) -> tuple[list[Item], lis
         if entry["type"] == "briefing":
             continue
         item, why = _item(con, shelf, entry)
+        if not why and any(not out[n].included for n in item.needs if n < len(out)):
+            item, why = _whole(shelf, item)  # what it points at is not given: it is given in full
         if why:
             notes.append(f"{entry['source']} is {why}; its path is given instead.")
         out.append(item)
     return out, notes
+
+
+def _whole(shelf: Shelf, item: Item) -> tuple[Item, str]:
+    text = _again(shelf, item.type, item.source, item.sections, {})
+    if text is None:
+        return Item(
+            item.type, item.source, item.priority, item.sections, form="path", reason=CHANGED
+        ), CHANGED
+    return Item(item.type, item.source, item.priority, item.sections, text, masked=item.masked), ""
 
 
 def _item(con: Any, shelf: Shelf, entry: dict[str, Any]) -> tuple[Item, str]:

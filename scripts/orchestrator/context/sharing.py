@@ -42,9 +42,9 @@ def _best(wants: list[Wants]) -> tuple[list[str], list[str]]:
     for want in wants:
         for item in want.items:
             if item.included and item.type != "briefing":
-                weight[item.key] = item.tokens
-                source[item.key] = item.source
-                users.setdefault(item.key, set()).add(want.task_id)
+                weight[item.identity] = item.tokens
+                source[item.identity] = item.source
+                users.setdefault(item.identity, set()).add(want.task_id)
     best: tuple[int, list[str], list[str]] = (0, [], [])
     for members in {frozenset(tasks) for tasks in users.values() if len(tasks) > 1}:
         keys = sorted((k for k, tasks in users.items() if tasks >= members), key=lambda k: (source[k], k))
@@ -57,6 +57,6 @@ def _best(wants: list[Wants]) -> tuple[list[str], list[str]]:
 
 def arrange(items: list[Item], keys: list[str]) -> tuple[list[Item], int]:
     """The items with the shared ones first, in the group's order, and how many those are."""
-    by_key = {item.key: item for item in items}
+    by_key = {item.identity: item for item in items}
     first = [by_key[key] for key in keys]
-    return first + [item for item in items if item.key not in keys], len(first)
+    return first + [item for item in items if item.identity not in keys], len(first)

@@ -90,7 +90,7 @@ def prepare(
         return made
     counter.count_many(item.text for want in wants for item in want.items)
     for want in wants:
-        dedupe.within(want.items, counter)
+        dedupe.measure(want.items, counter)
     shared = sharing.groups(wants)
     for place, (spec, want) in enumerate(zip(specs, wants, strict=True), 1):
         try:
