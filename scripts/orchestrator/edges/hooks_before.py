@@ -23,7 +23,7 @@ def before_tool(e):
                 return None
             changed = handover.workflow_call(e.con, e.p, e.now)
             # whether a workflow may run at all is the user's to say: the client asks, with these args
-            return hooks.change(e.con, changed, allow=e.p.mode not in (None, "default", "plan"))
+            return hooks.change(e.con, changed, allow=False)
         changed = gate.agent_call(e.con, e.p, e.project, e.now)
         _project(e)
         return hooks.change(e.con, changed) if changed else None

@@ -45,8 +45,8 @@ def known(
 ) -> dict[str, Blueprint]:
     """Every agent type that can be found on this machine without asking the client, by name.
 
-    `config` is the client's own folder where it is not `<home>/.claude`; `cwd` a folder of the project whose own
-    `.claude/agents` count too, the nearest first. What stands later here wins, as it does in the client.
+    `config` is the client's own folder where it is not `<home>/.claude`; from the project down to `cwd` each
+    folder's `.claude/agents` count. The nearest wins, then the project's, the user's, plugins', the client's.
     """
     config = config or (os.path.join(home, ".claude") if home else "")
     found = {each.name: each for each in CLIENTS_OWN}
@@ -81,7 +81,7 @@ def _scoped(plugin: str, folder: str) -> Iterator[tuple[str, Blueprint]]:
 
 
 def _plain(agents: str) -> Iterator[Blueprint]:
-    """The agents of a project or a user; the client passes over files without a name, or with a colon in it."""
+    """A project's or a user's agents; the client passes over files without a name or with a colon in it."""
     for path in _files(agents):
         fields = _frontmatter(path)
         name = fields.get("name", "")
@@ -99,7 +99,7 @@ def _blueprint(name: str, path: str, fields: Mapping[str, str]) -> Blueprint:
 
 
 def _tools(text: str) -> tuple[str, ...]:
-    """Tool names of `Read, Bash(git *)`, `[Read, Bash]` or a block list, without what stands in parentheses."""
+    """The names in `Read, Bash(git *)`, `[Read, Bash]` or a block list, without what is in parentheses."""
     names, depth, name = [], 0, ""
     for char in text.strip("[]") + ",":
         depth += (char == "(") - (char == ")")
@@ -112,7 +112,7 @@ def _tools(text: str) -> tuple[str, ...]:
 
 
 def _frontmatter(path: str) -> dict[str, str]:
-    """The scalar fields between the first two `---` lines, a list below a key as its lines; {} when there are none.
+    """The scalar fields between the first two `---` lines, a list below a key as its lines; else {}.
 
     Four plain fields are wanted of a file that is the client's to read, so this is no YAML and needs none.
     """
@@ -182,8 +182,8 @@ _NO_PLUGINS = {"agent", "agents", "plugin", "claude", "project", "user", "builti
 def judge(name: str, known: Iterable[str]) -> tuple[str, str | None]:
     """("ok", its full name), ("near", what was probably meant: names joined by "or") or ("unknown", None).
 
-    A bare role is ours (`builder` → `orchestrator:builder`) when no other agent goes by it. A role behind the name of
-    another plugin is unknown, not near: other plugins bring agents that cannot be seen from here.
+    A bare role is ours (`builder` → `orchestrator:builder`) when no other agent goes by it. A role behind the
+    name of another plugin is unknown, not near: other plugins bring agents that cannot be seen from here.
     """
     names = list(known)
     if name in names:

@@ -4,6 +4,7 @@ from orchestrator.recording.graph import Graph
 from orchestrator.services.settings import setting
 
 LIMIT = 1000  # bytes; the whole digest stays under 1 KB
+MOST_IN_WORKFLOW = 100  # tasks: a notification repeats the graph it ran, which 1,000 tasks make 92 KB
 
 
 def line(text, room=80):
@@ -25,11 +26,17 @@ def driver_of(con, orchestration_id, graph, tasks):
         chosen = setting(con, "driver", "auto")
     if chosen in ("workflow", "conversation"):
         return chosen
-    if con.execute("SELECT 1 FROM tasks WHERE orchestration_id = ? AND json_extract(spec, '$.has_bash') = 0",
-                   (orchestration_id,)).fetchone():
-        return "conversation"
     waiting = [t for t in graph.of("waiting") if t not in graph.handed]
-    return "workflow" if len(tasks) + len(waiting) > 4 or waiting else "conversation"
+    open_ones = tasks + waiting
+    if len(open_ones) > MOST_IN_WORKFLOW or any([unfit_for_workflow(con, orchestration_id, t) for t in open_ones]):
+        return "conversation"
+    return "workflow" if len(open_ones) > 4 or waiting else "conversation"
+
+
+def unfit_for_workflow(con, orchestration_id, task):
+    """Whether a workflow cannot run a task: its agent has no Bash to fetch a briefing with, or it may spawn agents."""
+    return con.execute("SELECT json_extract(spec, '$.has_bash') IS 0 OR json_extract(spec, '$.may_spawn') IS 1 FROM tasks "
+                       "WHERE orchestration_id = ? AND task_id = ?", (orchestration_id, task)).fetchone()[0]
 
 
 def places(con, graph, limit):

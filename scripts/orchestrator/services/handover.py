@@ -2,7 +2,7 @@
 
 from orchestrator.recording import ends, record, transcript
 from orchestrator.recording.graph import Graph, rise
-from orchestrator.services.digest import line
+from orchestrator.services.digest import line, unfit_for_workflow
 from orchestrator.services.gate import Refused, brief, check, current, keep_briefing, spec_of, started, supersede
 from orchestrator.services.settings import limit
 from orchestrator.store.open import writing
@@ -27,11 +27,10 @@ def workflow_call(con, p, now):
             raise Refused("Nothing is ready to run; `orchestrator status` says where things stand.")
         check(con, orchestration, ready[0], graph)
         tasks = [t for t in graph.tasks if graph.states[t] in ("ready", "lost", "waiting")]
-        blind = [t for t in tasks if con.execute("SELECT json_extract(spec, '$.has_bash') = 0 FROM tasks WHERE "
-                                                 "orchestration_id = ? AND task_id = ?", (orchestration, t)).fetchone()[0]]
-        if blind:
-            raise Refused("%s: agents without Bash cannot fetch a briefing in a workflow; deploy by Agent calls: "
-                          "`orchestrator next --driver conversation`." % ", ".join(blind[:8]))
+        unfit = [t for t in tasks if unfit_for_workflow(con, orchestration, t)]
+        if unfit:
+            raise Refused("%s: in a workflow agents without Bash get no briefing and none may spawn agents; deploy by Agent "
+                          "calls: `orchestrator next --driver conversation`." % ", ".join(unfit[:8]))
         for task in tasks:
             if graph.states[task] == "lost":
                 supersede(con, graph.execution[task], now)
@@ -41,12 +40,14 @@ def workflow_call(con, p, now):
                       orchestration_id=orchestration, body=str(len(tasks)))
         started(con, orchestration, now)
         con.execute("UPDATE claude_sessions SET touched = 1, nagged = 0 WHERE claude_session_id = ?", (p.session,))
+    # short: the client shows these args when it asks for consent, and repeats them in the notification at the end
     rows = con.execute(
-        "SELECT json_group_array(json_object('id', t.task_id, 'title', t.title, 'agent', t.agent_type, 'model', "
-        "json_extract(t.spec, '$.model'), 'after', (SELECT json_group_array(d.after_id) FROM task_dependencies d JOIN tasks "
-        "f ON f.orchestration_id = d.orchestration_id AND f.task_id = d.after_id WHERE d.orchestration_id = "
-        "t.orchestration_id AND d.task_id = t.task_id AND f.handed_to = ?2))) FROM (SELECT * FROM tasks WHERE "
-        "orchestration_id = ?1 AND handed_to = ?2 ORDER BY position) t", (orchestration, p.call)).fetchone()[0]
+        "SELECT json_group_array(json(json_patch(json_object('id', t.task_id, 'title', substr(t.title, 1, 40), 'agent', "
+        "t.agent_type), json_object('model', json_extract(t.spec, '$.model'), 'after', (SELECT CASE WHEN count(*) THEN "
+        "json_group_array(d.after_id) END FROM task_dependencies d JOIN tasks f ON f.orchestration_id = d.orchestration_id "
+        "AND f.task_id = d.after_id WHERE d.orchestration_id = t.orchestration_id AND d.task_id = t.task_id AND "
+        "f.handed_to = ?2))))) FROM (SELECT * FROM tasks WHERE orchestration_id = ?1 AND handed_to = ?2 ORDER BY position) t",
+        (orchestration, p.call)).fetchone()[0]
     return con.execute(
         "SELECT json_set(json_extract(?1, '$.tool_input'), '$.args', json_object('orchestration', ?2, 'limit', ?3, "
         "'tasks', json(?4)))", (p.text, orchestration, limit(con), rows)).fetchone()[0]

@@ -1,4 +1,4 @@
-"""Checks of a plan that need its graph and the project's disk together: files that will not be there, writes at once."""
+"""Checks of a plan that need its graph and the disk: files that will be missing, writes at the same time."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Order:
 
 
 class Writers:
-    """Which tasks may create a path: plain paths by name, globs by the folder that all their matches lie in."""
+    """Which tasks may create a path: plain ones by name, globs by the folder that holds all their matches."""
 
     def __init__(self, nodes: Sequence[Node], order: Order, files: PlanFiles) -> None:
         self._files = files
@@ -83,7 +83,7 @@ class Writers:
 
 
 def missing_files(nodes: Sequence[Node], files: PlanFiles) -> Iterator[tuple[Node, str, str, str, str]]:
-    """(task, entry, reference, what is wrong, what to do) for each file that leaves the project or will not be there."""
+    """(task, entry, reference, what is wrong, what to do) of each file that is outside or will be missing."""
     order = Order(nodes)
     writers = Writers(nodes, order, files)
     known: dict[str, tuple[str, str] | None] = {}
@@ -111,7 +111,7 @@ def missing_files(nodes: Sequence[Node], files: PlanFiles) -> Iterator[tuple[Nod
 
 
 def writes_together(nodes: Sequence[Node], files: PlanFiles, most: int = 5) -> list[tuple[str, str, str]]:
-    """[(one task, another, what both may write)], at most `most`: nothing says which of the two comes first."""
+    """[(one task, another, what both may write)], at most `most`: nothing says which comes first."""
     order = Order(nodes)
     writers = Writers(nodes, order, files)
     masks = dict(writers.plain)

@@ -25,7 +25,7 @@ class PlanFiles:
         self._effort = _EFFORT
 
     def path(self, text: str) -> str | Wrong:
-        """The path or glob that a reference with or without a heading, symbol or lines names, if it stays inside."""
+        """The path or glob that a reference names, without heading, symbol or lines, if it stays inside."""
         if text not in self._paths:
             self._paths[text] = self._path(text)
         return self._paths[text]
@@ -106,7 +106,7 @@ class PlanFiles:
         return [path for path in self._listing if path.startswith(folder + "/")] if folder else self._listing
 
     def _near(self, path: str) -> str | None:
-        """An existing file that may have been meant: the same name elsewhere, else a like one in the same folder."""
+        """A file that may have been meant: the same name elsewhere, else a like one in the same folder."""
         folder, name = os.path.split(path)
         same = [each for each in self._below("") if os.path.basename(each) == name]
         if same:

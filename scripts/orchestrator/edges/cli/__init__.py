@@ -48,6 +48,12 @@ class Verbs(click.Group):
         except BrokenPipeError:  # the reader left, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
+        except Exception as bug:
+            if paths.variable("ORCHESTRATOR_LOG_LEVEL", "").upper() == "DEBUG":
+                raise
+            click.echo(f"orchestrator: that failed in a way nobody foresaw ({type(bug).__name__}: {bug}); "
+                       "ORCHESTRATOR_LOG_LEVEL=DEBUG shows where. Please report it.", err=True)
+            sys.exit(1)
 
 
 def version() -> str:
