@@ -130,6 +130,8 @@ SMUGGLED = {
     "tilde path": "orchestrator count ~/x",
     "tilde user": "orchestrator count ~root",
     "tilde in option": "orchestrator history --file=~/x",
+    "tilde inside a word": "orchestrator show a~b",
+    "tilde after a colon": "orchestrator show a:~",
     "tilde in quotes": "orchestrator count '~/x'",
     "glob star": "orchestrator count *",
     "glob question": "orchestrator count ?",
@@ -347,8 +349,10 @@ SMUGGLED = {
     "file address": "orchestrator count file:///etc/passwd",
     "at sign": "orchestrator plan @/etc/passwd",
     "link hidden by dots": "orchestrator count out/../outside",
+    "dots that only the text takes out": "orchestrator plan far/../../plan.json",
     "dots behind a link": "orchestrator count src/here/../../..",
     "many pieces": "orchestrator count " + ",".join("a%d/b" % n for n in range(300)),
+    "long climb that comes back": "orchestrator plan '" + "src/../" * 900 + "plan.json'",
     "long climb": "orchestrator count '" + "a/../" * 2000 + "../x'",
     # Files written
     "written outside": "orchestrator report --output ../report.md",
@@ -378,6 +382,7 @@ SMUGGLED = {
     "written to the project": "orchestrator report --output .",
     "written by another name": "orchestrator report --out report.md",
     "written in .env": "orchestrator report --output .env",
+    "written to an option": "orchestrator report --output -x.md",
     "written twice": "orchestrator report -o a.md -o .git/b.md",
     # Size
     "a megabyte of one word": "orchestrator show " + "a" * 1000000,

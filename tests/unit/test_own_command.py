@@ -34,6 +34,7 @@ def project(tmp_path):
     (root / "dangling.md").symlink_to(tmp_path / "outside" / "new.md")
     (root / "src" / "up").symlink_to("../..")
     (root / "docs" / "git").symlink_to("../.git")
+    (root / "far").symlink_to("src/deep")
     (root / "src" / "here").symlink_to("deep")
     return str(root)
 
@@ -120,6 +121,17 @@ def git(*words, cwd):
     subprocess.run(("git", *who, *words), cwd=cwd, check=True, capture_output=True)
 
 
+def test_a_worktree_of_a_repository_inside_the_project_does_not_widen_it(tmp_path):
+    """A linked worktree counts only for a project that lies in its repository, not for one around it."""
+    house, repo, linked = tmp_path / "house", tmp_path / "house" / "repo", tmp_path / "far" / "linked"
+    repo.mkdir(parents=True)
+    git("init", "-q", cwd=repo)
+    git("commit", "-q", "--allow-empty", "-m", "a", cwd=repo)
+    git("worktree", "add", "-q", str(linked), cwd=repo)
+    assert judge(S, str(repo), str(linked), False, False, OURS) is not None
+    assert judge(S, str(house), str(linked), False, False, OURS) is None
+
+
 def test_a_linked_worktree_counts_as_the_project(tmp_path):
     """In a git worktree of the project its own files are inside; a folder that claims to be one is not."""
     main, linked, forged = tmp_path / "main", tmp_path / "linked", tmp_path / "forged"
@@ -140,6 +152,11 @@ def test_a_linked_worktree_counts_as_the_project(tmp_path):
     assert not allowed("orchestrator plan ../forged/x", main, linked)
     assert allowed("orchestrator plan a.md", main / "pkg", linked / "pkg")
     assert not allowed(S, main / "pkg", linked)
+    assert not allowed(S, main, forged)
+    part = main / ".git" / "modules" / "part"
+    part.mkdir(parents=True)
+    (part / "gitdir").write_text(str(forged / ".git"))
+    (forged / ".git").write_text("gitdir: %s" % part)
     assert not allowed(S, main, forged)
     inner = main / ".claude" / "worktrees" / "x"
     git("worktree", "add", "-q", str(inner), cwd=main)
