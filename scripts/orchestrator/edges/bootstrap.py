@@ -101,6 +101,8 @@ class Packages:
             if time.monotonic() - self.told >= 2:
                 self.told = time.monotonic()
                 step("  %s (%d of about %d)" % (text.split()[1], self.seen, self.total))
+        elif "Retrying (" in text:
+            step("  the package index does not answer; pip tries again")
         elif text.startswith("Installing collected packages"):
             step("unpacking %d packages" % (text.count(",") + 1))
 
