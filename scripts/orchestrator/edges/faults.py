@@ -23,7 +23,7 @@ class Fault(NamedTuple):
 
 
 class PlanRefused(OrchestratorError):
-    """The plan was refused, and nothing of it was stored; `faults` are all that is wrong with it, in its order."""
+    """The plan was refused and nothing of it stored; `faults` are all that is wrong with it, in order."""
 
     def __init__(self, faults: Iterable[Fault], subject: str = "plan") -> None:
         self.faults = list(faults)

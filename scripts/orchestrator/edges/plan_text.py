@@ -14,7 +14,7 @@ _WORDS = {"True": "true", "False": "false", "None": "null", "undefined": "null"}
 
 
 class Doubled(dict):
-    """An object some of whose keys were written twice; `keys_twice` names them. The last value counts, as in JSON."""
+    """An object with keys that were written twice, `keys_twice`; the last value counts, as in JSON."""
 
     keys_twice: tuple = ()
 
@@ -43,7 +43,7 @@ def _load(text):
 
 
 def read_json(text):
-    """(value, slips): `slips` are (where, what, what to do). After a usual slip reading goes on as if it were mended.
+    """(value, slips), a slip being (where, what, what to do); after a usual one reading goes on.
 
     `value` is None when it could not be read to the end; then there is at least one slip.
     """
@@ -134,8 +134,8 @@ def _without_fence(text):
 def find_plan(text):
     """The JSON plan in a message, as text to hand to `read_plan`, or None.
 
-    The last fenced block that looks like a plan (it may still have faults: they go back to its author), else the first
-    object outside fences with a list `tasks`. At most 64 KB.
+    The last fenced block that looks like a plan (it may have faults: they go back to its author), else the
+    first object with a list `tasks`. At most 64 KB.
     """
     text = text[-_MESSAGE_MOST:]
     found = None

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 TASKS_MOST = 1000
+TITLE_MOST = 200
+GOAL_MOST = 4000
 DEFAULT_AGENT = "orchestrator:builder"
 PRIORITIES = {"high": 10, "normal": 0, "low": -10}
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -63,8 +65,15 @@ def _once(values: list[str]) -> list[str]:
 
 
 TaskId = Annotated[str, Field(pattern=ID_PATTERN)]
-Line = Annotated[str, AfterValidator(_line)]
-Prose = Annotated[str, AfterValidator(_prose)]
+Title = Annotated[str, Field(min_length=1, max_length=TITLE_MOST), AfterValidator(_line)]
+AgentType = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=r"^\w[\w .:@/-]*$"), AfterValidator(_line)
+]
+Prompt = Annotated[str, Field(min_length=1, max_length=100_000), AfterValidator(_prose)]
+Goal = Annotated[str, Field(min_length=1, max_length=GOAL_MOST), AfterValidator(_prose)]
+Check = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_prose)]
+Document = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_line)]
+Model = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,99}$"), AfterValidator(_model)]
 Path = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_path)]
 Paths = Annotated[list[Path], Field(max_length=200), AfterValidator(_once)]
 Priority = Annotated[
@@ -88,17 +97,17 @@ class PlanTask(_Written):
         description="Names the task in this plan: lower case letters, digits, `.`, `_` and `-`, at most 64.",
         examples=["t1"],
     )
-    title: Annotated[Line, Field(min_length=1, max_length=200)] = Field(
+    title: Title = Field(
         default="",
         description="What it is, in a line; left out: the prompt's first line.",
         examples=["Add CSV export"],
     )
-    agent: Annotated[Line, Field(min_length=1, max_length=128, pattern=r"^\w[\w .:@/-]*$")] = Field(
+    agent: AgentType = Field(
         default=DEFAULT_AGENT,
-        description="The agent type that does it, as Claude Code names it; a bare role such as `scout` is ours.",
+        description="The agent type, as Claude Code names it; a bare role such as `scout` is ours.",
         examples=[DEFAULT_AGENT],
     )
-    prompt: Annotated[Prose, Field(min_length=1, max_length=100_000)] = Field(
+    prompt: Prompt = Field(
         description="What the agent is to do, what done looks like, what to leave alone.",
         examples=["Add a function that writes rows as CSV"],
     )
@@ -118,22 +127,17 @@ class PlanTask(_Written):
         description="Files to know rather than to change, named as in `files`.",
         examples=[["docs/style.md"]],
     )
-    documents: Annotated[
-        list[Annotated[Line, Field(min_length=1, max_length=200)]], Field(max_length=100)
-    ] = Field(default=[], description="Names of kept documents. Kept for later use.", examples=[["doc-1"]])
+    documents: Annotated[list[Document], Field(max_length=100)] = Field(
+        default=[], description="Names of kept documents. Kept for later use.", examples=[["doc-1"]]
+    )
     priority: Priority = Field(
         default=0,
-        description="Higher is offered first: `high` (10), `normal` (0), `low` (-10), or a number from -100 to 100.",
+        description="Higher goes first: `high` (10), `normal` (0), `low` (-10), or from -100 to 100.",
         examples=["high"],
     )
-    model: Annotated[
-        Optional[
-            Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,99}$"), AfterValidator(_model)]
-        ],
-        Field(),
-    ] = Field(
+    model: Optional[Model] = Field(
         default=None,
-        description="The model, where it is not the blueprint's or the setting's: `haiku`, `sonnet`, `opus`, an id.",
+        description="The model, if not the blueprint's or the setting's: `haiku`, `sonnet`, `opus`, an id.",
         examples=["haiku"],
     )
     budget_tokens: Optional[Annotated[int, Field(ge=1000, le=10_000_000)]] = Field(
@@ -144,7 +148,7 @@ class PlanTask(_Written):
         description="Globs of what it may create or change; a folder means all below it.",
         examples=[["src/csv_export.py", "tests/test_csv*.py"]],
     )
-    check: Optional[Annotated[Prose, Field(min_length=1, max_length=2000)]] = Field(
+    check: Optional[Check] = Field(
         default=None,
         description="The command whose passing shows that it is done.",
         examples=["pytest -q tests/test_csv_export.py"],
@@ -160,7 +164,7 @@ class PlanTask(_Written):
 class Plan(_Written):
     """The tasks of an orchestration and what each waits for."""
 
-    goal: Annotated[Prose, Field(min_length=1, max_length=4000)] = Field(
+    goal: Goal = Field(
         description="What the user asked for; left out: the orchestration's goal.",
         examples=["Add CSV export"],
     )
@@ -175,6 +179,7 @@ def plan_schema() -> dict[str, Any]:
     task = schema["$defs"]["PlanTask"]["properties"]
     for field in [*task.values(), *schema["properties"].values()]:
         field.pop("title", None)  # pydantic's own: the key, capitalised
+    del task["title"]["default"]  # it comes from the prompt
     task["deps"] = {**task["after"], "description": "Another name for `after`."}
     schema["properties"] = {"$schema": {"type": "string"}, **schema["properties"]}
     schema["required"] = ["tasks"]
@@ -187,6 +192,6 @@ def plan_schema_text() -> str:
 
 
 def task_spec(task: PlanTask, known_agents: Any = ()) -> dict[str, Any]:
-    """A task as its row keeps it: every field, and `has_bash` (null: an agent type that cannot be seen from here)."""
+    """A task as its row keeps it: every field, and `has_bash` (null where the agent type is unknown)."""
     blueprint = known_agents.get(task.agent) if isinstance(known_agents, Mapping) else None
     return {**task.model_dump(), "has_bash": getattr(blueprint, "has_bash", None)}

@@ -1,6 +1,6 @@
-"""Globs over project paths: `*`, `?` and `[…]` within a segment, `**` for any number of segments, `{a,b}` for either.
+"""Globs over project paths: `*`, `?`, `[…]` within a segment, `**` for any of them, `{a,b}` for either.
 
-Pure text: nothing here looks at a disk. A pattern is hostile input, so nothing backtracks exponentially or recurses.
+Pure text: nothing here looks at a disk. Patterns are hostile input: nothing backtracks without a bound.
 """
 
 import fnmatch
@@ -14,7 +14,7 @@ def is_glob(text):
 
 
 def head(pattern):
-    """The folders before the first segment with a wildcard: `src/a` of `src/a/*.py`. A plain path is its own head."""
+    """The folders before the first wildcard: `src/a` of `src/a/*.py`. A plain path is its own head."""
     kept = []
     for segment in pattern.split("/"):
         if is_glob(segment):
@@ -24,7 +24,7 @@ def head(pattern):
 
 
 def alternatives(pattern):
-    """`pattern` with its braces written out; past the limit, what is written out so far, braces as plain text."""
+    """`pattern` with its braces written out; past a limit the rest of them stay plain text."""
     found: list[str] = []
     todo = [pattern]
     while todo:
@@ -56,7 +56,7 @@ def matches(pattern, path):
 
 
 def _segments_match(pattern, path):
-    """Segment by segment; after a mismatch only the last `**` takes one more segment, so the work is bounded."""
+    """Segment by segment; after a mismatch only the last `**` takes one more: the work is bounded."""
     at = here = 0
     star, resume = -1, 0
     while here < len(path):

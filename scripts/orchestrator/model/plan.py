@@ -1,12 +1,12 @@
 """The plan graph: rings, waves, who waits for whom, and its picture. Pure functions over task dicts.
 
-A task is a dict with `id` and `after` (the ids it waits for). Names in `after` that are no task's id count as done: they
-belong to tasks that were there before. Nothing here recurses: a plan may be one chain of a thousand tasks.
+A task is a dict with `id` and `after` (the ids it waits for). Names in `after` that are no task's id count as
+done: those tasks were there before. Nothing here recurses: a plan may be one chain of a thousand tasks.
 """
 
 
 def edges(tasks):
-    """{id: [the ids of this plan that it waits for]}, in its order; a doubled id keeps what each of them says."""
+    """{id: [the ids of this plan that it waits for]}, in its order; a doubled id keeps all."""
     known: dict = {task["id"]: {} for task in tasks}
     for task in tasks:
         for name in task.get("after") or ():
@@ -25,7 +25,7 @@ def dependents(tasks):
 
 
 def reachable(graph, start):
-    """The names that lead on from `start` in {name: [names]}: all it waits for, or with `dependents` all behind it."""
+    """All that `start` leads to in {name: [names]}: what it waits for, or what is behind it."""
     seen: dict = {}
     todo = list(graph.get(start, ()))
     while todo:
@@ -37,7 +37,7 @@ def reachable(graph, start):
 
 
 def waves(tasks):
-    """[[ids that may run together], …]: each task in the first wave in which all it waits for has ended.
+    """[[ids that may run together], …]: each in the first wave by which all it waits for has ended.
 
     Tasks in a ring, or behind one, are in no wave.
     """
@@ -58,9 +58,9 @@ def waves(tasks):
 
 
 def rings(tasks, limit=20):
-    """[[a, b, a], …]: tasks that wait for one another, a for b and b for a; at most `limit`, each a true ring.
+    """[[a, b, a], …]: tasks that wait for one another, each for the next; at most `limit`.
 
-    Every ring that a walk through the graph closes is named once, by its shortest way round: when each of them is
+    Every ring that a walk through the graph closes is named once, by its shortest way round: when each is
     broken where the walk closed it, none is left. (All elementary rings would be exponentially many.)
     """
     graph, found, seen = edges(tasks), [], set()
@@ -77,7 +77,7 @@ def rings(tasks, limit=20):
 
 
 def _closing_edges(graph):
-    """(last, first) for each edge of a depth-first walk that leads back to a name still on the walk's path."""
+    """(last, first) for each edge of a depth-first walk that leads back onto its own path."""
     state = {}  # absent: not seen; True: on the path; False: done
     for root in graph:
         if root in state:
@@ -130,8 +130,8 @@ _STATES = {
 def mermaid(tasks, states=None, nodes=150, links=450):
     """The plan as a Mermaid flowchart, without a fence. `states`: {id: state} colours the tasks.
 
-    Ids and titles are data: they stand only in quoted labels, with everything encoded that Mermaid, HTML or a Markdown
-    fence could read. Only the first `nodes` tasks and `links` arrows are drawn, since viewers refuse larger pictures.
+    Ids and titles are data: they stand only in quoted labels, with everything encoded that Mermaid, HTML or
+    a Markdown fence could read. At most `nodes` tasks and `links` arrows: viewers refuse larger pictures.
     """
     states = states or {}
     titles: dict = {}
