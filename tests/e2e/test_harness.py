@@ -76,8 +76,9 @@ def test_auto_mode_wants_reports_through_a_tool(newest, home, data, project, tmp
     play.when("count the files", report("there are three"))
     run = Claude(newest, home, data, plugin).run("start it", play, project, permission_mode="auto")
     assert [r.turn for r in run.agent_requests("count")] == [0]
-    assert "[Subagent hand-back]" in run.main_requests[-1].last_text
-    assert run.main_requests[-1].last_text.count("  there are three") == 1
+    ((sender, text),) = run.main_requests[-1].agent_messages
+    assert sender == run.agent_requests("count")[0].agent_id
+    assert text.endswith("  there are three\n")
     assert [r.safety_check for r in run.requests if r.auxiliary] == [True]
 
 

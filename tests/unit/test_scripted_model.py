@@ -126,7 +126,7 @@ def test_a_play_that_breaks_is_kept_as_a_fault():
 
 
 def test_reports_and_parts_are_put_together():
-    """`report` uses the hand-back tool where there is one; texts, calls and Replies may be mixed in one answer."""
+    """`report` uses the hand-back tool where there is one; texts, calls and Replies may be mixed."""
     play = Play().when("end", report("R")).when("mix", [say("a"), "b", call("Bash")])
     with ScriptedModel(play) as model:
         assert words(model, user("end")) == ["R"]

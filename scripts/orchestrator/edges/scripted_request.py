@@ -5,6 +5,7 @@ import re
 import time
 
 NOTIFICATION = "<task-notification>"
+HANDED_BACK = r'<agent-message from="(.*?)">(.*?)</agent-message>'
 REMINDER = "<system-reminder>"
 # How the client's own questions about a conversation begin, when they come with the conversation's tools.
 COMPACTION = re.compile(r"Your task is to create a detailed summary of (the|this) ")
@@ -16,8 +17,8 @@ class Request:
 
     first_text, prompt and last_text are the words of the first user's message, of the newest one that has
     words, and of the newest one of all, without reminders and tool results. last_results are the tool results
-    of that last one, as (tool_use_id, text, is_error). notifications are the task notifications since the
-    last answer, as dicts.
+    of that last one, as (tool_use_id, text, is_error). Since the last answer: notifications are the task
+    notifications, as dicts; agent_messages are what agents handed back, as (agent_id, text).
     """
 
     def __init__(self, index, headers, body):
@@ -41,7 +42,10 @@ class Request:
         self.prompt = words[-1] if words else ""
         self.last_text = _words(users[-1]) if users else ""
         self.last_results = _results(users[-1]) if users else []
-        self.notifications = _notifications(self.messages)
+        news = _since_the_last_answer(self.messages)
+        found = re.findall(NOTIFICATION + "(.*?)</task-notification>", news, re.DOTALL)
+        self.notifications = [dict(re.findall(r"<([a-z-]+)>(.*?)</\1>", part, re.DOTALL)) for part in found]
+        self.agent_messages = re.findall(HANDED_BACK, news, re.DOTALL)
         self.compaction = bool(COMPACTION.search(self.last_text))
         self.suggestion = SUGGESTION in self.last_text
         # Auto mode asks a model how harmful an action is, and stops it at the closing tag.
@@ -104,9 +108,8 @@ def _results(message):
     ]
 
 
-def _notifications(messages):
+def _since_the_last_answer(messages):
     newest: list = []
     for message in messages:
         newest = [] if message.get("role") == "assistant" else newest + [text_of(message.get("content"))]
-    found = re.findall(NOTIFICATION + "(.*?)</task-notification>", "\n".join(newest), re.DOTALL)
-    return [dict(re.findall(r"<([a-z-]+)>(.*?)</\1>", text, re.DOTALL)) for text in found]
+    return "\n".join(newest)
