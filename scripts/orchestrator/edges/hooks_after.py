@@ -3,7 +3,7 @@
 import os
 
 from orchestrator.edges import hooks
-from orchestrator.recording import ends, notification, payload, record, sessions, transcript
+from orchestrator.recording import ends, notification, payload, record, sessions, transcript, usage
 from orchestrator.store.open import writing
 
 
@@ -77,6 +77,7 @@ def prompt(e):
         execution = ends.notified(e.con, e.p, e.project, told, e.now)
         if execution is None and told.call:
             handover.ended(e.con, e.p, e.project, told.call, e.now)
+            usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_HOOK)
         verdict, text = turn.receive(e.con, e.p.session, execution, e.p.mode, e.now)
     _project(e, execution)
     if e.late:
@@ -245,6 +246,7 @@ def stop(e):
         running = payload.background_ids(e.con, e.p)
         handover.sweep(e.con, e.p, e.project, running, e.now)
         ends.sweep(e.con, e.p, e.project, running, e.now)
+        usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_HOOK)
         text = None if e.late else turn.stop(e.con, e.p, e.now)
     _project(e)
     return hooks.context(e.con, "Stop", text) if text else None

@@ -1,6 +1,6 @@
 """Ends: what each signal of an end adds to the record, and what follows from it for the orchestration."""
 
-from orchestrator.recording import outputs, record, transcript
+from orchestrator.recording import outputs, record, transcript, usage
 from orchestrator.recording.graph import task_ended
 
 
@@ -62,6 +62,9 @@ def notified(con, p, project, told, now):
     if told.status == "completed" and not said:  # 197 says completed of everything: the transcript knows better
         look(con, execution, transcript.path_of(p.transcript, told.task_id), now)
     conclude(con, project, execution, now)
+    path = transcript.path_of(p.transcript, told.task_id)
+    con.execute("UPDATE executions SET transcript_path = COALESCE(transcript_path, ?) WHERE execution_id = ?", (path, execution))
+    usage.due(con, project, now, execution=execution, most=usage.MOST_IN_HOOK)
     return execution
 
 

@@ -57,11 +57,15 @@ def head(con, orchestration_id, graph):
 
 
 def troubles(con, graph):
-    """Lines on what failed or was lost, at most three."""
+    """Lines on what failed, was lost, or had calls refused and nobody was told yet; at most three of each."""
     lines = []
+    for task, calls, names in con.execute(
+            "SELECT task_id, refused_calls, refused_names FROM executions WHERE orchestration_id = ? AND status = 'completed' "
+            "AND refused_calls > 0 AND told_at IS NULL ORDER BY completed_at LIMIT 3", (graph.orchestration_id,)):
+        lines.append("%s completed, %d calls refused: %s." % (task, calls, line(names, 60)))
     for task in graph.of("failed", "lost")[:3]:
         reason, error, calls = con.execute(
-            "SELECT COALESCE(end_reason, 'lost'), error_message, refused_names FROM executions WHERE execution_id = ?",
+            "SELECT COALESCE(end_reason, 'lost'), error_message, refused_calls || ' calls: ' || refused_names FROM executions WHERE execution_id = ?",
             (graph.execution[task],)).fetchone()
         said = reason if reason == "lost" else "%s%s" % (reason, ": " + line(error, 70) if error else "")
         lines.append("%s %s%s; deploy it again, or `orchestrator task skip %s`." % (

@@ -1,6 +1,6 @@
 """Reconciling before an answer: sessions whose process is gone, projections brought up to date."""
 
-from orchestrator.recording import sessions
+from orchestrator.recording import sessions, usage
 from orchestrator.recording.graph import rise
 from orchestrator.recording.projections import project as write_projections
 from orchestrator.store.open import now as present
@@ -8,7 +8,14 @@ from orchestrator.store.open import writing
 
 
 def reconcile(con, project, workspace):
-    """Closes sessions whose process is gone; their planned executions are lost from then on. Returns those sessions."""
+    """Closes sessions whose process is gone; their planned executions are lost from then on. Returns those sessions.
+
+    Transcripts of ended executions that no hook read yet are read now.
+    """
+    if con.execute("SELECT 1 FROM executions WHERE transcript_path IS NOT NULL AND status != 'deployed' AND "
+                   "(usage_read_at IS NULL OR usage_read_at < completed_at) LIMIT 1").fetchone():
+        with writing(con):
+            usage.due(con, project, present(con))
     living = con.execute("SELECT 1 FROM claude_sessions WHERE ended_at IS NULL LIMIT 1").fetchone()
     if not living:
         return []
