@@ -24,6 +24,7 @@ class Bundle:
     budget: int
     model: str = ""
     created_at: str = field(default_factory=lambda: stamp())
+    calibration: Optional[margins.Calibration] = None
     shared: int = 0  # how many items, from the first, are shared with siblings
 
     @property
@@ -43,7 +44,9 @@ class Bundle:
 
     def as_json(self) -> dict[str, Any]:
         """The seed's bundle JSON; how, budget, model and expected are ours."""
-        expected, margin_how = margins.expected(self.model, [(i.source, i.tokens) for i in self.items])
+        expected, margin_how = margins.expected(
+            self.model, [(i.source, i.tokens) for i in self.items], self.calibration
+        )
         return {
             "bundle_id": self.bundle_id,
             "agent_type": self.agent_type,
@@ -81,6 +84,7 @@ def prepare(
     allowed: Optional[int] = None,
     model: str = "",
     counter: Optional[Counter] = None,
+    calibration: Optional[margins.Calibration] = None,
 ) -> Bundle:
     """The bundle of these files (required), references (recommended) and optional files.
 
@@ -93,5 +97,5 @@ def prepare(
     if faults:
         raise BadItems(" ".join(faults))
     allowed = allowed or margins.window(model)
-    budget.fit(items, allowed, counter or Counter(), 0, margins.room(model))
-    return Bundle(agent_type, scope, items, allowed, model)
+    budget.fit(items, allowed, counter or Counter(), 0, margins.room(model, agent_type, calibration))
+    return Bundle(agent_type, scope, items, allowed, model, calibration=calibration)

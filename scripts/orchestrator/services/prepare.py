@@ -7,10 +7,11 @@ from orchestrator.context import budget, dedupe, margins, parts, render, sharing
 from orchestrator.context.bundle import Bundle
 from orchestrator.context.count_cache import HistoryCache
 from orchestrator.context.items import Request, Shelf, gather
-from orchestrator.context.kept import keep_bundle
+from orchestrator.context.kept import find_bundle, keep_bundle
 from orchestrator.context.tokens import Counter
 from orchestrator.errors import OrchestratorError
 from orchestrator.model import plan
+from orchestrator.services import bundles, calibrate
 from orchestrator.store.open import writing
 
 Progress = Callable[[int, int], None]
@@ -25,6 +26,10 @@ class Prepared:
     tasks: list[dict[str, Any]] = field(default_factory=list)
     bundles: dict[str, Bundle] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    changes: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # by task: what differs from the last preparation
+    calibrations: dict[str, Optional[margins.Calibration]] = field(default_factory=dict)
 
     def keep(self, con: Any) -> None:
         """Writes bundles, texts and parts, within the caller's transaction."""
@@ -88,19 +93,33 @@ def prepare(
     wants = _gathered(con, project_root, orchestration_id, specs, settings, made)
     if made.faults:
         return made
+    calibrate.refresh(con)
+    made.calibrations = {model: calibrate.known(con, model) for model in {_model(s, settings) for s in specs}}
     counter.count_many(item.text for want in wants for item in want.items)
     for want in wants:
         dedupe.measure(want.items, counter)
     shared = sharing.groups(wants)
     for place, (spec, want) in enumerate(zip(specs, wants, strict=True), 1):
         try:
-            made.bundles[spec["id"]] = _bundle(spec, want, shared, settings, template, counter)
+            made.bundles[spec["id"]] = _bundle(spec, want, shared, settings, made, counter)
         except OrchestratorError as error:
             made.faults.append(f"{spec['id']}: {error}")
         if progress:
             progress(place, len(specs))
     _tell_siblings(made, shared)
+    for name, bundle in made.bundles.items():
+        before = _before(con, orchestration_id, name)
+        if before:
+            made.changes[name] = bundles.changes(before, bundle.as_json())
     return made
+
+
+def _before(con: Any, orchestration_id: str, task_id: str) -> Optional[dict[str, Any]]:
+    row = con.execute(
+        "SELECT bundle_id FROM prepared WHERE orchestration_id = ? AND task_id = ?",
+        (orchestration_id, task_id),
+    ).fetchone()
+    return find_bundle(con, row[0]) if row and row[0] else None
 
 
 def _gathered(
@@ -165,16 +184,19 @@ def _bundle(
     want: sharing.Wants,
     shared: dict[str, list[str]],
     settings: Mapping[str, Any],
-    template: str,
+    made: "Prepared",
     counter: Counter,
 ) -> Bundle:
+    template = made.template
     model = _model(spec, settings)
     allowed = int(spec.get("budget_tokens") or settings.get("budget_tokens") or margins.window(model))
     items, first = sharing.arrange(want.items, shared.get(want.task_id, []))
+    agent_type = str(spec.get("agent") or "")
+    known = made.calibrations.get(model)
     bundle = Bundle(
-        str(spec.get("agent") or ""), str(spec.get("title") or ""), items, allowed, model, shared=first
+        agent_type, str(spec.get("title") or ""), items, allowed, model, calibration=known, shared=first
     )
-    room = margins.room(model)
+    room = margins.room(model, agent_type, known)
     try:
         _fit(bundle, spec, template, counter, room)
     except budget.OverBudget:
