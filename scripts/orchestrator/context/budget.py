@@ -90,6 +90,6 @@ def _refusal(items: list[Item], allowed: int, room: Optional[Room]) -> str:
         f"What is required is {total:,} tokens ({kept[0].how}), the budget is {allowed:,}."
     )
     return (
-        f"{why} Largest: {largest}. Name sections of them (path#Heading, path::symbol, path:10-40) or their outlines "
-        "(path::*), give some as references, split the task, or raise its budget_tokens."
+        f"{why} Largest: {largest}. Name sections of them (path#Heading, path::symbol, path:10-40) or their "
+        "outlines (path::*), give some as references, split the task, or raise its budget_tokens."
     )

@@ -29,7 +29,7 @@ class Bundle:
 
     @property
     def bundle_id(self) -> str:
-        """`bun-` and a hash of the items and their order; not of when, for whom or how many tokens are left."""
+        """`bun-` and a hash of the items and their order; not of when, for whom or what is left."""
         return briefing.bundle_id_of([key_of(item) for item in self.items])
 
     @property

@@ -1,4 +1,4 @@
-"""Caches of token counts: the history's own table, or a file of the data folder for use outside a workspace."""
+"""Caches of token counts: the history's own table, or a file of the data folder outside a workspace."""
 
 import os
 from typing import Any

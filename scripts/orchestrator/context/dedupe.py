@@ -1,7 +1,7 @@
 """Duplicates within a bundle: what the agent has read before in it is pointed at, not sent again.
 
-Nothing is lost: from the texts as sent and the pointers, `rebuild` gives back each text as it was. A pointer leads to
-lines that stand earlier in the same briefing, word for word.
+Nothing is lost: from the texts as sent and the pointers, `rebuild` gives back each text as it was. A pointer
+leads to lines that stand earlier in the same briefing, word for word.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Seen:
         self.lines[item] = []
 
     def longest(self, ids: list[int], at: int, item: int) -> tuple[int, int, int]:
-        """(item, first line, number of lines) of the longest run sent before that `ids` repeats from `at` on."""
+        """(item, first line, lines) of the longest run sent before that `ids` repeats from `at` on."""
         best = (0, 0, 0)
         for other, first in self._places.get(tuple(ids[at : at + WINDOW]), ()):
             old = self.lines[other]
@@ -121,7 +121,7 @@ def _pieces(seen: Seen, ids: list[int], lines: list[str], place: int) -> list[Pi
 
 
 def _choose(items: list[Item], place: int, lines: list[str], pieces: list[Piece], counter: Counter) -> None:
-    """Sends the text as it is, with pointers, or as a diff against an item sent whole: whichever is shortest."""
+    """Sends the text as it is, with pointers, or as a diff against a whole item: whichever is shortest."""
     item = items[place]
     pointed, pointers = _pointed(items, place, lines, pieces)
     best = item.full_tokens

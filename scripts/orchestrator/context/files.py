@@ -1,4 +1,4 @@
-"""Files of the project: found inside it only, read whole, decoded as they declare themselves or not at all."""
+"""Files of the project: found inside it only, read whole, decoded as they declare or not at all."""
 
 import os
 import re

@@ -239,7 +239,7 @@ def _outlined(shelf: Shelf, path: str, kind: str, priority: str, source: Source)
 def _cut(
     shelf: Shelf, source: Source, ranges: list[tuple[int, int]]
 ) -> tuple[str, list[tuple[str, int]], int]:
-    """The lines in these ranges, in the file's order, each line once, with a mark where lines are left out."""
+    """The lines in these ranges, in the file's order, each once, with a mark where lines are left out."""
     clean, masked = shelf.masked(source.text)
     original = sections.lines_of(source.text)
     lines: list[list[str]] = (

@@ -9,8 +9,8 @@ from orchestrator.errors import OrchestratorError
 def keep_bundle(con: Any, body: dict[str, Any]) -> None:
     """Keeps a bundle's JSON; the same context has the same id and is kept once."""
     con.execute(
-        "INSERT OR IGNORE INTO bundles (bundle_id, agent_type, scope, created_at, total_tokens, how, budget, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO bundles (bundle_id, agent_type, scope, created_at, total_tokens, how, budget,"
+        " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             body["bundle_id"],
             body["agent_type"],

@@ -1,7 +1,7 @@
 """Margins: what our counts become in a model's own tokens, and how much a model can take.
 
-The figures and their sources stand in assets/margins.json. Once enough executions have been recorded, figures fitted
-to their real usage take the place of the published ones (services/calibrate.py).
+The figures and their sources stand in assets/margins.json. Once enough executions have been recorded, figures
+fitted to their real usage take the place of the published ones (services/calibrate.py).
 """
 
 import fnmatch
@@ -51,7 +51,7 @@ def table() -> Any:
 
 
 def kind(source: str) -> str:
-    """What kind of text a source holds, by its ending: code, prose or data. Results and briefings are prose."""
+    """What kind of text a source holds, by its ending: code, prose or data. Briefings are prose."""
     if " " in source and "." not in source.rpartition(" ")[2]:
         return "prose"
     ending = os.path.splitext(source)[1].lower()
@@ -80,9 +80,7 @@ def factors(model: str) -> tuple[Mapping[str, float], str]:
 
 
 def _matches(model: str, patterns: Iterable[str]) -> bool:
-    return bool(model) and any(
-        fnmatch.fnmatchcase(model.lower(), p.replace("\\[", "[[]").replace("\\]", "]")) for p in patterns
-    )
+    return bool(model) and any(fnmatch.fnmatchcase(model.lower(), pattern) for pattern in patterns)
 
 
 def overhead(agent_type: str, calibration: Optional[Calibration] = None) -> int:
@@ -117,6 +115,9 @@ def room(
         tokens, how = expected(model, [(i.source, i.tokens) for i in items], calibration)
         if tokens + beside <= limit:
             return None
-        return f"{model} will count about {tokens:,} tokens ({how}) and {beside:,} beside them, and takes {limit:,}."
+        return (
+            f"{model} will count about {tokens:,} tokens ({how}) and {beside:,} beside them, "
+            f"and takes {limit:,}."
+        )
 
     return check

@@ -90,7 +90,7 @@ def frame(bundle: Bundle, task: dict[str, Any], template: str) -> str:
 
 
 def store(con: Any, bundle: Bundle, task: dict[str, Any], template: str) -> tuple[str, str]:
-    """Keeps every piece; returns the parts as JSON and the hash of the shared part ("" where there is none)."""
+    """Keeps every piece; returns the parts as JSON and the hash of the shared part, "" for none."""
     before, between, after, last = texts(bundle, task, template)
     parts: list[dict[str, Any]] = []
     shared = [before] if bundle.shared else []

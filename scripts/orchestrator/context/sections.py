@@ -1,4 +1,4 @@
-"""Sections of a file: a Markdown heading, a symbol or a range of lines, each found as a range of its lines."""
+"""Sections of a file: a Markdown heading, a symbol or lines, each found as a range of lines."""
 
 import os
 import re
@@ -17,7 +17,7 @@ class NoSection(OrchestratorError):
 
 @dataclass(frozen=True)
 class Spec:
-    """What a plan or a command names: a path, and of that file all, a heading, a symbol or a range of lines."""
+    """What a plan or a command names: a path, and of that file all, a heading, a symbol or lines."""
 
     path: str
     heading: Optional[str] = None

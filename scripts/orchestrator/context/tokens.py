@@ -18,8 +18,8 @@ EXACT = "tiktoken:cl100k"
 ESTIMATE = estimate.HOW
 SEPARATOR = b"\xc0\xc1"  # two bytes that no UTF-8 text contains
 PATTERN = (
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"
-    r"|\s+(?!\S)|\s"
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
+    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
 )
 BATCH = 2_000_000  # bytes of text counted before the caller hears of it
 

@@ -214,7 +214,7 @@ def briefing_of(con: Any, root: str, body: dict[str, Any], template: str) -> tup
 
 
 def record_allocation(con: Any, execution_id: str, body: dict[str, Any]) -> int:
-    """Records, for an execution, each item of a bundle as included or not. Saying it again changes nothing."""
+    """Records, for an execution, each item of a bundle as included or not; once, however often said."""
     with writing(con):
         if con.execute("SELECT 1 FROM executions WHERE execution_id = ?", (execution_id,)).fetchone() is None:
             raise OrchestratorError(
@@ -227,8 +227,8 @@ def record_allocation(con: Any, execution_id: str, body: dict[str, Any]) -> int:
             (execution_id, body["bundle_id"]),
         )
         con.executemany(
-            "INSERT INTO allocations (execution_id, bundle_id, context_type, context_source, token_count, how, priority,"
-            " included, reason, item_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO allocations (execution_id, bundle_id, context_type, context_source, token_count,"
+            " how, priority, included, reason, item_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     execution_id,

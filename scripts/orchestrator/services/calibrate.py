@@ -1,7 +1,9 @@
-"""Calibration: margins fitted to this project's own history, each model's real first requests against our counts.
+"""Calibration: margins fitted to this project's own history, each model's real first requests against our
+counts.
 
-The fit is a least-squares line per model: a factor for each kind of text and an intercept for each agent type, held
-near the published figures where the history says little. Its error is measured on executions it has not seen.
+The fit is a least-squares line per model: a factor for each kind of text and an intercept for each agent
+type, held near the published figures where the history says little. Its error is measured on executions it
+has not seen.
 """
 
 import json
@@ -31,7 +33,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Fit:
-    """What was learned for one model, and the error on the held-out part before and after (median and 95th %)."""
+    """What was learned for one model, and the error on the held-out part before and after (median and 95th
+    %).
+    """
 
     model: str
     executions: int
@@ -179,7 +183,7 @@ def lines(fits: Iterable[Fit]) -> list[str]:
     return [
         f"{f.model}: calibrated on {f.executions} executions; factors "
         + ", ".join(f"{k} x{f.factors[k]:.2f}" for k in KINDS)
-        + f"; error on the held-out part, median and p95: {100 * f.before[0]:.1f} % and {100 * f.before[1]:.1f} %"
-        f" before, {100 * f.after[0]:.1f} % and {100 * f.after[1]:.1f} % after"
+        + "; error on the held-out part, median and p95: "
+        f"{100 * f.before[0]:.1f} % and {100 * f.before[1]:.1f} % before, {100 * f.after[0]:.1f} % and {100 * f.after[1]:.1f} % after"
         for f in fits
     ]

@@ -38,8 +38,8 @@ class Prepared:
             pieces, shared_hash = parts.store(con, bundle, task, self.template)
             keep_bundle(con, bundle.as_json())
             con.execute(
-                "INSERT OR REPLACE INTO prepared (orchestration_id, task_id, bundle_id, parts, shared_hash, tokens, how)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO prepared (orchestration_id, task_id, bundle_id, parts, shared_hash,"
+                " tokens, how) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     self.orchestration_id,
                     task["id"],
