@@ -1,5 +1,6 @@
 """Globs: what they match, when two may meet, and that no pattern is too hostile."""
 
+import fnmatch
 import itertools
 
 import pytest
@@ -34,6 +35,26 @@ PATHS = ["/".join(parts) for size in (1, 2, 3) for parts in itertools.product(("
 def test_a_pattern_matches_as_people_expect(pattern, path, matched):
     """`*` stays in its folder, `**` crosses many, braces mean either, a literal spelling always matches."""
     assert globs.matches(pattern, path) is matched
+
+
+def slowly(pattern, path):
+    """The same question by trying everything: fine for three segments, no way to do it for sixty."""
+    if not pattern:
+        return not path
+    first, rest = pattern[0], pattern[1:]
+    if first == "**":
+        return slowly(rest, path) or (bool(path) and slowly(pattern, path[1:]))
+    return bool(path) and fnmatch.fnmatchcase(path[0], first) and slowly(rest, path[1:])
+
+
+@given(PATTERNS)
+def test_a_pattern_matches_what_trying_everything_finds(pattern):
+    """The short cuts cost no match, and invent none."""
+    either = [pattern.replace("{a,b}", "a"), pattern.replace("{a,b}", "b")]
+    if pattern.count("{a,b}") < 2:
+        for path in PATHS:
+            by_hand = any(slowly(each.split("/"), path.split("/")) for each in either)
+            assert globs.matches(pattern, path) == by_hand, path
 
 
 @given(PATTERNS, PATTERNS)

@@ -8,10 +8,9 @@ import re
 import unicodedata
 from typing import Any, Iterable
 
-from pydantic import BaseModel, ValidationError
-
 from orchestrator.edges.faults import Faults, quoted
 from orchestrator.edges.plan_text import Doubled
+from orchestrator.edges.schemas import Written, made
 
 # What models write for a key, where spelling alone does not lead there.
 _MEANT = {
@@ -31,7 +30,7 @@ _LIKELY = {word: key for key, words in _MEANT.items() for word in words.split()}
 
 def known_keys(
     raw: dict[str, Any],
-    model: type[BaseModel],
+    model: type[Written],
     where: str,
     faults: Faults,
     at: int = -1,
@@ -57,30 +56,27 @@ def known_keys(
 
 
 def validated(
-    model: type[Any], fields: dict[str, Any], where: str, faults: Faults, at: int = -1, skip: str = ""
+    model: type[Written], fields: dict[str, Any], where: str, faults: Faults, at: int = -1, skip: str = ""
 ) -> Any:
     """The model made of `fields`, or None and the faults."""
     short = {}
     for key, value in fields.items():  # a list of a million wrong entries would be a million errors
         most = _most(model, key) if isinstance(value, list) else None
         short[key] = value[: most + 1] if most is not None and len(value) > most + 1 else value
-    try:
-        return model.model_validate(short)
-    except ValidationError as found:
-        for error in found.errors(include_url=False):
-            loc = error["loc"]
-            field = str(loc[0]) if loc else ""
-            if field == skip and skip:
-                continue
-            entry = next((f"[{part}]" for part in loc[1:] if isinstance(part, int)), "")
-            what, do = _sentence(model, field, entry, error, fields)
-            faults.add(where, f"`{field}{entry}` {what}", do, at)
-            if faults.full:
-                break
-    return None
+    value, errors = made(model, short)
+    for error in errors:
+        field = str(error["loc"][0]) if error["loc"] else ""
+        if field == skip and skip:
+            continue
+        entry = next((f"[{part}]" for part in error["loc"][1:] if isinstance(part, int)), "")
+        what, do = _sentence(model, field, entry, error, fields)
+        faults.add(where, f"`{field}{entry}` {what}", do, at)
+        if faults.full:
+            break
+    return value
 
 
-def _most(model: type[BaseModel], field: str) -> int | None:
+def _most(model: type[Written], field: str) -> int | None:
     for each in model.model_fields[field].metadata if field in model.model_fields else ():
         if getattr(each, "max_length", None) is not None:
             return int(each.max_length)
@@ -88,7 +84,7 @@ def _most(model: type[BaseModel], field: str) -> int | None:
 
 
 def _sentence(
-    model: type[BaseModel], field: str, entry: str, error: Any, fields: dict[str, Any]
+    model: type[Written], field: str, entry: str, error: Any, fields: dict[str, Any]
 ) -> tuple[str, str]:
     """(what is wrong, what to do) of one of pydantic's errors."""
     value, kind, context = error.get("input"), error["type"], error.get("ctx") or {}

@@ -19,7 +19,7 @@ from orchestrator.services.plan_files import PlanFiles
 Existing = Iterable[Union[str, Mapping[str, Any]]]
 
 
-class Written:
+class WrittenTask:
     """One task as it was written: what can be understood of it, however wrong the rest is."""
 
     def __init__(self, at: int, raw: Any) -> None:
@@ -51,7 +51,7 @@ class Reading:
         self.files = PlanFiles(project)
         self.known_agents = list(known_agents)
         self.existing = [{"id": each} if isinstance(each, str) else each for each in existing]
-        self.tasks: list[Written] = []
+        self.tasks: list[WrittenTask] = []
         self.warnings: list[str] = []
 
     def valid(self) -> list[PlanTask]:
@@ -76,17 +76,17 @@ class Reading:
             there = f" beside the {len(self.existing):,} there are" if self.existing else ""
             do = "Join small ones, or plan the first part now."
             self.faults.add("", f"the plan has {len(tasks):,} tasks{there}, more than {TASKS_MOST:,}", do)
-        self.tasks = [Written(at, raw) for at, raw in enumerate(tasks[:TASKS_MOST])]
+        self.tasks = [WrittenTask(at, raw) for at, raw in enumerate(tasks[:TASKS_MOST])]
         for each in self.tasks:
             self._one(each, tasks[each.at])
         self._agents()
-        self._ids({Written(at, raw).id or "" for at, raw in enumerate(tasks[TASKS_MOST:])})
+        self._ids({WrittenTask(at, raw).id or "" for at, raw in enumerate(tasks[TASKS_MOST:])})
         self._rings()
         self._paths()
         if not self.faults:
             self._odd()
 
-    def _one(self, each: Written, raw: Any) -> None:
+    def _one(self, each: WrittenTask, raw: Any) -> None:
         if not isinstance(raw, dict):
             do = 'Write an object: {"id": "t1", "prompt": "…"}.'
             self.faults.add(each.where, f"it is {quoted(raw)}, not an object", do, each.at)
@@ -131,7 +131,7 @@ class Reading:
     def _ids(self, beyond: set[str]) -> None:
         """Ids, and what `after` says of them. `beyond`: those of tasks that are too many to be read."""
         before = {each["id"] for each in self.existing}
-        first: dict[str, Written] = {}
+        first: dict[str, WrittenTask] = {}
         for each in self.tasks:
             if each.id is None:
                 continue
@@ -147,7 +147,7 @@ class Reading:
         for each in self.tasks:
             self._after(each, ids)
 
-    def _after(self, each: Written, ids: set[str]) -> None:
+    def _after(self, each: WrittenTask, ids: set[str]) -> None:
         seen: set[str] = set()
         for entry, name in each.entries("after"):
             where = f"{each.where}, {entry}"

@@ -6,7 +6,15 @@ import json
 import unicodedata
 from typing import Annotated, Any, Mapping, Optional
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 TASKS_MOST = 1000
@@ -86,11 +94,13 @@ Priority = Annotated[
 ]
 
 
-class _Written(BaseModel):
+class Written(BaseModel):
+    """What somebody wrote: nothing is converted and no key is unknown."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class PlanTask(_Written):
+class PlanTask(Written):
     """One unit of intended work, done by one agent."""
 
     id: TaskId = Field(
@@ -161,7 +171,7 @@ class PlanTask(_Written):
     )
 
 
-class Plan(_Written):
+class Plan(Written):
     """The tasks of an orchestration and what each waits for."""
 
     goal: Goal = Field(
@@ -171,6 +181,14 @@ class Plan(_Written):
     tasks: Annotated[list[PlanTask], Field(min_length=1, max_length=TASKS_MOST)] = Field(
         description="The tasks, in any order."
     )
+
+
+def made(model: type[Written], fields: Mapping[str, Any]) -> tuple[Any, list[Mapping[str, Any]]]:
+    """(the model made of `fields`, []), or None and pydantic's errors: type, loc, input, ctx."""
+    try:
+        return model.model_validate(fields), []
+    except ValidationError as found:
+        return None, list(found.errors(include_url=False))
 
 
 def plan_schema() -> dict[str, Any]:

@@ -4,6 +4,7 @@ Pure text: nothing here looks at a disk. Patterns are hostile input: nothing bac
 """
 
 import fnmatch
+from functools import lru_cache
 
 _MOST = 16  # alternatives that one pattern's braces may stand for
 
@@ -48,11 +49,35 @@ def _braces(text):
     return None
 
 
+@lru_cache(maxsize=4096)
+def ends(pattern):
+    """What each match begins with and ends with: (`src`, `.py`) of `src/**/*.py`."""
+    first = min([at for at in map(pattern.find, "*?[{") if at >= 0], default=len(pattern))
+    last = max(map(pattern.rfind, "*?]}[{"))
+    return pattern[:first].rstrip("/"), pattern[last + 1 :].lstrip("/")
+
+
+def may_match(pattern, path):
+    """Whether a path begins and ends as the matches do: cheap, and no only where `matches` says no."""
+    start, end = ends(pattern)
+    return path.startswith(start) and path.endswith(end)
+
+
+def may_overlap(one, other):
+    """The same of two patterns and `overlap`."""
+    (start, end), (other_start, other_end) = ends(one), ends(other)
+    return (start.startswith(other_start) or other_start.startswith(start)) and (
+        end.endswith(other_end) or other_end.endswith(end)
+    )
+
+
 def matches(pattern, path):
     """Whether `path` is what `pattern` names; a pattern always names the path that is spelled like it."""
     if pattern == path:
         return True
-    return any(_segments_match(each.split("/"), path.split("/")) for each in alternatives(pattern))
+    return may_match(pattern, path) and any(
+        _segments_match(each.split("/"), path.split("/")) for each in alternatives(pattern)
+    )
 
 
 def _segments_match(pattern, path):
@@ -77,7 +102,7 @@ def overlap(one, other):
     """Whether some path could match both patterns. In doubt yes."""
     if one == other:
         return True
-    return any(
+    return may_overlap(one, other) and any(
         _segments_overlap(a.split("/"), b.split("/")) for a in alternatives(one) for b in alternatives(other)
     )
 

@@ -81,11 +81,11 @@ def _scoped(plugin: str, folder: str) -> Iterator[tuple[str, Blueprint]]:
 
 
 def _plain(agents: str) -> Iterator[Blueprint]:
-    """A project's or a user's agents; the client passes over files without a name or with a colon in it."""
+    """A project's or a user's agents; what lacks a name or a description the client passes over too."""
     for path in _files(agents):
         fields = _frontmatter(path)
         name = fields.get("name", "")
-        if name and ":" not in name and not name.startswith("-"):
+        if name and "description" in fields and ":" not in name and not name.startswith("-"):
             yield _blueprint(name, path, fields)
 
 

@@ -48,7 +48,7 @@ class Order:
 
 
 class Writers:
-    """Which tasks may create a path: plain ones by name, globs by the folder that holds all their matches."""
+    """Which tasks may create a path: plain ones by name, globs by what their matches begin with."""
 
     def __init__(self, nodes: Sequence[Node], order: Order, files: PlanFiles) -> None:
         self._files = files
@@ -56,30 +56,29 @@ class Writers:
         self.globs: dict[str, dict[str, int]] = {}
         for node in nodes:
             for pattern in node.writes:
-                place = (
-                    self.globs.setdefault(globs.head(pattern), {}) if globs.is_glob(pattern) else self.plain
-                )
+                wild = globs.is_glob(pattern)
+                place = self.globs.setdefault(globs.ends(pattern)[0], {}) if wild else self.plain
                 place[pattern] = place.get(pattern, 0) | order.bit[node.id]
 
     def of(self, path: str) -> int:
         """The bits of the tasks whose `writes` match a path, or could match what a glob matches."""
         mask = self.plain.get(path, 0)
-        if globs.is_glob(path):
-            for plain, bits in self.plain.items():
-                mask |= bits if self._files.matches(path, plain) else 0
-            for patterns in self.globs.values():
-                for pattern, bits in patterns.items():
-                    mask |= bits if self._files.overlap(path, pattern) else 0
+        if not globs.is_glob(path):
+            for pattern, bits in self.around(path):
+                mask |= bits if self._files.matches(pattern, path) else 0
             return mask
-        for pattern, bits in self.around(path):
-            mask |= bits if self._files.matches(pattern, path) else 0
+        for plain, bits in self.plain.items():
+            mask |= bits if self._files.matches(path, plain) else 0
+        for patterns in self.globs.values():
+            for pattern, bits in patterns.items():
+                mask |= bits if self._files.overlap(path, pattern) else 0
         return mask
 
-    def around(self, path: str) -> Iterator[tuple[str, int]]:
-        """The globs whose folder is one that `path` lies in, and their tasks."""
-        parts = path.split("/")
-        for depth in range(len(parts) + 1):
-            yield from self.globs.get("/".join(parts[:depth]), {}).items()
+    def around(self, text: str) -> Iterator[tuple[str, int]]:
+        """The globs whose matches begin as `text` does, and their tasks."""
+        for length in range(len(text) + 1):
+            if text[:length] in self.globs:
+                yield from self.globs[text[:length]].items()
 
 
 def missing_files(nodes: Sequence[Node], files: PlanFiles) -> Iterator[tuple[Node, str, str, str, str]]:
@@ -120,9 +119,11 @@ def writes_together(nodes: Sequence[Node], files: PlanFiles, most: int = 5) -> l
     found: dict[tuple[str, str], str] = {}
     for pattern, bits in masks.items():
         rivals = bits
-        for other, others in writers.around(globs.head(pattern)):
+        for other, others in writers.around(globs.ends(pattern)[0]):
             if rivals | others != rivals and files.overlap(pattern, other):
                 rivals |= others
+        if files.tired:
+            break  # it is only a warning
         if rivals & (rivals - 1) == 0:
             continue  # one task alone
         for name in order.names(bits):
