@@ -101,6 +101,11 @@ def after_tool(e):
             return None
         if e.p.tool == "TaskStop":
             execution = _stopped(e)
+        elif e.p.tool == "SubagentHandback":
+            execution = _ended_agent(e)
+            if execution:
+                ends.handed_back(e.con, e.p.session, e.p.agent, execution, e.p.report, e.now)
+                ends.conclude(e.con, e.project, execution, e.now)
         else:
             execution = record.join(e.con, e.p.session, e.p.call, e.p.given_agent)
             if execution is None:  # the gate's own event was lost: the call is recorded from what came back

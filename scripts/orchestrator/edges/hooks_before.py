@@ -3,7 +3,7 @@
 import os
 
 from orchestrator import paths
-from orchestrator.edges import hooks
+from orchestrator.edges import hooks, hooks_planner
 from orchestrator.recording import record, sessions, transcript
 from orchestrator.services import gate, handover
 from orchestrator.store.open import writing
@@ -15,6 +15,8 @@ def before_tool(e):
         return _late(e)
     if e.p.tool == "Bash":
         return own_command(e)
+    if e.p.tool == "SubagentHandback":
+        return hooks_planner.before_report(e)
     with writing(e.con):
         sessions.seen(e.con, e.p, e.pid, e.now)
     try:

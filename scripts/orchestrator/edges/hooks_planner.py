@@ -3,6 +3,9 @@
 import os
 
 from orchestrator import paths
+from orchestrator.edges import hooks
+from orchestrator.recording import record, transcript
+from orchestrator.store.open import writing
 
 MOST = 65536  # characters of a last message that are looked at for a plan
 _COMMAND = ("You have submitted no plan. Submit it with one Bash command: orchestrator plan - <<'PLAN', the JSON on the "
@@ -10,23 +13,41 @@ _COMMAND = ("You have submitted no plan. Submit it with one Bash command: orches
 
 
 def send_back(e, execution):
-    """The answer that sends a planner back, or None where it may end."""
+    """SubagentStop: the answer that sends a planner back, or None where it may end."""
+    faults = _missing(e, execution, e.p.last)
+    return e.con.execute("SELECT json_object('decision', 'block', 'reason', ?)", (faults,)).fetchone()[0] if faults else None
+
+
+def before_report(e):
+    """PreToolUse(SubagentHandback): the same where agents deliver a report (329, auto mode); later it would be too late."""
+    row = e.con.execute("SELECT execution_id FROM executions WHERE agent_id = ?", (e.p.agent,)).fetchone()
+    if row is None:
+        call = transcript.call_of(e.con, e.p.transcript, e.p.agent)
+        row = e.con.execute("SELECT execution_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ?",
+                            (e.p.session, call)).fetchone() if call else None
+    faults = _missing(e, row[0], e.p.report) if row else None
+    return hooks.deny(e.con, faults) if faults else None
+
+
+def _missing(e, execution, message):
+    """What a planner that ends without a plan is told, once; None for everybody else."""
     row = e.con.execute("SELECT origin, orchestration_id, deployed_at FROM executions WHERE execution_id = ?",
                         (execution,)).fetchone()
     if row is None or row[0] != "planner" or e.con.execute(
             "SELECT 1 FROM events WHERE kind = 'plan' AND orchestration_id = ? AND at >= ?", row[1:]).fetchone():
         return None
     faults = None
-    if '"tasks"' in (e.p.last or "")[-MOST:]:
-        faults = _take(e, row[1])
+    if '"tasks"' in (message or "")[-MOST:]:
+        faults = _take(e, row[1], message)
         if faults == "":
             return None
-    if e.p.again:  # it was sent back once
-        return None
-    return e.con.execute("SELECT json_object('decision', 'block', 'reason', ?)", (faults or _COMMAND,)).fetchone()[0]
+    with writing(e.con):
+        first = record.append(e.con, "sent_back", e.now, execution, claude_session_id=e.p.session, agent_id=e.p.agent,
+                              execution_id=execution, orchestration_id=row[1])
+    return (faults or _COMMAND) if first else None
 
 
-def _take(e, orchestration):
+def _take(e, orchestration, message):
     """Submits the plan in the last message: "" when accepted, its faults when refused, None when it cannot be tried here.
 
     The plan's door needs the environment, which no hook builds: where it is not there, the planner uses the command.
@@ -41,7 +62,7 @@ def _take(e, orchestration):
 
         done = subprocess.run(
             [os.path.join(root, "bin", "orchestrator"), "plan", "-", "--from-message", "--orchestration", orchestration],
-            input=e.p.last[-MOST:].encode("utf-8", "replace"), capture_output=True, timeout=45, cwd=e.project,
+            input=message[-MOST:].encode("utf-8", "replace"), capture_output=True, timeout=45, cwd=e.project,
             env=paths.environment(ORCHESTRATOR_PROJECT=e.project, CLAUDE_CODE_SESSION_ID=e.p.session))
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None

@@ -2,7 +2,7 @@
 
 # An event here is (kind, at, event_id, status, reason, text, model). Kinds:
 #   intent launched started   it was asked for, accepted, at work
-#   stopped                   SubagentStop: it ended its turn
+#   stopped handback          SubagentStop: it ended its turn; it delivered its report by the client's tool (329, auto mode)
 #   api_error                 StopFailure: the model could not be reached
 #   notified returned         the task-notification, or the foreground call's return: it ended somehow
 #   killed refused            stopped by TaskStop; the client did not start it
@@ -10,7 +10,7 @@
 #   closed                    a command or a sweep says how it ended (reason given, lost, never_started, …)
 COLUMNS = "kind, at, event_id, status, reason, text, model"
 
-_ENDS = ("stopped", "api_error", "notified", "returned", "killed", "refused", "absent", "closed")
+_ENDS = ("stopped", "handback", "api_error", "notified", "returned", "killed", "refused", "absent", "closed")
 _RANK = {"intent": 0, "launched": 1, "started": 1, "tail": 3}  # every other kind: 2
 _TURN_LIMIT = "-turn limit"  # 329 says "stopped at its 2-turn limit"; 197 says nothing
 
@@ -41,7 +41,7 @@ def fold(events):
         if event[6]:
             model = event[6]
         if kind == "started":
-            if any([k in current.found for k in ("stopped", "api_error", "notified", "returned", "killed")]):
+            if any([k in current.found for k in _ENDS[:6]]):
                 current = Segment()  # a message to a finished agent began another stretch
                 segments.append(current)
             if current.started_at is None:
@@ -50,6 +50,8 @@ def fold(events):
             current.found.setdefault(kind, event)
         elif kind == "closed" and event[4] in ("lost", "never_started"):
             current.found.setdefault("closed_weak", event)
+        elif kind == "stopped" and event[5]:
+            current.found[kind] = event  # sent back to deliver a report, an agent stops again: the last word counts
         else:
             current.found.setdefault(kind, event)
     row = Folded()
@@ -86,7 +88,8 @@ def _end(segment):
     stopped, error, told = found.get("stopped"), found.get("api_error"), found.get("notified")
     back, tail, closed = found.get("returned"), found.get("tail"), found.get("closed")
     at = min([found[k][1] for k in _ENDS if k in found], default=None)
-    text = _first_text(stopped, tail if tail and tail[3] == "end_turn" else None, told, back, tail)
+    handed = found.get("handback")
+    text = _first_text(handed, stopped, tail if tail and tail[3] == "end_turn" else None, told, back, tail)
     if closed:
         good = closed[3] == "completed"
         return (closed[3], closed[4] or "given", 0, closed[1], closed[5] if closed[5] is not None else text,
@@ -99,7 +102,7 @@ def _end(segment):
     if "refused" in found:  # the client did not start it, or (329, foreground) it broke off on an error
         begun = segment.started_at or "launched" in found
         return "failed", "api_error" if begun else "refused", 0, at, text, found["refused"][4]
-    if stopped:
+    if stopped or handed:
         if (text or "").lstrip().startswith("NO BRIEFING"):
             return "failed", "no_briefing", 0, at, text, text
         return "completed", "end_turn", 0, at, text, None

@@ -53,11 +53,15 @@ def notified(con, p, project, told, now):
         execution = record.join(con, p.session, call, told.task_id) if call else None
     if execution is None:
         return None
+    if told.status == "handed_back":
+        handed_back(con, p.session, told.task_id, execution, told.result, now)
+        conclude(con, project, execution, now)
+        return execution
     record.append(con, "notified", now, p.text, claude_session_id=p.session, agent_id=told.task_id, tool_use_id=told.call,
                   execution_id=execution, status=told.status, reason=told.summary, text=told.result)
     if told.tokens is not None:
         con.execute("UPDATE executions SET context_size = ? WHERE execution_id = ?", (told.tokens, execution))
-    said = con.execute("SELECT count(*) FROM events WHERE execution_id = ? AND kind IN ('stopped', 'api_error', 'killed')",
+    said = con.execute("SELECT count(*) FROM events WHERE execution_id = ? AND kind IN ('stopped', 'handback', 'api_error', 'killed')",
                        (execution,)).fetchone()[0]
     if told.status == "completed" and not said:  # 197 says completed of everything: the transcript knows better
         look(con, execution, transcript.path_of(p.transcript, told.task_id), now)
@@ -66,6 +70,12 @@ def notified(con, p, project, told, now):
     con.execute("UPDATE executions SET transcript_path = COALESCE(transcript_path, ?) WHERE execution_id = ?", (path, execution))
     usage.due(con, project, now, execution=execution, most=usage.MOST_IN_HOOK)
     return execution
+
+
+def handed_back(con, session, agent, execution, report, now):
+    """An agent delivered its report through the client's tool: that is its end, said twice (by the tool, by a message)."""
+    record.append(con, "handback", now, "%s %s" % (agent, (report or "").strip()), claude_session_id=session,
+                  agent_id=agent, execution_id=execution, text=(report or "").strip())
 
 
 def sweep(con, p, project, running, now):

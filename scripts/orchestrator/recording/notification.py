@@ -1,10 +1,13 @@
-"""A task-notification: its header's fields and the result it carries, read as data."""
+"""A task-notification, or an agent's report handed back as a message: its fields and the result, read as data."""
 
 OPEN = "<task-notification>"
+REPORT = '<agent-message from="'  # 2.1.329 in auto mode: agents report through a tool, and no notification comes
+_FOLLOWS = "The report follows:\n"
 
 
 class Notification:
-    """task_id, call (tool-use-id), status, summary, result, tokens (of the last request); None where absent."""
+    """task_id (the agent's), call (tool-use-id), status (handed_back for a report), summary, result, tokens (of the last
+    request); None where absent."""
 
     __slots__ = ("task_id", "call", "status", "summary", "result", "tokens")
 
@@ -12,6 +15,8 @@ class Notification:
 def parse(prompt):
     """The Notification a prompt is, or None. Tags inside the result are the agent's words, not the client's."""
     prompt = prompt.lstrip()
+    if prompt.startswith(REPORT):
+        return _report(prompt)
     if not prompt.startswith(OPEN):
         return None
     head, begun, rest = prompt.partition("<result>")
@@ -29,3 +34,14 @@ def _tag(text, name):
     start = text.find("<%s>" % name)
     end = text.find("</%s>" % name, start)
     return text[start + len(name) + 2:end] if 0 <= start < end else None
+
+
+def _report(prompt):
+    """An agent's report; every line of it is indented by two blanks."""
+    found = Notification()
+    found.task_id = prompt[len(REPORT):].partition('"')[0]
+    found.call = found.summary = found.tokens = None
+    found.status = "handed_back"
+    body = prompt.partition(_FOLLOWS)[2].rpartition("</agent-message>")[0]
+    found.result = "\n".join([line[2:] if line[:2] == "  " else line for line in body.split("\n")]).strip()
+    return found

@@ -7,6 +7,7 @@ FIELDS = (
     ("input_type", "$.tool_input.subagent_type"), ("description", "$.tool_input.description"),
     ("input_prompt", "$.tool_input.prompt"), ("input_model", "$.tool_input.model"),
     ("command", "$.tool_input.command"), ("workflow", "$.tool_input.name"), ("stop_id", "$.tool_input.task_id"),
+    ("report", "$.tool_input.message"),
     ("given_agent", "$.tool_response.agentId"), ("given_status", "$.tool_response.status"),
     ("given_model", "$.tool_response.resolvedModel"), ("given_task", "$.tool_response.taskId"),
     ("given_run", "$.tool_response.runId"),

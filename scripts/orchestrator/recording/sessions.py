@@ -49,7 +49,11 @@ def seen(con, p, pid, now):
             "cwd, transcript_path, source, model, permission_mode) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (p.session,) + process_of(pid) + (now, p.cwd, p.transcript, p.source, p.model, p.mode))
         return
-    if p.event == "SessionStart" and p.agent is None:
+    if row[2] is None:  # a command of ours made the row; the process is known only now
+        con.execute("UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, cwd = ?, "
+                    "transcript_path = ? WHERE claude_session_id = ?",
+                    process_of(pid) + (p.cwd, p.transcript, p.session))
+    elif p.event == "SessionStart" and p.agent is None:
         process = process_of(pid)
         if row[:4] != process or row[4] is not None:  # another process goes on with this conversation
             con.execute("UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, started_at = ?, "

@@ -83,9 +83,10 @@ def stop(con, p, now):
     if paused or status not in ("planning", "executing") or driver != p.session:
         return None
     graph = Graph(con, orchestration)
-    busy = graph.of("in_flight")
     ready = graph.deployable() if not graph.handed else []
-    if not (ready and limit(con) > len(busy)) and not news(con, p.session, orchestration):
+    room = limit(con) > len(graph.of("in_flight"))
+    untold = news(con, p.session, orchestration) and (graph.of("failed") or (graph.tasks and graph.ended()))
+    if not (ready and room) and not untold:
         return None
     if rev != nagged_rev:
         nagged = 0

@@ -48,6 +48,8 @@ def plan(place: Place, source: str, orchestration: str | None, goal: str | None,
     count = len(specs)
     click.echo(f"PLAN ACCEPTED {done} {count} task{'s' if count != 1 else ''}, "
                f"briefings {tokens:,} tokens ({how})")
+    if not orchestration:  # a planner's plan is told to the main conversation by the digest that its end brings
+        place.what_now(done)
 
 
 def _text(source: str) -> bytes:
