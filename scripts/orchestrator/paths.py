@@ -4,6 +4,7 @@ import os
 
 WORKSPACE = ".orchestrator"
 HISTORY = "history.db"
+HISTORY_PATH = "history-path"  # in the workspace, one line: where else in the project the history lies
 
 
 def plugin_root():
@@ -110,11 +111,29 @@ def workspace_of(project, env=None):
     return os.path.join(data_folder(env), "projects", name + "-" + mark)
 
 
-def history_of(workspace, env=None):
-    """The history's file: ORCHESTRATOR_DB_PATH, else the workspace's own."""
+def history_of(workspace, project=None, env=None):
+    """The history's file: ORCHESTRATOR_DB_PATH (relative to the project), else where in the project its own files
+    want it (the command line keeps that in the workspace), else the workspace's own."""
     env = os.environ if env is None else env
-    return os.path.abspath(env["ORCHESTRATOR_DB_PATH"]) if env.get("ORCHESTRATOR_DB_PATH") else os.path.join(
-        workspace, HISTORY)
+    if env.get("ORCHESTRATOR_DB_PATH"):
+        return os.path.abspath(os.path.join(project or "", env["ORCHESTRATOR_DB_PATH"]))
+    try:
+        with open(os.path.join(workspace, HISTORY_PATH), encoding="utf-8", errors="surrogateescape") as f:
+            kept = inside(project, f.readline(4096).rstrip("\n")) if project else None
+    except OSError:
+        kept = None  # as almost always
+    return kept or os.path.join(workspace, HISTORY)
+
+
+def inside(project, path):
+    """The real place of a path that a project's own file names; None where it leaves the project, links followed."""
+    if not path or "\0" in path:
+        return None
+    try:
+        top, real = os.path.realpath(project), os.path.realpath(os.path.join(project, path))
+    except (OSError, ValueError):
+        return None
+    return real if top != "/" and real.startswith(top + os.sep) else None
 
 
 def off(workspace, env=None):

@@ -1,7 +1,7 @@
 """Digests: the few lines (under 1 KB) the main conversation gets about the state of its orchestration."""
 
 from orchestrator.recording.graph import Graph
-from orchestrator.services.settings import setting
+from orchestrator.services.settings import driver
 
 LIMIT = 1000  # bytes; the whole digest stays under 1 KB
 MOST_IN_WORKFLOW = 100  # tasks: a notification repeats the graph it ran, which 1,000 tasks make 92 KB
@@ -23,7 +23,7 @@ def driver_of(con, orchestration_id, graph, tasks):
     """workflow or conversation: the orchestration's own choice, else the setting, else the plan's size (decision 0005)."""
     chosen = con.execute("SELECT driver FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,)).fetchone()[0]
     if chosen is None:
-        chosen = setting(con, "driver", "auto")
+        chosen = driver(con)
     if chosen in ("workflow", "conversation"):
         return chosen
     waiting = [t for t in graph.of("waiting") if t not in graph.handed]
