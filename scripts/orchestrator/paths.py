@@ -112,8 +112,8 @@ def workspace_of(project, env=None):
 
 
 def history_of(workspace, project=None, env=None):
-    """The history's file: ORCHESTRATOR_DB_PATH (relative to the project), else where in the project its own files
-    want it (the command line keeps that in the workspace), else the workspace's own."""
+    """The history's file: ORCHESTRATOR_DB_PATH (relative to the project), else where in the project its own
+    files want it (the command line keeps that in the workspace), else the workspace's own."""
     env = os.environ if env is None else env
     if env.get("ORCHESTRATOR_DB_PATH"):
         return os.path.abspath(os.path.join(project or "", env["ORCHESTRATOR_DB_PATH"]))
@@ -126,7 +126,7 @@ def history_of(workspace, project=None, env=None):
 
 
 def inside(project, path):
-    """The real place of a path that a project's own file names; None where it leaves the project, links followed."""
+    """The real place of a path that a project's own file names; None where that leaves the project."""
     if not path or "\0" in path:
         return None
     try:

@@ -43,11 +43,12 @@ def main(words):
             len(words) == 4 and words[2] != "--execution-id"):
         sys.stderr.write("Usage: orchestrator brief TASK [--execution-id ID]\n")
         return 0 if "--help" in words or "-h" in words else 2
-    workspace = paths.workspace_of(paths.project_of())
+    project = paths.project_of()
+    workspace = paths.workspace_of(project)
     try:
         if not place.trusted(workspace, paths.data_folder()):
             raise OrchestratorError("NO BRIEFING: the workspace here did not come from you; `orchestrator trust` says more.")
-        history = paths.history_of(workspace)
+        history = paths.history_of(workspace, project)
         if not os.path.exists(history):
             raise OrchestratorError("NO BRIEFING: nothing has been recorded here.")
         con = store.open_history(history)

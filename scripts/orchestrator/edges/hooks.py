@@ -20,14 +20,14 @@ def run(raw, name, pid):
     cwd = memory.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.cwd') END", (text,)).fetchone()[0]
     project = paths.project_of(cwd if isinstance(cwd, str) and os.path.isdir(cwd) else None)
     workspace = paths.workspace_of(project)
+    if not place.trusted(workspace, paths.data_folder()):
+        return _untrusted(memory, name)
     if paths.off(workspace):
         return None
     now = store.now(memory)
     fresh = not os.path.isdir(workspace)
     if fresh and name in _NEEDS_WORKSPACE:
         return _start_export(project) if name == "SessionStart" else None
-    if not place.trusted(workspace, paths.data_folder()):
-        return _untrusted(memory, name)
     try:
         if fresh:
             place.make(workspace, paths.data_folder())
@@ -35,6 +35,11 @@ def run(raw, name, pid):
     except (store.Error, OSError, OrchestratorError) as problem:
         return _put_off(memory, workspace, name, pid, now, text, str(problem), project)
     try:
+        if fresh or name == "SessionStart":
+            from orchestrator.services.settings import keep_options
+
+            with store.writing(con):
+                keep_options(con)
         replay(con, project, workspace)
         return handle(con, text, name, pid, now, project, workspace, now + str(pid))
     except (store.Error, OSError) as problem:

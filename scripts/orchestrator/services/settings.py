@@ -1,9 +1,9 @@
 """Settings: the one table of them all, and what is in force for whoever reads a history.
 
-In order: a command's flag, the environment, the project's own files (`.env` and `config.toml`, which only the
-command line reads and keeps in `meta` as `setting.<name>`; edges/config.py), the plugin's options (of this hook,
-else as a session's start left them in `option.<name>`), the default. A value that is not allowed counts for nothing
-here: a hook has nobody to tell; the command line tells.
+In order: a command's flag, the environment, the project's own files (`.env` and `config.toml`, which only
+the command line reads and keeps in `meta` as `setting.<name>`; edges/config.py), the plugin's options (of
+this hook, else as a session's start left them in `option.<name>`), the default. A value that is not allowed
+counts for nothing here: a hook has nobody to tell; the command line tells.
 """
 
 from orchestrator.paths import variable
@@ -28,7 +28,7 @@ TABLE = (
     Setting(
         "driver", "choice", "auto", "ORCHESTRATOR_DRIVER", option=True, flag="plan --driver, next --driver",
         allowed=("auto", "workflow", "conversation"),
-        meaning="How a plan is run: by the client's Workflow tool, by Agent calls, or whichever fits the plan.",
+        meaning="How a plan is run: by the client's Workflow tool, by Agent calls, or by what fits it.",
     ),
     Setting(
         "max_parallel_agents", "whole", 5, "ORCHESTRATOR_MAX_PARALLEL_AGENTS", dotenv=True, option=True,
@@ -76,11 +76,11 @@ TABLE = (
 )  # fmt: skip
 BY_NAME = {each.name: each for each in TABLE}
 
-# Places and switches, from the environment alone: paths.py and the launchers read them before there is a project.
+# Places and switches, from the environment alone: they are read before there is a project.
 PLACES = (
-    ("ORCHESTRATOR_PROJECT", "The project, instead of the one around the working folder (also `--project`)."),
-    ("ORCHESTRATOR_DATA", "The data folder; else `$XDG_DATA_HOME/orchestrator`, `~/.local/share/orchestrator`."),
-    ("ORCHESTRATOR_PYTHON", "The interpreter to build the environment with, and the first one tried for hooks."),
+    ("ORCHESTRATOR_PROJECT", "The project; else the one around the working folder (also `--project`)."),
+    ("ORCHESTRATOR_DATA", "The data folder; else `orchestrator` in `$XDG_DATA_HOME` or `~/.local/share`."),
+    ("ORCHESTRATOR_PYTHON", "The interpreter that builds the environment; hooks try it first, too."),
     ("ORCHESTRATOR_OFF", "`1`: nothing is recorded anywhere (`orchestrator off` is for one project)."),
 )
 
@@ -124,11 +124,11 @@ def _patterns(text):
 
     try:
         found = json.loads(text)
-        if isinstance(found, list) and len(found) <= 50 and all([_is_pattern(each, re) for each in found]):
+        if isinstance(found, list) and len(found) <= 50 and all(_is_pattern(each, re) for each in found):
             return tuple(found)
     except (ValueError, re.error, RecursionError, OverflowError):
         pass
-    raise ValueError("a list of up to 50 regular expressions, each of up to 500 characters, none matching nothing")
+    raise ValueError("a list of at most 50 regular expressions that do not match the empty text")
 
 
 def _is_pattern(each, re):
@@ -138,8 +138,8 @@ def _is_pattern(each, re):
 def in_force(con, name):
     """(value, where it is from: environment, file, option or default) of a setting."""
     setting = BY_NAME[name]
-    rows = con.execute("SELECT key, value FROM meta WHERE key IN (?, ?)", ("setting." + name, "option." + name))
-    kept = dict(rows.fetchall())
+    keys = ("setting." + name, "option." + name)
+    kept = dict(con.execute("SELECT key, value FROM meta WHERE key IN (?, ?)", keys).fetchall())
     option = variable(OPTION + name.upper()) if setting.option else None
     for text, where in (
         (variable(setting.variable) if setting.variable else None, "environment"),
@@ -182,8 +182,8 @@ def seconds_between(con):
 def keep_options(con):
     """Keeps the plugin's options, which only hooks see, for the command line; in the caller's transaction."""
     rows = con.execute("SELECT key, value FROM meta WHERE key >= 'option.' AND key < 'option/'").fetchall()
-    now = [("option." + each.name, variable(OPTION + each.name.upper())) for each in TABLE if each.option]
-    now = {key: text for key, text in now if text}
+    found = [("option." + each.name, variable(OPTION + each.name.upper())) for each in TABLE if each.option]
+    now = {key: text for key, text in found if text}
     if now != dict(rows):
         con.execute("DELETE FROM meta WHERE key >= 'option.' AND key < 'option/'")
         con.executemany("INSERT INTO meta VALUES (?, ?)", list(now.items()))
