@@ -1,48 +1,150 @@
-"""The conversation driver: a planner's plan, waves of background agents, notifications held and passed, a report."""
+"""The conversation driver: waves of background agents, notifications held and passed, a report at the end."""
 
-import json
-
+from harness import ROOT
 from orchestrator.edges.scripted_model import Play, call, say
+from orchestrator.store import blobs
+from orchestrator.store import open as store
+from plays import deploy, digests, heredoc, shell, states, status, submit, task
 
-PLAN = {
-    "goal": "add CSV export",
-    "tasks": [
-        {"id": "t1", "title": "Look around", "agent": "scout", "prompt": "FIND the adders", "files": ["src/adder.py"]},
-        {"id": "t2", "title": "Look at tests", "agent": "scout", "prompt": "FIND the tests", "files": ["README.md"]},
-        {"id": "t3", "title": "Write it", "agent": "builder", "prompt": "WRITE the export", "after": ["t1", "t2"]},
-    ],
-}
-
-
-def heredoc(plan):
-    """The one command line with which a planner submits."""
-    return "orchestrator plan - <<'PLAN'\n%s\nPLAN" % json.dumps(plan)
+GOAL = "add CSV export"
+PLAN = [
+    task("t1", prompt="FIND the adders", files=["src/adder.py"]),
+    task("t2", prompt="FIND the tests"),
+    task("t3", ["t1", "t2"], "builder", "WRITE the export"),
+]
+JOIN = submit(task("t1"), task("t2"), task("t3", ["t1", "t2"]))
+ENDS = "SELECT task_id, status, end_reason, inferred FROM executions ORDER BY task_id"
 
 
-def deploy(task, agent, title):
-    """The Agent call that the digest lists."""
-    return call("Agent", subagent_type="orchestrator:" + agent, description=title, prompt="orchestrator task " + task)
+def main(request):
+    """Whether a request is the main conversation's."""
+    return request.main
+
+
+def well(*tasks):
+    """What ENDS says of tasks that all ended their turn."""
+    return [(name, "completed", "end_turn", 0) for name in tasks]
+
+
+def ends(rows, project):
+    """What ENDS says."""
+    return [tuple(row.values()) for row in rows(project, ENDS)]
 
 
 def test_a_goal_becomes_a_graph_that_runs_to_its_report(claude, project, rows):
-    """A planner submits, two agents run at once, their results reach the third's briefing, the report closes (S4-14)."""
-    play = Play()
-    play.when(lambda r: r.main,
-              call("Agent", subagent_type="orchestrator:planner", description="plan: CSV", prompt="add CSV export"),
-              "planning",
-              [deploy("t1", "scout", "Look around"), deploy("t2", "scout", "Look at tests")], "two at work",
-              deploy("t3", "builder", "Write it"), "one at work",
-              call("Bash", command="orchestrator report"), "finished")
-    play.when("add CSV export", call("Bash", command=heredoc(PLAN)), "PLAN ACCEPTED")
+    """A planner submits, two agents run at once, their results reach the third; a report (S4-14)."""
+    planner = call("Agent", subagent_type="orchestrator:planner", description="plan: CSV", prompt=GOAL)
+    play = Play().when(
+        main, planner, "planning", [deploy("t1"), deploy("t2")], "two at work", deploy("t3"), "one at work",
+        shell("orchestrator report"), "finished")  # fmt: skip
+    play.when(GOAL, shell(heredoc(*PLAN, goal=GOAL)), "PLAN ACCEPTED")
     play.when("FIND the adders", say("adders are in src/adder.py").after(0.3))
-    play.when("FIND the tests", say("tests are in src/test_adder.py").after(1.5))
+    play.when("FIND the tests", say("tests are in src/test_adder.py").after(0.7))
     play.when("WRITE the export", say("Wrote it.\nDeliverables:\n- src/adder.py").after(0.3))
-    run = claude.run("/orchestrate add CSV export", play, project)
-    print([r.last_text[-300:] for r in run.main_requests])
+    run = claude.run("/orchestrate " + GOAL, play, project)
     assert run.text == "finished"
-    executions = rows(project, "SELECT task_id, status, end_reason, attempt, origin FROM executions ORDER BY task_id")
-    assert [(e["task_id"], e["status"], e["end_reason"], e["origin"]) for e in executions] == [
-        (None, "completed", "end_turn", "planner"), ("t1", "completed", "end_turn", "planned"),
-        ("t2", "completed", "end_turn", "planned"), ("t3", "completed", "end_turn", "planned")]
+    assert ends(rows, project) == [(None, "completed", "end_turn", 0), *well("t1", "t2", "t3")]
+    origins = rows(project, "SELECT DISTINCT origin FROM executions ORDER BY deployed_at")
+    assert [row["origin"] for row in origins] == ["planner", "planned"]
     briefing = run.agent_requests("WRITE the export")[0].first_text
     assert "adders are in src/adder.py" in briefing and "tests are in src/test_adder.py" in briefing
+    assert status(project)["state"] == "complete" and set(states(project).values()) == {"completed"}
+
+
+def wave(project, *delays):
+    """A play of three tasks that wait for nothing, deployed in one message, each ending after its own time.
+
+    status.json is looked at when their launch is told and when the main conversation is woken.
+    """
+    seen = []
+
+    def look(words):
+        return lambda request: say(words) if seen.append(status(project)) is None else None
+
+    names = [task("t1"), task("t2"), task("t3")]
+    calls = [deploy(one["id"]) for one in names]
+    play = Play().when(main, submit(*names), calls, look("three at work"), look("woken"))
+    for one, delay in zip(names, delays, strict=True):
+        play.when("DO %s." % one["id"], say("found by " + one["id"]).after(delay))
+    return play, seen
+
+
+def test_a_wave_wakes_the_main_conversation_once(claude, project, rows):
+    """Three ends that make nothing ready before the last: three main requests, launch, its echo and one wake.
+
+    The two held results never enter the context; they stand in the history and under results/ (S4-02, S4-15).
+    """
+    play, seen = wave(project, 0.2, 0.4, 0.7)
+    run = claude.run("go", play, project)
+    assert run.text == "woken"
+    assert [len(digests(request)) for request in run.main_requests] == [0, 0, 0, 1], run.main_requests
+    woken = run.main_requests[-1]
+    assert "3 completed" in digests(woken)[0] and "`orchestrator report`" in digests(woken)[0]
+    assert [told["result"] for told in woken.notifications] == ["found by t3"]
+    assert "found by t1" not in woken.text and "found by t2" not in woken.text
+    assert ends(rows, project) == well("t1", "t2", "t3")
+    for name in ("t1", "t2", "t3"):
+        assert "found by " + name in (project / ".orchestrator" / "results" / (name + ".md")).read_text()
+    found = rows(project, "SELECT final_message FROM executions ORDER BY task_id")
+    assert [row["final_message"] for row in found] == ["found by t1", "found by t2", "found by t3"]
+    assert [(s["state"], {t["state"] for t in s["tasks"]}) for s in seen] == [
+        ("active", {"in_flight"}), ("complete", {"completed"})]  # fmt: skip
+    assert seen[0]["mode"] == "background" and seen[0]["updated"] < seen[1]["updated"]
+
+
+def test_agents_that_end_together_wake_it_once(claude, project, rows):
+    """Ends that arrive at the same moment are each recorded, and one digest tells of them all."""
+    play, seen = wave(project, 0.4, 0.4, 0.4)
+    run = claude.run("go", play, project)
+    assert [len(digests(request)) for request in run.main_requests] == [0, 0, 0, 1], run.main_requests
+    assert ends(rows, project) == well("t1", "t2", "t3")
+    assert seen[-1]["state"] == "complete"
+
+
+def test_ends_while_the_main_conversation_is_busy(claude, project, rows):
+    """Ends that arrive during a turn are recorded; what they made ready is told in it, or when it ends."""
+    busy, wave = say(shell("echo busy")).after(0.9), [deploy("t1"), deploy("t2")]
+    play = Play().when(main, JOIN, wave, busy, "that was all", deploy("t3"), "one at work", "finished")
+    play.when("DO t3.", "done t3").when("DO ", say("done").after(0.1))
+    run = claude.run("go", play, project)
+    assert run.text == "finished"
+    assert any('prompt="orchestrator task t3"' in told for r in run.main_requests[3:5] for told in digests(r))
+    assert ends(rows, project) == well("t1", "t2", "t3")
+
+
+def test_agents_in_the_foreground(claude, project, rows):
+    """Where background tasks are switched off a wave returns its results, and its last return the digest."""
+    play = Play().when(main, JOIN, [deploy("t1"), deploy("t2")], deploy("t3"), "finished")
+    play.when("DO t3.", "done t3").when("DO t1.", "done t1").when("DO t2.", say("done t2").after(0.3))
+    run = claude.run("go", play, project, env={"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1"})
+    assert run.text == "finished"
+    told = [digests(request) for request in run.main_requests]
+    assert [len(each) for each in told] == [0, 0, 1, 1], told
+    assert 'prompt="orchestrator task t3"' in told[2][0] and "`orchestrator report`" in told[3][0]
+    assert ends(rows, project) == well("t1", "t2", "t3")
+    assert "done t1" in run.agent_requests("DO t3.")[0].first_text
+
+
+def test_the_plan_decides_and_what_was_sent_is_kept(claude, project, rows):
+    """The plan's agent type and model win over the call's, or DEFAULT_MODEL; the briefing is kept as sent."""
+    tasks = [task("t1", agent="scout", model="haiku", files=["src/adder.py"]), task("t2", agent="builder")]
+    wrong = [deploy("t1", "orchestrator:builder", model="opus"), deploy("t2", "general-purpose")]
+    play = Play().when(main, submit(*tasks), wrong, "at work", "finished")
+    run = claude.run("go", play, project, env={"DEFAULT_MODEL": "sonnet"})
+    first, second = run.agent_requests("DO t1.")[0], run.agent_requests("DO t2.")[0]
+    assert "haiku" in first.model and "sonnet" in second.model
+    for request, role in ((first, "scout"), (second, "builder")):
+        body = (ROOT / "agents" / (role + ".md")).read_text().split("---\n\n", 1)[1]
+        assert body.strip() in request.system
+    kept = rows(project, "SELECT * FROM executions ORDER BY task_id")
+    assert [(k["task_id"], k["agent_type"], k["model"]) for k in kept] == [
+        ("t1", "orchestrator:scout", "haiku"), ("t2", "orchestrator:builder", "sonnet")]  # fmt: skip
+    history = store.open_history(str(project / ".orchestrator" / "history.db"))
+    for execution, request in zip(kept, (first, second), strict=True):
+        assert execution["resolved_model"] == request.model
+        assert blobs.get(history, execution["briefing_hash"]).decode() == request.first_text
+    history.close()
+    sent = rows(project, "SELECT * FROM allocations WHERE execution_id = ?", kept[0]["execution_id"])
+    assert ("src/adder.py", 1) in [(item["context_source"], item["included"]) for item in sent]
+    assert "return a + b" in first.first_text
+    assert kept[0]["context_token_count"] > kept[1]["context_token_count"] > 0

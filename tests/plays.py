@@ -1,0 +1,70 @@
+"""Pieces of plays: plans, the calls that submit and deploy them, what was told, status.json."""
+
+import json
+from pathlib import Path
+from typing import Any, List, Sequence
+
+from orchestrator.edges.scripted_model import call
+from orchestrator.edges.scripted_request import text_of
+
+MARK = "[orchestrator]"
+
+
+def task(name: str, after: Sequence[str] = (), agent: str = "scout", prompt: str = "", **more: Any) -> dict:
+    """A task whose prompt, unless given, is `DO <id>.`, so that a play can tell its agent by it."""
+    text = prompt or "DO %s." % name
+    return {"id": name, "title": "Task " + name, "agent": agent, "prompt": text, "after": list(after), **more}
+
+
+def heredoc(*tasks: dict, goal: str = "the goal") -> str:
+    """The one command line that submits these tasks as a plan."""
+    return "orchestrator plan - <<'PLAN'\n%s\nPLAN" % json.dumps({"goal": goal, "tasks": tasks})
+
+
+def submit(*tasks: dict, goal: str = "the goal") -> dict:
+    """The Bash call that submits these tasks."""
+    return call("Bash", command=heredoc(*tasks, goal=goal))
+
+
+def deploy(name: str, agent: str = "orchestrator:scout", **more: Any) -> dict:
+    """The Agent call that a digest lists for a task."""
+    prompt = "orchestrator task " + name
+    return call("Agent", subagent_type=agent, description="Task " + name, prompt=prompt, **more)
+
+
+def spawn(prompt: str, kind: str = "general-purpose", **more: Any) -> dict:
+    """An Agent call that has nothing to do with a plan."""
+    return call("Agent", subagent_type=kind, description="other work", prompt=prompt, **more)
+
+
+def shell(command: str) -> dict:
+    """A Bash call."""
+    return call("Bash", command=command)
+
+
+def news(request: Any) -> str:
+    """Everything that a conversation was told since its last answer."""
+    newest: List[str] = []
+    for message in request.messages:
+        newest = [] if message.get("role") == "assistant" else newest + [text_of(message.get("content"))]
+    return "\n".join(newest)
+
+
+def digests(request: Any) -> List[str]:
+    """The digests among what a conversation was told since its last answer."""
+    return [MARK + part for part in news(request).split(MARK)[1:]]
+
+
+def results(request: Any) -> List[str]:
+    """The texts of the tool results that a request brings, in the order of the calls."""
+    return [text for _, text, _ in request.last_results]
+
+
+def status(project: Path) -> dict:
+    """What status.json says now."""
+    return json.loads((Path(project) / ".orchestrator" / "status.json").read_text())
+
+
+def states(project: Path) -> dict:
+    """The states of the tasks in status.json, by id."""
+    return {one["id"]: one["state"] for one in status(project)["tasks"]}
