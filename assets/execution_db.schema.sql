@@ -59,6 +59,7 @@ CREATE TABLE claude_sessions (           -- one Claude Code session and the proc
     touched INTEGER NOT NULL DEFAULT 0,  -- this turn deployed or received an end
     nagged INTEGER NOT NULL DEFAULT 0,   -- turns continued at Stop without progress
     nagged_rev INTEGER,                  -- the rev at which that count began
+    idle_since TEXT,                     -- when its last turn ended; NULL during a turn
     cwd TEXT, transcript_path TEXT, source TEXT, model TEXT, permission_mode TEXT,
     client_version TEXT
 );
@@ -99,6 +100,7 @@ CREATE TABLE executions (                -- one attempt by one agent
     refused_names TEXT,                  -- the tools of those calls, by comma
     transcript_path TEXT, transcript_hash TEXT,
     usage_read_at TEXT,                  -- when its transcript was read to its end
+    noticed_at TEXT,                     -- when its notification reached the main conversation's door, held or passed
     told_at TEXT                         -- when the main conversation was told of its end
 );
 CREATE UNIQUE INDEX executions_one_in_flight ON executions (orchestration_id, task_id)

@@ -68,7 +68,8 @@ def prompt(e):
             return None
         with writing(e.con):
             _seen(e)
-            e.con.execute("UPDATE claude_sessions SET nagged = 0, touched = 0 WHERE claude_session_id = ?", (e.p.session,))
+            e.con.execute("UPDATE claude_sessions SET nagged = 0, touched = 0, idle_since = NULL "
+                          "WHERE claude_session_id = ?", (e.p.session,))
             word = (e.p.prompt or "").lstrip().split(" ")[0].split("\n")[0]
             text = turn.asked(e.con, e.p) if word in ("/orchestrate", "/orchestrator:orchestrate") else None
         return hooks.context(e.con, "UserPromptSubmit", text) if text else None

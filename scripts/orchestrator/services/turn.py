@@ -6,6 +6,7 @@ from orchestrator.services.gate import current
 from orchestrator.services.settings import limit
 
 MOST_NAGS = 2
+TOGETHER = 10  # seconds within which a notification follows its agent's end
 
 
 def tell(con, session, orchestration, now):
@@ -26,26 +27,37 @@ def news(con, session, orchestration):
 def receive(con, session, execution, mode, now):
     """What to do with a notification whose end was just recorded: ("hold", progress line) or ("pass", digest or None).
 
-    Held only when nothing is lost by it: it is a planned task's, nothing calls for the main conversation since it was
-    told last, and it will still be woken (another agent is at work) or has been told of this very end (decision 0006).
+    Held only when nothing is lost by it: it is a planned task's, and another will surely wake the main conversation:
+    that of an agent that ended at the same moment, or, when nothing calls for the main conversation yet, of one still at
+    work (decision 0006). The last one always passes.
     """
     orchestration = current(con, session)
     con.execute("UPDATE claude_sessions SET touched = 1 WHERE claude_session_id = ?", (session,))
+    con.execute("UPDATE executions SET noticed_at = ? WHERE execution_id = ?", (now, execution))
     if orchestration is None:
         return "pass", None
-    if execution is None or not _planned(con, execution, orchestration):
-        return "pass", _told_digest(con, session, orchestration, mode, now) if news(con, session, orchestration) else None
-    if not news(con, session, orchestration):
-        told = con.execute("SELECT told_at FROM executions WHERE execution_id = ?", (execution,)).fetchone()[0]
-        others = con.execute(
-            "SELECT count(*) FROM executions WHERE claude_session_id = ?1 AND status = 'deployed' AND execution_id != ?2 AND "
-            "deployed_at >= (SELECT started_at FROM claude_sessions WHERE claude_session_id = ?1)",
-            (session, execution)).fetchone()[0]
-        if told or others:
+    if execution is not None and _planned(con, execution, orchestration):
+        due, at_work = _others(con, session, execution, now)
+        if due or (at_work and not news(con, session, orchestration)):
             return "hold", progress(con, orchestration, execution)
-        return "pass", None
-    con.execute("UPDATE claude_sessions SET nagged = 0 WHERE claude_session_id = ?", (session,))
-    return "pass", _told_digest(con, session, orchestration, mode, now)
+        con.execute("UPDATE claude_sessions SET nagged = 0 WHERE claude_session_id = ?", (session,))
+    con.execute("UPDATE claude_sessions SET idle_since = NULL WHERE claude_session_id = ?", (session,))
+    return "pass", _told_digest(con, session, orchestration, mode, now) if news(con, session, orchestration) else None
+
+
+def _others(con, session, execution, now):
+    """(how many of the session's planned agents ended at this moment and are still to be notified of, how many are at
+    work). Only an end that the client surely announces counts: of a background agent, while no turn is under way
+    (2.1.197 attaches what ends during a turn without saying so)."""
+    return con.execute(
+        "SELECT count(CASE WHEN e.status != 'deployed' AND e.noticed_at IS NULL AND e.inferred = 0 AND e.end_reason IN "
+        "('end_turn', 'api_error', 'no_briefing') AND e.runtime = 'agent' AND "
+        "e.completed_at >= s.idle_since AND julianday(?3) - julianday(e.completed_at) < ?4 AND EXISTS (SELECT 1 FROM events v WHERE v.execution_id = "
+        "e.execution_id AND v.kind = 'launched') THEN 1 END), "
+        "count(CASE WHEN e.status = 'deployed' AND e.deployed_at >= s.started_at THEN 1 END) "
+        "FROM executions e JOIN claude_sessions s USING (claude_session_id) WHERE e.claude_session_id = ?1 AND "
+        "e.execution_id != ?2 AND e.task_id IS NOT NULL AND (e.status = 'deployed' OR e.completed_at >= s.started_at)",
+        (session, execution, now, TOGETHER / 86400.0)).fetchone()
 
 
 def _told_digest(con, session, orchestration, mode, now):
@@ -74,7 +86,7 @@ def stop(con, p, now):
     orchestration = current(con, p.session)
     touched, nagged, nagged_rev = con.execute(
         "SELECT touched, nagged, nagged_rev FROM claude_sessions WHERE claude_session_id = ?", (p.session,)).fetchone()
-    con.execute("UPDATE claude_sessions SET touched = 0 WHERE claude_session_id = ?", (p.session,))
+    con.execute("UPDATE claude_sessions SET touched = 0, idle_since = ? WHERE claude_session_id = ?", (now, p.session))
     if orchestration is None or not touched or p.mode == "plan":
         return None
     status, paused, driver, rev = con.execute(
@@ -92,7 +104,7 @@ def stop(con, p, now):
         nagged = 0
     if nagged >= MOST_NAGS:
         return None
-    con.execute("UPDATE claude_sessions SET nagged = ?, nagged_rev = ?, touched = 1 WHERE claude_session_id = ?",
+    con.execute("UPDATE claude_sessions SET nagged = ?, nagged_rev = ?, touched = 1, idle_since = NULL WHERE claude_session_id = ?",
                 (nagged + 1, rev, p.session))
     return _told_digest(con, p.session, orchestration, p.mode, now)
 
