@@ -134,7 +134,10 @@ def _choose(items: list[Item], place: int, lines: list[str], pieces: list[Piece]
     base, diff = near.closest(items[:place], item.text)
     if base is not None and diff:
         tokens, how = counter.count(diff)
-        if tokens < best * 0.8:  # pointers read more easily than a diff that saves little
+        chain = len(pointers) > 3 and {p.item for p in pointers} == {
+            base
+        }  # many pointers read worse than a diff
+        if tokens < min((1.5 if chain else 0.8) * best, 0.5 * item.full_tokens):
             item.tokens, item.how, item.sent, item.pointers = tokens, how, diff, []
             item.form, item.needs, item.base = "diff", [base], items[base].label
 

@@ -110,7 +110,7 @@ def matching(root: str, pattern: str) -> list[str]:
         raise Unreadable(f"{pattern} leads out of the project: name files inside it.")
     found: set[str] = set()
     for each in globs.alternatives(pattern):
-        below = globs.head(each)
+        below = globs.head(each) if globs.is_glob(each) else os.path.dirname(each)
         if os.path.isdir(os.path.join(root, below)):
             found.update(path for path in listing(root, below) if globs.matches(each, path))
     return sorted(found)

@@ -83,7 +83,7 @@ def suspicious(text):
 
 def lines(text):
     """The text with every line marked as quoted; no line of it begins with anything else."""
-    return "\n".join([PREFIX + line for line in plain(text).splitlines()]) + "\n"
+    return "".join([PREFIX + line + "\n" for line in plain(text).splitlines()])
 
 
 def fence(text):

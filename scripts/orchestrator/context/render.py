@@ -1,6 +1,7 @@
 """Templates of briefings, rendered strictly and in a sandbox, and cut where the items and results go."""
 
 import os
+from functools import lru_cache
 from typing import Any, Optional
 
 from orchestrator.errors import OrchestratorError
@@ -36,19 +37,26 @@ def _assets() -> str:
 def render(text: str, values: dict[str, Any]) -> str:
     """The template with its values; an unknown name or forbidden access is an error, not an empty place."""
     import jinja2
+
+    try:
+        return str(_compiled(text).render(**values))
+    except jinja2.TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f" in line {line}" if line else ""
+        raise BadTemplate(f"The briefing template is faulty{where}: {error}.") from None
+    except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+        raise BadTemplate(f"The briefing template is faulty: {error}.") from None
+
+
+@lru_cache(maxsize=8)
+def _compiled(text: str) -> Any:
+    import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    try:
-        return environment.from_string(text).render(**values)
-    except jinja2.TemplateError as error:
-        line = getattr(error, "lineno", None)
-        where = f" in line {line}" if line else ""
-        raise BadTemplate(f"The briefing template is faulty{where}: {error}.") from None
-    except (TypeError, ValueError, ArithmeticError, LookupError, OverflowError) as error:
-        raise BadTemplate(f"The briefing template is faulty: {error}.") from None
+    return environment.from_string(text)
 
 
 def cut(text: str, values: dict[str, Any], filled: Optional[set[str]] = None) -> list[str]:
@@ -60,17 +68,16 @@ def cut(text: str, values: dict[str, Any], filled: Optional[set[str]] = None) ->
     filled = set(SLOTS) if filled is None else filled
     marks = {slot: f"\0{slot}\0" for slot in SLOTS}
     whole = render(text, {**values, **{slot: marks[slot] if slot in filled else "" for slot in SLOTS}})
-    out = []
-    for slot in SLOTS:
-        if slot not in filled:
-            out.append("")
-            continue
+    wanted = [slot for slot in SLOTS if slot in filled]
+    for slot in wanted:
         if whole.count(marks[slot]) != 1:
             raise BadTemplate(f"The briefing template needs {{{{ {slot} }}}} exactly once.")
-        before, _, whole = whole.partition(marks[slot])
-        out.append(before)
-    if "\0" in "".join(out):
+    if wanted != sorted(wanted, key=lambda slot: whole.index(marks[slot])):
         raise BadTemplate(
             "The briefing template has its places in another order than shared, context, results."
         )
+    out = []
+    for slot in SLOTS:
+        before, _, whole = whole.partition(marks[slot]) if slot in filled else ("", "", whole)
+        out.append(before)
     return [*out, whole]

@@ -100,12 +100,13 @@ class Counter:
     def count_many(
         self, texts: Iterable[str], progress: Optional[Callable[[int], None]] = None
     ) -> list[Count]:
-        """The texts in their order. `progress` hears the number of texts done, each time some are."""
+        """The texts in their order. `progress` hears how many different texts are done, each time some are."""
         texts = list(texts)
         hashes = [text_hash(text) for text in texts]
         missing = self.recall(hashes)
-        if progress and len(texts) > len(missing):
-            progress(len(texts) - len(missing))
+        known = len(set(hashes) - missing)
+        if progress and known:
+            progress(known)
         self._count_missing(
             [(h, t) for h, t in dict(zip(hashes, texts, strict=True)).items() if h in missing], progress
         )

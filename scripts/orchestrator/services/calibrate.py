@@ -180,10 +180,14 @@ def known(con: Any, model: str) -> Optional[Calibration]:
 
 def lines(fits: Iterable[Fit]) -> list[str]:
     """What was learned, for a person."""
-    return [
-        f"{f.model}: calibrated on {f.executions} executions; factors "
-        + ", ".join(f"{k} x{f.factors[k]:.2f}" for k in KINDS)
-        + "; error on the held-out part, median and p95: "
-        f"{100 * f.before[0]:.1f} % and {100 * f.before[1]:.1f} % before, {100 * f.after[0]:.1f} % and {100 * f.after[1]:.1f} % after"
-        for f in fits
-    ]
+    out = []
+    for made in fits:
+        used = ", ".join(f"{kind} x{made.factors[kind]:.2f}" for kind in KINDS)
+        before, after = (
+            f"{100 * error[0]:.1f} % and {100 * error[1]:.1f} %" for error in (made.before, made.after)
+        )
+        out.append(
+            f"{made.model}: calibrated on {made.executions} executions; {used}; error on the held-out part, "
+            f"median and p95: {before} before, {after} after"
+        )
+    return out

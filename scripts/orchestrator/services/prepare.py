@@ -210,14 +210,22 @@ def _bundle(
     return bundle
 
 
-def _fit(bundle: Bundle, spec: dict[str, Any], template: str, counter: Counter, room: Any) -> None:
-    """Cuts to the budget, the frame counted as one of the items."""
+def _fit(
+    bundle: Bundle, spec: dict[str, Any], template: str, counter: Counter, room: Optional[budget.Room]
+) -> None:
+    """Cuts to the budget. The frame is one of the items: it grows with what it says was left out."""
     items = bundle.items
-    dedupe.within(items, counter)
-    bundle.items = [*items, parts.count_frame(bundle, spec, template, counter)]
-    budget.fit(bundle.items, bundle.budget, counter, bundle.shared, room)
-    bundle.items = bundle.items[:-1]
-    bundle.items = [*bundle.items, parts.count_frame(bundle, spec, template, counter)]
+
+    def check(_: Any) -> Optional[str]:
+        bundle.items = items
+        frame = parts.count_frame(bundle, spec, template, counter)
+        bundle.items = [*items, frame]
+        total = bundle.total_tokens
+        if total > bundle.budget:
+            return f"With its frame it is {total:,} tokens ({bundle.how}), the budget is {bundle.budget:,}."
+        return room(bundle.items) if room else None
+
+    budget.fit(items, bundle.budget, counter, bundle.shared, check)
 
 
 def _tell_siblings(made: Prepared, shared: dict[str, list[str]]) -> None:

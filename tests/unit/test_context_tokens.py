@@ -1,0 +1,184 @@
+"""Counts: offline, from the shipped vocabulary, cached, and each with how it was obtained."""
+
+import base64
+import hashlib
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.context import estimate, margins, tokens
+from orchestrator.context.count_cache import FileCache, HistoryCache
+from orchestrator.store.open import open_history
+
+ROOT = Path(__file__).resolve().parents[2]
+STANDARD = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
+
+
+def test_the_vocabulary_is_the_standard_one():
+    """The shipped blob, written as the standard file, has the standard file's hash; its size stays compact."""
+    lines = [b"%s %d\n" % (base64.b64encode(word), rank) for rank, word in enumerate(tokens.vocabulary())]
+    assert hashlib.sha256(b"".join(lines)).hexdigest() == STANDARD
+    assert (ROOT / "assets/vocabulary/cl100k.bin").stat().st_size < 430_000
+    assert "MIT License" in (ROOT / "assets/vocabulary/README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("hello world", 2),
+        ("tiktoken is great!", 6),
+        ("antidisestablishmentarianism", 6),
+        ("2 + 2 = 4", 7),
+        ("お誕生日おめでとう", 9),
+        ("<|endoftext|>", 7),
+    ],
+)
+def test_known_counts(text, count):
+    """Texts whose cl100k counts are published; special tokens are plain text here."""
+    assert tokens.count(text) == (count, "tiktoken:cl100k")
+
+
+def test_counting_needs_no_network(monkeypatch):
+    """No socket is opened, in a process that has no cache of tiktoken's either."""
+    code = (
+        "import socket, sys; sys.path.insert(0, sys.argv[1])\n"
+        "def no(*a, **k): raise AssertionError('network')\n"
+        "socket.socket.connect = no; socket.getaddrinfo = no\n"
+        "from orchestrator.context import tokens; print(tokens.count('hello world'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT / "scripts")],
+        capture_output=True,
+        text=True,
+        env={"TIKTOKEN_CACHE_DIR": "/nonexistent", "HOME": "/nonexistent"},
+    )
+    assert done.stdout.strip() == "(2, 'tiktoken:cl100k')", done.stderr
+    assert socket.socket.connect
+
+
+def test_without_tiktoken_the_estimate_says_so():
+    """Where tiktoken cannot be imported a count comes from the estimator and is called one."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); sys.modules['tiktoken'] = None\n"
+        "from orchestrator.context import tokens\n"
+        "print(tokens.count('hello world')[1], tokens.Counter().count('hello world')[1])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(ROOT / "scripts")], capture_output=True, text=True)
+    assert done.stdout.split() == ["estimate", "estimate"], done.stderr
+
+
+def test_the_vocabulary_is_not_loaded_when_all_counts_are_cached(tmp_path):
+    """A second run over the same texts neither reads the vocabulary nor imports tiktoken."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from orchestrator.context import tokens; from orchestrator.context.count_cache import FileCache\n"
+        "c = tokens.Counter(FileCache(sys.argv[2])); print(c.count('some text'), 'tiktoken' in sys.modules)"
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(ROOT / "scripts"), str(tmp_path / "c.db")],
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        for _ in range(2)
+    ]
+    assert runs == ["(2, 'tiktoken:cl100k') True", "(2, 'tiktoken:cl100k') False"]
+
+
+def test_a_count_is_kept_by_content_and_by_how(tmp_path):
+    """The cache keeps exact and estimated counts apart, and gives back only what was asked for."""
+    cache = HistoryCache(open_history(str(tmp_path / "h.db")))
+    exact, rough = tokens.Counter(cache, exact=True), tokens.Counter(cache, exact=False)
+    text = "def f():\n    return 'a rather long line of text, twice as long as it should be'\n"
+    assert exact.count(text)[1] == "tiktoken:cl100k"
+    assert rough.count(text) == (estimate.tokens(text), "estimate")
+    digest = tokens.text_hash(text)
+    assert cache.get([digest, "b2:none"], "tiktoken:cl100k") == {digest: exact.count(text)[0]}
+
+
+def test_many_texts_are_counted_in_their_order_and_once(tmp_path):
+    """Counting many gives what counting each gives, and progress adds up to the number of different texts."""
+    texts = ["word " * n for n in (5, 1, 400, 5, 0)]
+    heard = []
+    counter = tokens.Counter(FileCache(str(tmp_path / "x" / "c.db")))
+    assert counter.count_many(texts, heard.append) == [tokens.count(t) for t in texts]
+    assert sum(heard) == 4
+
+
+def test_a_cache_file_that_cannot_be_used_counts_as_empty(tmp_path):
+    """A broken cache file costs the cache, not the count."""
+    path = tmp_path / "c.db"
+    path.write_bytes(b"this is no database" * 100)
+    assert tokens.Counter(FileCache(str(path))).count("hello world") == (2, "tiktoken:cl100k")
+
+
+@given(st.text(max_size=400))
+def test_any_text_can_be_counted(text):
+    """Whatever the text, both ways give a number that is not negative, and nothing only for nothing."""
+    for n in (tokens.count(text)[0], estimate.tokens(text)):
+        assert n >= 0 and (n > 0) == bool(text)
+
+
+def test_the_estimate_is_near_on_code_markdown_and_json():
+    """On the standard library's code, on the installed packages' Markdown pages and on JSON made of both, the
+    95th percentile of the error is at most 12 %.
+    """
+    import json
+    import os
+    from importlib.metadata import distributions
+
+    code = sorted(Path(os.__file__).parent.glob("*.py"))[:120]
+    sources = [p.read_text(encoding="utf-8") for p in code if p.stat().st_size > 1500]
+    pages = [str(d.metadata.get_payload()) for d in distributions()]
+    pages = [p for p in pages if len(p) > 1500 and "#" in p]
+    data = [
+        json.dumps({k: v for k, v in d.metadata.items() if k != "Description"}, indent=n % 3 or None)
+        for n, d in enumerate(distributions())
+    ]
+    errors = []
+    for group in (sources, pages, [d for d in data if len(d) > 800]):
+        exact = tokens.Counter().count_many(group)
+        errors.append(sorted(abs(estimate.tokens(t) - n) / n for t, (n, _) in zip(group, exact, strict=True)))
+    together = sorted(errors[0] + errors[1] + errors[2])
+    assert together[int(0.95 * len(together))] <= 0.12, [e[int(0.95 * len(e))] for e in errors]
+
+
+@pytest.mark.parametrize(
+    ("model", "family", "window"),
+    [
+        ("claude-sonnet-4-5-20250929", "up to 4.6", 200_000),
+        ("claude-opus-4-6", "up to 4.6", 200_000),
+        ("claude-opus-4-8[1m]", "4.7 and later", 1_000_000),
+        ("claude-opus-5-5", "4.7 and later", 1_000_000),
+        ("claude-haiku-4-5-20251001", "up to 4.6", 200_000),
+        ("opus", "4.7 and later", 200_000),
+        ("", "not known", 200_000),
+        ("gpt-9", "not known", 200_000),
+    ],
+)
+def test_margins_and_windows_by_model(model, family, window):
+    """A model's family and window come from the table; an unknown one gets the largest margin and 200,000
+    (S0-44).
+    """
+    assert family in margins.factors(model)[1]
+    assert margins.window(model) == window
+
+
+def test_every_margin_names_its_source():
+    """Each figure of the table says where it comes from."""
+    table = margins.table()
+    for row in [*table["families"], *table["windows"], table["overhead"]]:
+        assert len(row["source"]) > 10
+
+
+def test_what_a_model_will_count_is_more_than_we_count():
+    """The expectation applies the margin of each kind of text (S0-72)."""
+    sources = [("a.py", 1000), ("b.md", 1000), ("c.json", 1000), ("task t1", 1000)]
+    assert margins.expected("claude-sonnet-4-5", sources)[0] == 4720
+    assert margins.expected("claude-opus-5-5", sources)[0] == 1400 + 1550 + 1500 + 1550
