@@ -10,6 +10,11 @@ from orchestrator.edges.scripted_request import text_of
 MARK = "[orchestrator]"
 
 
+def main(request: Any) -> bool:
+    """Whether a request is the main conversation's: the condition of its replies in a play."""
+    return bool(request.main)
+
+
 def task(name: str, after: Sequence[str] = (), agent: str = "scout", prompt: str = "", **more: Any) -> dict:
     """A task whose prompt, unless given, is `DO <id>.`, so that a play can tell its agent by it."""
     text = prompt or "DO %s." % name
@@ -57,7 +62,9 @@ def digests(request: Any) -> List[str]:
 
 def results(request: Any) -> List[str]:
     """The texts of the tool results that a request brings, in the order of the calls."""
-    return [text for _, text, _ in request.last_results]
+    texts = {call_id: text for call_id, text, _ in request.last_results}
+    asked = [message for message in request.messages if message["role"] == "assistant"][-1]["content"]
+    return [texts[block["id"]] for block in asked if block["type"] == "tool_use"]
 
 
 def status(project: Path) -> dict:

@@ -4,7 +4,7 @@ from harness import ROOT
 from orchestrator.edges.scripted_model import Play, call, say
 from orchestrator.store import blobs
 from orchestrator.store import open as store
-from plays import deploy, digests, heredoc, shell, states, status, submit, task
+from plays import deploy, digests, heredoc, main, shell, states, status, submit, task
 
 GOAL = "add CSV export"
 PLAN = [
@@ -14,11 +14,6 @@ PLAN = [
 ]
 JOIN = submit(task("t1"), task("t2"), task("t3", ["t1", "t2"]))
 ENDS = "SELECT task_id, status, end_reason, inferred FROM executions ORDER BY task_id"
-
-
-def main(request):
-    """Whether a request is the main conversation's."""
-    return request.main
 
 
 def well(*tasks):

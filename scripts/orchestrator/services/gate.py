@@ -4,6 +4,7 @@ from orchestrator.context import briefing
 from orchestrator.model.ids import orchestration_id as new_orchestration
 from orchestrator.recording import record
 from orchestrator.recording.graph import Graph
+from orchestrator.recording.sessions import current
 from orchestrator.services.digest import line, places
 from orchestrator.services.settings import limit, model
 from orchestrator.store import blobs
@@ -22,12 +23,6 @@ def task_of(prompt):
     """The task id of a prompt that is only `orchestrator task <id>`, else None."""
     words = (prompt or "").split()
     return words[2] if len(words) == 3 and words[:2] == ["orchestrator", "task"] else None
-
-
-def current(con, session):
-    """The orchestration a Claude session drives, or None."""
-    row = con.execute("SELECT orchestration_id FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone()
-    return row[0] if row else None
 
 
 def check(con, orchestration, task, graph=None):
@@ -65,6 +60,7 @@ def agent_call(con, p, project, now):
         _may_spawn(con, p, task)
     if task is not None:
         return _planned(con, p, project, task, now)
+    _misspelt(con, p)
     with writing(con):
         record.append(con, "intent", now, "%s %s" % (p.session, p.call), claude_session_id=p.session, tool_use_id=p.call,
                       parent_agent_id=p.agent, prompt_id=p.prompt_id, agent_type=p.input_type, model=p.input_model,
@@ -84,6 +80,15 @@ def _may_spawn(con, p, task):
         raise Refused("The planner plans alone: look around yourself, then submit with `orchestrator plan -`.")
     if row and row[0] and not row[2]:
         raise Refused("Task %s may not spawn agents (may_spawn is not set): do the work yourself." % row[0])
+
+
+def _misspelt(con, p):
+    """Refuses a call that names a task of this conversation and says more: its agent would get no briefing."""
+    words = (p.input_prompt or "").replace("`", " ").split()
+    task = words[2].rstrip(".,:;") if words[:2] == ["orchestrator", "task"] and len(words) > 2 else None
+    if task and con.execute("SELECT 1 FROM claude_sessions s JOIN tasks t USING (orchestration_id) WHERE "
+                            "s.claude_session_id = ? AND t.task_id = ?", (p.session, task)).fetchone():
+        raise Refused("The prompt must be exactly `orchestrator task %s`: the briefing takes its place." % task)
 
 
 def _unplanned(con, p, now):
