@@ -60,7 +60,7 @@ def _lost(e, session):
 
 def prompt(e):
     """UserPromptSubmit: a task-notification's end is recorded, then held or passed; a typed /orchestrate gets the state."""
-    from orchestrator.services import handover, turn
+    from orchestrator.services import turn
 
     told = notification.parse(e.p.prompt or "")
     if told is None:
@@ -77,6 +77,8 @@ def prompt(e):
         _seen(e)
         execution = ends.notified(e.con, e.p, e.project, told, e.now)
         if execution is None and told.call:
+            from orchestrator.services import handover
+
             handover.ended(e.con, e.p, e.project, told.call, e.now)
             usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_HOOK)
         verdict, text = turn.receive(e.con, e.p.session, execution, e.p.mode, e.now)
@@ -92,13 +94,13 @@ def prompt(e):
 
 def after_tool(e):
     """PostToolUse: an Agent call was launched or came back, a workflow was launched, a task was stopped."""
-    from orchestrator.services import handover, turn
-
     execution = text = None
     with writing(e.con):
         _seen(e)
         if e.p.tool == "Workflow":
-            handover.launched(e.con, e.p, e.now)
+            from orchestrator.recording import runs
+
+            runs.launched(e.con, e.p, e.now)
             return None
         if e.p.tool == "TaskStop":
             execution = _stopped(e)
@@ -126,6 +128,8 @@ def after_tool(e):
                     ends.look(e.con, execution, transcript.path_of(e.p.transcript, e.p.given_agent), e.now)
             ends.conclude(e.con, e.project, execution, e.now)
             if kind == "returned" and not e.p.agent and not e.late:
+                from orchestrator.services import turn
+
                 verdict, text = turn.receive(e.con, e.p.session, execution, e.p.mode, e.now)
                 text = text if verdict == "pass" else None
     _project(e, execution)
@@ -186,9 +190,9 @@ def agent_start(e):
 
 def _open_by_agent(e):
     """An agent that no Agent call explains: of a workflow, a skill, or a call whose events are still to come."""
-    from orchestrator.services import handover
+    from orchestrator.recording import runs
 
-    origin, call = handover.origin_of(e.con, e.p.session)
+    origin, call = runs.origin_of(e.con, e.p.session)
     return record.open_execution(e.con, e.now, origin=origin, runtime="workflow" if call else "agent", tool_use_id=call,
                                  claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id,
                                  agent_type=e.p.agent_type)
@@ -245,12 +249,16 @@ def agent_failed(e):
 
 def stop(e):
     """Stop: what no longer runs has ended; goes on with the digest when something is to be done, and does not nag."""
-    from orchestrator.services import handover, turn
+    from orchestrator.recording import runs
+    from orchestrator.services import turn
 
     with writing(e.con):
         _seen(e)
         running = payload.background_ids(e.con, e.p)
-        handover.sweep(e.con, e.p, e.project, running, e.now)
+        if runs.open_runs(e.con, e.p.session):
+            from orchestrator.services import handover
+
+            handover.sweep(e.con, e.p, e.project, running, e.now)
         ends.sweep(e.con, e.p, e.project, running, e.now)
         usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_HOOK)
         text = None if e.late else turn.stop(e.con, e.p, e.now)

@@ -77,3 +77,9 @@ def bury(con, now):
     for session in gone:
         ended(con, session, "gone", now)
     return gone
+
+
+def current(con, session):
+    """The orchestration a Claude session drives, or None."""
+    row = con.execute("SELECT orchestration_id FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone()
+    return row[0] if row else None

@@ -1,9 +1,10 @@
 """Handing over: an orchestration's open tasks given to one run of the client's own Workflow engine, and taken back."""
 
-from orchestrator.recording import ends, record, transcript
+from orchestrator.recording import ends, record, runs, transcript
 from orchestrator.recording.graph import Graph, rise
+from orchestrator.recording.sessions import current
 from orchestrator.services.digest import line, unfit_for_workflow
-from orchestrator.services.gate import Refused, brief, check, current, keep_briefing, spec_of, started, supersede
+from orchestrator.services.gate import Refused, brief, check, keep_briefing, spec_of, started, supersede
 from orchestrator.services.settings import limit
 from orchestrator.store.open import writing
 
@@ -97,15 +98,9 @@ def brief_call(con, p, project, task, now):
     return mine
 
 
-def launched(con, p, now):
-    """PostToolUse(Workflow): a workflow runs, ours or another's; kept under its call, with the id that Stop lists."""
-    record.append(con, "workflow", now, "%s %s" % (p.session, p.call), claude_session_id=p.session, tool_use_id=p.call,
-                  orchestration_id=_orchestration_of(con, p.call), reason=p.given_run, body=p.given_task)
-
-
 def refused(con, session, call, now):
     """A workflow that was handed our tasks did not start: Agent calls deploy them instead. Returns whether it was ours."""
-    orchestration = _orchestration_of(con, call)
+    orchestration = runs.orchestration_of(con, call)
     if orchestration is None:
         return False
     con.execute("UPDATE orchestrations SET driver = 'conversation' WHERE orchestration_id = ?", (orchestration,))
@@ -115,30 +110,10 @@ def refused(con, session, call, now):
     return True
 
 
-def _orchestration_of(con, call):
-    row = con.execute("SELECT orchestration_id FROM events WHERE kind = 'handed' AND tool_use_id = ?", (call,)).fetchone()
-    return row[0] if row else None
-
-
-def _open_runs(con, session):
-    """(call, id or None, whether its tasks are ours) of the workflows of a session that have not ended."""
-    return con.execute(
-        "SELECT tool_use_id, max(CASE kind WHEN 'workflow' THEN body END), max(kind = 'handed') FROM events "
-        "WHERE claude_session_id = ?1 AND kind IN ('handed', 'workflow') AND tool_use_id NOT IN (SELECT tool_use_id FROM "
-        "events WHERE claude_session_id = ?1 AND kind = 'workflow_ended') GROUP BY tool_use_id ORDER BY max(event_id) DESC",
-        (session,)).fetchall()
-
-
-def origin_of(con, session):
-    """(origin, call) of an agent that no Agent call explains: a running workflow's, else a skill's."""
-    runs = _open_runs(con, session)
-    return ("workflow", runs[0][0]) if runs else ("skill", None)
-
-
 def ended(con, p, project, call, now, status="ended"):
     """A workflow ended: its agents have ended too, and what it did not do is the main conversation's again."""
     if not record.append(con, "workflow_ended", now, "%s %s" % (p.session, call), claude_session_id=p.session,
-                         tool_use_id=call, orchestration_id=_orchestration_of(con, call), status=status):
+                         tool_use_id=call, orchestration_id=runs.orchestration_of(con, call), status=status):
         return
     for execution, agent, task in con.execute(
             "SELECT execution_id, agent_id, task_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? AND "
@@ -151,14 +126,14 @@ def ended(con, p, project, call, now, status="ended"):
                           execution_id=execution)
             ends.look(con, execution, path, now)
             ends.conclude(con, project, execution, now)
-    orchestration = _orchestration_of(con, call)
+    orchestration = runs.orchestration_of(con, call)
     if orchestration:
         take_back(con, orchestration, call, now)
 
 
 def _join_by_prompt(con, call, execution, path):
     """An agent that never asked for its briefing is joined to its task by the first prompt of its own transcript."""
-    orchestration, prompt = _orchestration_of(con, call), transcript.first_prompt(con, path) if path else None
+    orchestration, prompt = runs.orchestration_of(con, call), transcript.first_prompt(con, path) if path else None
     before, word, after = (prompt or "").partition("orchestrator brief ")
     task = after.split()[0] if word and after.split() else None
     if orchestration and task and con.execute(
@@ -171,7 +146,7 @@ def _join_by_prompt(con, call, execution, path):
 
 def stopped(con, p, project, run, now):
     """TaskStop of a workflow: which of its agents were under way."""
-    for call, body, _ in _open_runs(con, p.session):
+    for call, body, _ in runs.open_runs(con, p.session):
         if body == run:
             under_way = [r[0] for r in con.execute(
                 "SELECT execution_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? AND status = 'deployed'",
@@ -186,7 +161,7 @@ def stopped(con, p, project, run, now):
 
 def sweep(con, p, project, running, now):
     """At Stop: a workflow that is no longer listed has ended; one that never began was refused."""
-    for call, run, ours in _open_runs(con, p.session):
+    for call, run, ours in runs.open_runs(con, p.session):
         if run is None and ours:
             refused(con, p.session, call, now)
         elif run is not None and run not in running:

@@ -1,8 +1,8 @@
 """Turns: which notifications wake the main conversation, when a turn goes on at Stop, what a session is told at its start."""
 
 from orchestrator.recording.graph import Graph
+from orchestrator.recording.sessions import current
 from orchestrator.services.digest import digest, head, line
-from orchestrator.services.gate import current
 from orchestrator.services.settings import limit
 
 MOST_NAGS = 2

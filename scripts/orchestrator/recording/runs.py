@@ -1,0 +1,30 @@
+"""Runs of the client's Workflow engine in a Claude session: which are open, and what explains an agent without a call."""
+
+from orchestrator.recording import record
+
+
+def launched(con, p, now):
+    """PostToolUse(Workflow): a workflow runs, ours or another's; kept under its call, with the id that Stop lists."""
+    record.append(con, "workflow", now, "%s %s" % (p.session, p.call), claude_session_id=p.session, tool_use_id=p.call,
+                  orchestration_id=orchestration_of(con, p.call), reason=p.given_run, body=p.given_task)
+
+
+def orchestration_of(con, call):
+    """The orchestration whose tasks were handed over by a Workflow call, or None."""
+    row = con.execute("SELECT orchestration_id FROM events WHERE kind = 'handed' AND tool_use_id = ?", (call,)).fetchone()
+    return row[0] if row else None
+
+
+def open_runs(con, session):
+    """(call, id or None, whether its tasks are ours) of the workflows of a session that have not ended."""
+    return con.execute(
+        "SELECT tool_use_id, max(CASE kind WHEN 'workflow' THEN body END), max(kind = 'handed') FROM events "
+        "WHERE claude_session_id = ?1 AND kind IN ('handed', 'workflow') AND tool_use_id NOT IN (SELECT tool_use_id FROM "
+        "events WHERE claude_session_id = ?1 AND kind = 'workflow_ended') GROUP BY tool_use_id ORDER BY max(event_id) DESC",
+        (session,)).fetchall()
+
+
+def origin_of(con, session):
+    """(origin, call) of an agent that no Agent call explains: a running workflow's, else a skill's."""
+    runs = open_runs(con, session)
+    return ("workflow", runs[0][0]) if runs else ("skill", None)
