@@ -1,0 +1,194 @@
+"""Descriptions of one thing for a person: a task, an execution, an orchestration, an output, a bundle."""
+
+from typing import Any, Callable, Iterable, Optional
+
+import click
+
+from orchestrator.edges.cli import tables
+from orchestrator.edges.cli.history import EXECUTIONS, short
+from orchestrator.edges.cli.lists import TASKS
+from orchestrator.edges.cli.outputs import OUTPUTS
+from orchestrator.edges.cli.tables import Column
+from orchestrator.services.queries import state_of
+
+ROOM = 6000  # characters of a text that is shown beside other things
+NAMES = 20  # of files shown on a line
+
+ITEMS = (
+    Column("type", lambda r: r.get("context_type") or r.get("type")),
+    Column("tokens", lambda r: tables.number(r["token_count"]), right=True),
+    Column("sent", lambda r: "yes" if r.get("included", True) else "no"),
+    Column("priority", lambda r: r.get("priority")),
+    Column("source", lambda r: _source(r), give=True),
+    Column("why", lambda r: r.get("reason"), give=True),
+)
+
+
+def _source(item: dict[str, Any]) -> str:
+    return ", ".join([str(item.get("context_source") or item.get("source")), *(item.get("sections") or [])])
+
+
+def say(body: dict[str, Any], text: Callable[[dict[str, Any]], Iterable[str]], as_json: bool) -> None:
+    """Prints a document, as JSON or for a person."""
+    click.echo(tables.dumps(body) if as_json else tables.coloured("\n".join(text(body))))
+
+
+def facts(pairs: dict[str, Any]) -> list[str]:
+    """Lines of a name and a value each; what is not known is left out."""
+    known = {name: tables.one_line(value) for name, value in pairs.items() if value}
+    wide = max([len(name) for name in known], default=0)
+    return [f"{name:<{wide}}  {value}" for name, value in known.items()]
+
+
+def block(name: str, text: Optional[str], more: str) -> list[str]:
+    """A text of many lines under its name, each line set in: it is data. `more` shows all of it."""
+    if not text:
+        return []
+    shown = tables.visible(text).rstrip("\n")
+    lines = ["", name, *["  " + line for line in shown[:ROOM].split("\n")]]
+    return lines + ([f"  … {len(shown) - ROOM:,} characters more: {more}"] if len(shown) > ROOM else [])
+
+
+def listed(name: str, columns: tuple[Column, ...], rows: list[dict[str, Any]]) -> list[str]:
+    """A table under its name; nothing where there are no rows."""
+    return ["", name, tables.aligned(columns, rows)] if rows else []
+
+
+def counted(number: Optional[int], how: Optional[str]) -> Optional[str]:
+    """A token count and how it was obtained."""
+    return None if number is None else f"{number:,} ({how or 'how is not known'})"
+
+
+def named(names: Iterable[Any]) -> str:
+    """Names on a line, not too many."""
+    every = [str(name) for name in names]
+    more = f" and {len(every) - NAMES} more" if len(every) > NAMES else ""
+    return ", ".join(every[:NAMES]) + more
+
+
+def task(body: dict[str, Any]) -> list[str]:
+    """A task."""
+    spec = body["spec"] if isinstance(body["spec"], dict) else {}
+    lines = facts(
+        {
+            "task": f"{body['task_id']} of {body['orchestration_id']}",
+            "title": body["title"],
+            "state": body["state"],
+            "agent": short(body["agent_type"]),
+            "model": body["model"] or spec.get("model"),
+            "after": named(body["after"]),
+            "priority": body["priority"],
+            "files": named(spec.get("files") or []),
+            "references": named(spec.get("references") or []),
+            "writes": named(spec.get("writes") or []),
+            "check": spec.get("check"),
+            "ended": body["end_reason"],
+            "error": body["error_message"],
+        }
+    )
+    lines += block("Prompt", spec.get("prompt"), f"orchestrator show {body['task_id']} --json")
+    lines += listed("Executions", EXECUTIONS[:-1], body["executions"])
+    done = [each for each in body["executions"] if each["status"] == "completed"] or body["executions"]
+    if done:
+        more = f"orchestrator show {done[0]['execution_id']} --result"
+        lines += block("Result", done[0]["final_message"], more)
+    return lines + listed("Outputs", OUTPUTS[1:], body["outputs"])
+
+
+def execution(body: dict[str, Any]) -> list[str]:
+    """An execution."""
+    window = body["context_usage"] or {}
+    reason = ", ".join(
+        [w for w in (body["end_reason"], "concluded, not said" if body["inferred"] else "") if w]
+    )
+    last, cost, tokens = body.get("last_known") or {}, body["cost_usd"], body["tokens"]
+    lines = facts(
+        {
+            "execution": body["execution_id"],
+            "orchestration": body["orchestration_id"],
+            "task": body["task_id"] and f"{body['task_id']}, attempt {body['attempt']}",
+            "scope": body["scope"],
+            "agent": short(body["agent_type"]),
+            "agent id": body["agent_id"],
+            "origin": body["origin"],
+            "model": body["resolved_model"] or body["model"],
+            "status": state_of(body) + (f" ({reason})" if reason else ""),
+            "error": body["error_message"],
+            "last known": last and f"{last['at']} {last['kind']}",
+            "deployed": body["deployed_at"],
+            "ended": body["completed_at"],
+            "took": tables.span(body["seconds"]),
+            "briefing": counted(body["context_token_count"], body["count_how"]),
+            "bundle": body["bundle_id"],
+            "tokens": counted(tokens["number"], tokens["how"]),
+            "cost": None if cost is None else f"${cost:.4f}",
+            "window": window
+            and f"{window['usage_percentage']} % of {window['window']:,} at its last request",
+            "advice": window.get("advice"),
+            "refused": body["refused_calls"]
+            and f"{body['refused_calls']} calls: {body['refused_names'] or ''}",
+            "tools": named(f"{each['tool']} {each['calls']}" for each in body["tool_calls"]),
+            "read": named(each["path"] for each in body["files"] if each["mode"] == "read"),
+            "wrote": named(each["path"] for each in body["files"] if each["mode"] == "write"),
+            "its agents": named(body["children"]),
+        }
+    )
+    lines += block("Result", body["final_message"], f"orchestrator show {body['execution_id']} --result")
+    lines += listed("Outputs", OUTPUTS[1:2] + OUTPUTS[4:], body["outputs"])
+    return lines + listed("Context", ITEMS, body["allocations"])
+
+
+def orchestration(body: dict[str, Any]) -> list[str]:
+    """An orchestration."""
+    alone = [each for each in body["executions"] if not each["task_id"]]
+    lines = facts(
+        {
+            "orchestration": body["orchestration_id"],
+            "status": body["status"],
+            "phase": body["phase"],
+            "origin": body["origin"],
+            "created": body["created_at"],
+            "closed": body["completed_at"],
+            "executions": len(body["executions"]),
+        }
+    )
+    lines += block("Goal", body["goal"], f"orchestrator show {body['orchestration_id']} --json")
+    lines += listed("Tasks", TASKS, body["tasks"])
+    return lines + listed("Agents without a task", EXECUTIONS, alone)
+
+
+def output(body: dict[str, Any]) -> list[str]:
+    """An output."""
+    content, about = body["content"], body["metadata"]
+    lines = facts(
+        {
+            "output": f"#{body['output_id']}",
+            "type": body["output_type"],
+            "execution": body["execution_id"],
+            "task": body["task_id"],
+            "agent": short(about["agent_type"]),
+            "model": about["model"],
+            "created": body["created_at"],
+            "version": body["version"],
+            "hash": body["content_hash"],
+            "beside it": named(about["related_files"]),
+        }
+    )
+    text = content if isinstance(content, str) else tables.dumps(content)
+    return lines + block("Content", text, f"orchestrator show {body['output_id']} --json")
+
+
+def bundle(body: dict[str, Any]) -> list[str]:
+    """A bundle: what it held, and who got it."""
+    lines = facts(
+        {
+            "bundle": body["bundle_id"],
+            "agent": short(body["agent_type"]),
+            "scope": body["scope"],
+            "created": body["created_at"],
+            "tokens": counted(body["total_tokens"], body.get("how", "given")),
+            "left of its budget": tables.number(body["budget_remaining"]),
+            "sent to": named(body["executions"]),
+        }
+    )
+    return lines + listed("Items", ITEMS, body["context_items"])

@@ -1,0 +1,66 @@
+"""Command `show`: one thing of the history, by its id or any unique prefix."""
+
+from typing import Any, Callable, Optional
+
+import click
+
+from orchestrator.edges.cli import describe, tables
+from orchestrator.edges.cli.filters import WORDS
+from orchestrator.edges.cli.place import Place, pass_place
+from orchestrator.errors import OrchestratorError
+
+Shown = tuple[Callable[..., dict[str, Any]], Callable[[dict[str, Any]], list[str]]]
+
+
+@click.command()
+@click.argument("thing", metavar="ID", type=WORDS)
+@click.option("--briefing", is_flag=True, help="The text its agent read first, whole.")
+@click.option("--result", is_flag=True, help="Its final message, or an orchestration's report, whole.")
+@click.option("--orchestration", type=WORDS, metavar="ID", help="Whose task it is.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@pass_place
+def show(
+    place: Place, thing: str, briefing: bool, result: bool, orchestration: Optional[str], as_json: bool
+) -> None:
+    """Show a task, an execution, an orchestration, a bundle or an output, by its id or any unique prefix.
+
+    An output's id is its number, an execution's also its agent's id. A task of another orchestration is named
+    ORCHESTRATION/TASK.
+    """
+    from orchestrator.services import details
+
+    if briefing and result:
+        raise click.UsageError("Choose --briefing or --result.")
+    con = place.reading
+    place.reconcile()
+    target = place.orchestration(orchestration) if orchestration else current(place)
+    kind, name, home = details.find(con, thing, target)
+    if briefing or result:
+        if kind == "task":
+            kind, name = "execution", details.latest(con, str(home), name)
+        if kind == "execution":
+            tables.exact(details.briefing(con, name) if briefing else details.result(con, name))
+        elif kind == "orchestration" and result:
+            tables.exact(details.report(con, name))
+        else:
+            raise OrchestratorError(
+                f"Only a task or an execution has a briefing and a result, {kind} {name} not."
+            )
+        return
+    kinds: dict[str, Shown] = {
+        "task": (lambda: details.task(con, str(home), name), describe.task),
+        "execution": (lambda: details.execution(con, name), describe.execution),
+        "orchestration": (lambda: details.orchestration(con, name), describe.orchestration),
+        "output": (lambda: details.output(con, int(name)), describe.output),
+        "bundle": (lambda: details.bundle(con, name), describe.bundle),
+    }
+    body, text = kinds[kind]
+    describe.say(body(), text, as_json)
+
+
+def current(place: Place) -> Optional[str]:
+    """The orchestration that a bare task id belongs to, or None where there is none."""
+    try:
+        return place.orchestration()
+    except OrchestratorError:
+        return None

@@ -1,0 +1,255 @@
+"""Tables and texts as people and programs read them; nothing in them can drive a terminal."""
+
+import json
+import os
+import re
+import sys
+import time
+import unicodedata
+from typing import Any, Callable, Iterable, Optional, Sequence
+
+import click
+
+from orchestrator import paths
+
+FORMATS = ("table", "json", "csv", "markdown")
+WIDTH = 100  # where nothing says how wide the reader's window is
+GAP = "  "
+LEAST = 12  # places a column keeps when it gives way
+PAIRS = ("tokens", "executions")  # what is nested in a record and always there
+COLOURS = {"failed": "red", "lost": "red", "completed": "green", "deployed": "yellow", "in_flight": "yellow"}
+_ESCAPES = re.compile(  # one that is not closed on its line loses its first marks only: it hides nothing
+    "\x1b\\[[0-?]*[ -/]*[@-~]|\x9b[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\n\x07\x1b\x9c]*(?:\x1b\\\\|\x07|\x9c)"  # OSC, DCS
+    "|\x1b[ -/]*[0-~]"
+)
+_MARKS = re.compile(r"([\\`*\[\]<>|])")
+_C1 = re.compile("[\x7f-\x9f\u2028\u2029]")
+
+
+class Column:
+    """One column of a table: its heading, how its cell is made of a record, and whether it gives way."""
+
+    def __init__(
+        self, head: str, cell: Callable[[dict[str, Any]], Any], right: bool = False, give: bool = False
+    ) -> None:
+        self.head, self.cell, self.right, self.give = head, cell, right, give
+
+
+def visible(text: Optional[str]) -> str:
+    """Text that cannot drive a terminal: no escape sequence, nothing unseen but line breaks and tabs."""
+    out = _ESCAPES.sub("", str(text or "")).replace("\r\n", "\n")
+    if out.isascii() and out.replace("\n", "").replace("\t", "").isprintable():
+        return out
+    return "".join([c for c in out if c in "\n\t\u200d" or unicodedata.category(c) not in _UNSEEN])
+
+
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def one_line(text: Any) -> str:
+    """A value on one line."""
+    return "" if text is None else " ".join(visible(str(text)).split())
+
+
+def width(text: str) -> int:
+    """How many places a terminal gives to a text on one line."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        [
+            0
+            if unicodedata.category(c) in ("Mn", "Me", "Cf")
+            else 2
+            if unicodedata.east_asian_width(c) in "WF"
+            else 1
+            for c in text
+        ]
+    )
+
+
+def cut(text: str, room: int) -> str:
+    """The text in at most `room` places; what was cut is shown by an ellipsis."""
+    if width(text) <= room:
+        return text
+    out, used = "", 0
+    for char in text:
+        wide = width(char)
+        if used + wide > room - 1:
+            break
+        out, used = out + char, used + wide
+    return out + "…" if room > 0 else ""
+
+
+def terminal_width() -> int:
+    """How wide the reader's window is: COLUMNS, the terminal's own word, else 100."""
+    given = paths.variable("COLUMNS") or ""
+    if given.isdigit() and int(given) > 0:
+        return max(40, int(given))
+    try:
+        return max(40, os.get_terminal_size(sys.stdout.fileno()).columns)
+    except (OSError, ValueError, AttributeError):
+        return WIDTH
+
+
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    right: Sequence[int] = (),
+    give: Optional[Sequence[int]] = None,
+) -> str:
+    """Rows under headings, aligned, within the reader's window as far as the columns in `give` can give way.
+
+    Those are the last column where nothing is said. Ids and numbers are never cut.
+    """
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max([width(head)] + [width(row[at]) for row in cells]) for at, head in enumerate(heads)]
+    room = terminal_width() - len(GAP) * (len(heads) - 1)
+    _narrow(widths, [len(heads) - 1] if give is None else list(give), room)
+    lines = []
+    for row in [[head.upper() for head in heads], *cells]:
+        line = []
+        for at, cell in enumerate(row):
+            cell = cut(cell, widths[at])
+            blank = " " * (widths[at] - width(cell))
+            line.append(blank + cell if at in right else cell + blank)
+        lines.append(GAP.join(line).rstrip())
+    return "\n".join(lines)
+
+
+def _narrow(widths: list[int], give: list[int], room: int) -> None:
+    """Takes from the columns that give way, the widest first, until all fit or each has its least."""
+    while sum(widths) > room:
+        wide = [at for at in give if widths[at] > LEAST]
+        if not wide:
+            return
+        widths[max(wide, key=lambda at: widths[at])] -= 1
+
+
+def aligned(columns: Sequence[Column], records: Sequence[dict[str, Any]]) -> str:
+    """Records as a table."""
+    places = list(enumerate(columns))
+    return table(
+        [c.head for c in columns],
+        [[c.cell(r) for c in columns] for r in records],
+        [at for at, c in places if c.right],
+        [at for at, c in places if c.give],
+    )
+
+
+def dumps(value: Any) -> str:
+    """JSON that is safe to look at: what a terminal could obey is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return _C1.sub(lambda m: "\\u%04x" % ord(m.group()), text).encode("utf-8", "replace").decode("utf-8")
+
+
+def flat(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as one row: pairs and counts become columns (tokens_number), other nesting JSON."""
+    out: dict[str, Any] = {}
+    for key, value in record.items():
+        if key in PAIRS and isinstance(value, dict):
+            out.update({f"{key}_{inner}": each for inner, each in value.items()})
+        else:
+            out[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+    return out
+
+
+def comma_separated(records: Sequence[dict[str, Any]]) -> str:
+    """CSV with a heading row, every text in quotes; nothing where there is no record."""
+    import csv
+    import io
+
+    out = io.StringIO()
+    rows = [flat(record) for record in records]
+    if rows:
+        writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        writer.writerow(list(rows[0]))
+        for row in rows:
+            writer.writerow([_scalar(value) for value in row.values()])
+    return out.getvalue()
+
+
+def _scalar(value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return "" if value is None else int(value)
+    return value if isinstance(value, (int, float)) else visible(value)
+
+
+def in_markdown(text: Any) -> str:
+    """A value inside a Markdown line or cell: no markup, link, image, HTML or new cell comes of it."""
+    return _MARKS.sub(r"\\\1", one_line(text))
+
+
+def code(text: Any) -> str:
+    """A name as code inside a Markdown line or cell."""
+    text = one_line(text).replace("`", "'").replace("|", "\\|")
+    return f"`{text}`" if text else ""
+
+
+def markdown(columns: Sequence[Column], records: Iterable[dict[str, Any]]) -> str:
+    """A Markdown table."""
+    lines = [
+        "| " + " | ".join([c.head for c in columns]) + " |",
+        "|" + "|".join([" ---: " if c.right else " --- " for c in columns]) + "|",
+    ]
+    lines += ["| " + " | ".join([in_markdown(c.cell(r)) for c in columns]) + " |" for r in records]
+    return "\n".join(lines) + "\n"
+
+
+def emit(records: Sequence[dict[str, Any]], columns: Sequence[Column], form: str, nothing: str) -> None:
+    """Prints records in the form asked for; `nothing` is what a person is told when there are none."""
+    if form == "json":
+        click.echo(dumps(list(records)))
+    elif form == "csv":
+        click.echo(comma_separated(records), nl=False)
+    elif not records:
+        click.echo(nothing, err=True)
+    elif form == "markdown":
+        click.echo(markdown(columns, records), nl=False)
+    else:
+        click.echo(coloured(aligned(columns, records)))
+
+
+def coloured(text: str) -> str:
+    """States in colour, for a terminal whose owner has nothing against it."""
+    if not sys.stdout.isatty() or paths.variable("NO_COLOR"):
+        return text
+    words = re.compile("(?<=  )(%s)(?=  |$)" % "|".join(COLOURS), re.MULTILINE)
+    return words.sub(lambda m: click.style(m.group(), fg=COLOURS[m.group()]), text)
+
+
+def exact(text: str) -> None:
+    """Prints a kept text: as it is into a file or a pipe, harmless into a terminal."""
+    if sys.stdout.isatty():
+        text = visible(text)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+    if not text.endswith("\n"):
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+
+
+def when(text: Optional[str]) -> str:
+    """A time of the history, to the minute."""
+    return (text or "")[:16].replace("T", " ")
+
+
+def lately(text: Optional[str]) -> str:
+    """A time for a narrow column: without the year in this year, without the hour in another."""
+    this = time.strftime("%Y", time.gmtime())
+    return when(text)[5:] if (text or "").startswith(this) else when(text)[:10]
+
+
+def span(seconds: Optional[float]) -> str:
+    """A duration for people."""
+    if seconds is None:
+        return ""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d}"
+
+
+def number(count: Optional[int]) -> str:
+    """A count with its thousands set apart; nothing where it is not known."""
+    return "" if count is None else f"{count:,}"

@@ -1,0 +1,296 @@
+"""One thing of the history, whole: found by its id or any unique prefix."""
+
+from typing import Any, Optional
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.services import outputs, queries
+from orchestrator.store import blobs
+
+WINDOW_USED = 0.8  # from here on an agent is better retired than given more (seed 003)
+_PLACES = (  # kind, table, column
+    ("execution", "executions", "execution_id"),
+    ("execution", "executions", "agent_id"),
+    ("orchestration", "orchestrations", "orchestration_id"),
+    ("bundle", "bundles", "bundle_id"),
+)
+
+
+def find(con: Any, given: str, orchestration: Optional[str] = None) -> tuple[str, str, Optional[str]]:
+    """(kind, id, a task's orchestration) that an id or a prefix names; OrchestratorError for none or several.
+
+    A task of `orchestration` comes first, then exact ids, then prefixes; an output is named by its number, a
+    task of another orchestration is named by ORCHESTRATION/TASK, or by its id alone when only one has it.
+    """
+    before, slash, task = given.rpartition("/")
+    if slash:
+        kind, home, _ = find(con, before)
+        if kind == "orchestration" and _task(con, home, task):
+            return "task", task, home
+    if orchestration and _task(con, orchestration, given):
+        return "task", given, orchestration
+    for kind, table, column in _PLACES:
+        row = con.execute(
+            f"SELECT {column}, execution_id FROM {table} WHERE {column} = ?"
+            if kind == "execution"
+            else f"SELECT {column}, {column} FROM {table} WHERE {column} = ?",
+            (given,),
+        ).fetchone()
+        if row:
+            return kind, row[1], None
+    number = given.lstrip("#")
+    if (
+        number.isdigit()
+        and len(number) < 16
+        and con.execute("SELECT 1 FROM outputs WHERE output_id = ?", (int(number),)).fetchone()
+    ):
+        return "output", number, None
+    return _by_prefix(con, given)
+
+
+def _task(con: Any, orchestration: str, task: str) -> bool:
+    return (
+        con.execute(
+            "SELECT 1 FROM tasks WHERE orchestration_id = ? AND task_id = ?", (orchestration, task)
+        ).fetchone()
+        is not None
+    )
+
+
+def _by_prefix(con: Any, given: str) -> tuple[str, str, Optional[str]]:
+    found: list[tuple[str, str, Optional[str], str]] = []
+    end = given + "\U0010ffff"
+    for kind, table, column in _PLACES if given else ():
+        target = "execution_id" if kind == "execution" else column
+        found += [
+            (kind, row[1], None, row[0])
+            for row in con.execute(
+                f"SELECT {column}, {target} FROM {table} WHERE {column} >= ? AND {column} < ? LIMIT 6",
+                (given, end),
+            )
+        ]
+    found += [
+        ("task", given, row[0], f"{row[0]}/{given}")
+        for row in con.execute(
+            "SELECT orchestration_id FROM tasks WHERE task_id = ? ORDER BY created_at DESC LIMIT 6", (given,)
+        )
+    ]
+    if not found:
+        raise OrchestratorError(
+            f"Nothing here has an id that is or begins with {given[:128]!r}: `orchestrator history` and "
+            "`orchestrator list-tasks` name them."
+        )
+    if len({each[:3] for each in found}) > 1:
+        raise OrchestratorError(
+            f"{given[:128]!r} may be any of {', '.join([each[3] for each in found[:5]])}: write more of it."
+        )
+    return found[0][:3]
+
+
+def execution(con: Any, execution_id: str) -> dict[str, Any]:
+    """An execution with its usage by model, tools, files, segments, outputs and allocated items."""
+    out = queries.executions(con, execution=execution_id, limit=1)[0]
+    out["usage_by_model"] = _rows(
+        con,
+        "usage",
+        "owner = ? AND kind = 'execution' ORDER BY model",
+        execution_id,
+        "model",
+        "messages",
+        "input_tokens",
+        "cache_write_5m_tokens",
+        "cache_write_1h_tokens",
+        "cache_read_tokens",
+        "output_tokens",
+        "cost_usd",
+    )
+    out["tool_calls"] = _rows(
+        con,
+        "tool_calls",
+        "execution_id = ? ORDER BY calls DESC, tool",
+        execution_id,
+        "tool",
+        "calls",
+        "refused",
+        "failed",
+    )
+    out["files"] = _rows(
+        con,
+        "file_touches",
+        "execution_id = ? ORDER BY mode DESC, path",
+        execution_id,
+        "path",
+        "mode",
+        "times",
+        "first_at",
+        "last_at",
+        "lines_added",
+        "lines_removed",
+    )
+    out["segments"] = _rows(
+        con,
+        "segments",
+        "execution_id = ? ORDER BY ordinal",
+        execution_id,
+        "ordinal",
+        "started_at",
+        "ended_at",
+        "status",
+        "end_reason",
+    )
+    out["allocations"] = _rows(
+        con,
+        "allocations",
+        "execution_id = ? ORDER BY allocation_id",
+        execution_id,
+        "context_type",
+        "context_source",
+        "token_count",
+        "how",
+        "priority",
+        "included",
+        "reason",
+    )
+    out["outputs"] = outputs.query(con, execution=execution_id, limit=200)[::-1]
+    out["children"] = (
+        [
+            row[0]
+            for row in con.execute(
+                "SELECT execution_id FROM executions WHERE parent_agent_id = ? ORDER BY deployed_at",
+                (out["agent_id"],),
+            )
+        ]
+        if out["agent_id"]
+        else []
+    )
+    out["context_usage"] = context_usage(out)
+    if out["lost"]:
+        out["last_known"] = _last_known(con, execution_id)
+    return out
+
+
+def _rows(con: Any, table: str, where: str, value: str, *columns: str) -> list[dict[str, Any]]:
+    return [
+        dict(zip(columns, row, strict=True))
+        for row in con.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {where}", (value,))
+    ]
+
+
+def context_usage(execution: dict[str, Any]) -> Optional[dict[str, Any]]:
+    """How much of its model's window an agent's last request filled, and advice; None where not known."""
+    size = execution["context_size"]
+    if size is None:
+        return None
+    from orchestrator.context.margins import window
+
+    room = window(execution["resolved_model"] or execution["model"] or "")
+    share = size / room
+    advice = "retire it: start another agent for what comes next" if share >= WINDOW_USED else None
+    return {
+        "tokens": size,
+        "how": "context size",
+        "window": room,
+        "usage_percentage": round(100 * share, 1),
+        "advice": advice,
+    }
+
+
+def _last_known(con: Any, execution_id: str) -> Optional[dict[str, Any]]:
+    """The last event of an execution that can no longer end."""
+    row = con.execute(
+        "SELECT at, kind, text FROM events WHERE execution_id = ? ORDER BY at DESC, event_id DESC LIMIT 1",
+        (execution_id,),
+    ).fetchone()
+    return None if row is None else dict(zip(("at", "kind", "text"), row, strict=True))
+
+
+def task(con: Any, orchestration_id: str, task_id: str) -> dict[str, Any]:
+    """A task: what it is, its state, its executions, the latest first, and the outputs of those."""
+    out = next((t for t in queries.tasks(con, orchestration_id) if t["task_id"] == task_id), None)
+    if out is None:
+        raise OrchestratorError(
+            f"{orchestration_id} has no task {task_id!r}: `orchestrator list-tasks` names them."
+        )
+    spec = con.execute(
+        "SELECT spec FROM tasks WHERE orchestration_id = ? AND task_id = ?", (orchestration_id, task_id)
+    ).fetchone()[0]
+    out["spec"] = queries.document(spec)
+    out["executions"] = queries.executions(con, orchestration=orchestration_id, task=task_id, limit=100)
+    out["outputs"] = outputs.query(con, orchestration=orchestration_id, task=task_id, limit=200)[::-1]
+    return out
+
+
+def orchestration(con: Any, orchestration_id: str) -> dict[str, Any]:
+    """An orchestration with its tasks and its executions, the latest first."""
+    out = queries.sessions(con, orchestration=orchestration_id, limit=1)[0]
+    out["orchestration_id"], out["goal"] = out.pop("session_id"), out.pop("scope")
+    out["executions"] = queries.executions(con, orchestration=orchestration_id, limit=1000)
+    out["tasks"] = queries.tasks(con, orchestration_id)
+    return out
+
+
+def bundle(con: Any, bundle_id: str) -> dict[str, Any]:
+    """A bundle's JSON, and the executions it was sent to."""
+    body = queries.document(
+        con.execute("SELECT body FROM bundles WHERE bundle_id = ?", (bundle_id,)).fetchone()[0]
+    )
+    body["executions"] = [
+        row[0]
+        for row in con.execute(
+            "SELECT execution_id FROM executions WHERE bundle_id = ? ORDER BY deployed_at DESC LIMIT 100",
+            (bundle_id,),
+        )
+    ]
+    return dict(body)
+
+
+def output(con: Any, number: int) -> dict[str, Any]:
+    """An output in the seed's Output Schema."""
+    return outputs.query(con, output=number, limit=1)[0]
+
+
+def briefing(con: Any, execution_id: str) -> str:
+    """The text an execution's agent read first, byte for byte."""
+    row = con.execute(
+        "SELECT briefing_hash FROM executions WHERE execution_id = ?", (execution_id,)
+    ).fetchone()
+    if row is None or row[0] is None:
+        raise OrchestratorError(
+            f"No briefing of {execution_id} is kept: it was not deployed through the hooks, or not yet."
+        )
+    return str(blobs.get(con, row[0]).decode("utf-8", "replace"))
+
+
+def result(con: Any, execution_id: str) -> str:
+    """An execution's final message, or what is known instead of it."""
+    message, error, status = con.execute(
+        "SELECT final_message, error_message, status FROM executions WHERE execution_id = ?", (execution_id,)
+    ).fetchone()
+    if message is None and error is None:
+        raise OrchestratorError(
+            f"{execution_id} has left no result" + (": it has not ended." if status == "deployed" else ".")
+        )
+    return str(message if message is not None else error)
+
+
+def report(con: Any, orchestration_id: str) -> str:
+    """The last report that was written of an orchestration."""
+    row = con.execute(
+        "SELECT report_hash FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,)
+    ).fetchone()
+    if row is None or row[0] is None:
+        raise OrchestratorError(
+            f"{orchestration_id} has no report yet: `orchestrator report {orchestration_id}` writes it."
+        )
+    return str(blobs.get(con, row[0]).decode("utf-8", "replace"))
+
+
+def latest(con: Any, orchestration_id: str, task_id: str) -> str:
+    """The execution of a task that counts: one that completed, else its latest attempt."""
+    row = con.execute(
+        "SELECT execution_id FROM executions WHERE orchestration_id = ? AND task_id = ? ORDER BY status = "
+        "'completed' DESC, attempt DESC LIMIT 1",
+        (orchestration_id, task_id),
+    ).fetchone()
+    if row is None:
+        raise OrchestratorError(f"{task_id} has not been deployed yet.")
+    return str(row[0])

@@ -1,0 +1,189 @@
+"""Outputs: what executions left, kept by command and asked for in the seed's Output Schema."""
+
+from typing import Any, Optional, Sequence
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.recording import outputs, record
+from orchestrator.services import queries
+from orchestrator.store.open import writing
+
+TYPES = ("deliverable", "validation_result", "insight", "error")
+
+_EARLIER = """
+SELECT count(DISTINCT e.execution_id) FROM outputs o JOIN executions e USING (execution_id) JOIN executions me
+ON me.execution_id = ? AND me.orchestration_id = e.orchestration_id AND me.task_id IS e.task_id
+WHERE o.path = ? AND (e.attempt < me.attempt OR e.task_id IS NULL AND e.deployed_at < me.deployed_at)"""
+_BESIDE = """
+SELECT path FROM outputs WHERE execution_id = ? AND path IS NOT NULL AND output_id != ? ORDER BY output_id"""
+_ROW = """
+SELECT o.output_id, o.execution_id, o.output_type, o.content, o.created_at, o.metadata, o.path,
+    o.content_hash, o.version, e.agent_type, COALESCE(e.resolved_model, e.model), e.orchestration_id,
+    e.task_id
+FROM outputs o LEFT JOIN executions e USING (execution_id)"""
+_LATEST = " ORDER BY o.created_at DESC, o.output_id DESC LIMIT ?"
+
+
+def collect(
+    con: Any,
+    project: str,
+    execution: str,
+    now: str,
+    *,
+    deliverables: Sequence[str] = (),
+    verdicts: Sequence[str] = (),
+    insights: Sequence[str] = (),
+    errors: Sequence[str] = (),
+) -> int:
+    """Keeps outputs of an execution; returns how many were new. Raises one error that lists every fault."""
+    wrong = faults(project, deliverables, verdicts)
+    if wrong:
+        raise OrchestratorError(" ".join(wrong))
+    with writing(con):
+        if con.execute("SELECT 1 FROM executions WHERE execution_id = ?", (execution,)).fetchone() is None:
+            raise OrchestratorError(
+                f"There is no execution {execution}: record its deployment first, with "
+                "`orchestrator tracker init-deployment`."
+            )
+        return sum(
+            [
+                keep(con, project, execution, kind, text, now)
+                for kind, texts in (
+                    ("deliverable", deliverables),
+                    ("validation_result", verdicts),
+                    ("insight", insights),
+                    ("error", errors),
+                )
+                for text in texts
+            ]
+        )
+
+
+def faults(project: str, deliverables: Sequence[str], verdicts: Sequence[str] = ()) -> list[str]:
+    """A sentence for each deliverable outside the project and each verdict that is none."""
+    out = [
+        f"{path[:200]} is not a file of the project {project}."
+        for path in deliverables
+        if "\0" in path or outputs._inside(project, path)[0] is None
+    ]
+    return out + [
+        f"{each[:80]!r} is no verdict: write check:verdict, as in tests:pass."
+        for each in verdicts
+        if not all(part.strip() for part in each.partition(":"))
+    ]
+
+
+def keep(con: Any, project: str, execution: str, kind: str, text: str, now: str) -> int:
+    """Keeps one output in the caller's transaction, as hooks keep what agents name; returns 1 if it is new.
+
+    Its version counts the executions before it that left the same path for the same task, or, where
+    there is no task, in the same orchestration.
+    """
+    path = digest = None
+    content, version = record.clean(text), 1
+    if kind == "deliverable":
+        path, digest = outputs._inside(project, text)
+        version = 1 + con.execute(_EARLIER, (execution, path)).fetchone()[0]
+        content = con.execute("SELECT json_object('file_path', ?)", (path,)).fetchone()[0]
+    elif kind == "validation_result":
+        name, _, verdict = content.partition(":")
+        content = con.execute("SELECT json_object(?, ?)", (name.strip(), verdict.strip())).fetchone()[0]
+    return int(
+        con.execute(
+            "INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, "
+            "content_hash, version) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (execution, kind, content, now, path, digest, version),
+        ).rowcount
+    )
+
+
+def query(
+    con: Any,
+    *,
+    output: Optional[int] = None,
+    execution: Optional[str] = None,
+    orchestration: Optional[str] = None,
+    task: Optional[str] = None,
+    agent_type: Optional[str] = None,
+    output_type: Optional[str] = None,
+    since: Optional[str] = None,
+    until: Optional[str] = None,
+    text: Optional[str] = None,
+    limit: int = 20,
+) -> list[dict[str, Any]]:
+    """Outputs in the seed's Output Schema, the latest first; what it nests is read from other rows."""
+    where = queries.Where()
+    where.add("o.output_id = ?", output)
+    where.add("o.execution_id = ?", execution)
+    where.add("e.orchestration_id = ?", orchestration)
+    where.add("e.task_id = ?", task)
+    where.add("e.agent_type IN (?, 'orchestrator:' || ?)", agent_type, agent_type)
+    where.add("o.output_type = ?", output_type)
+    where.add("o.created_at >= ?", since)
+    where.add("o.created_at <= ?", until)
+    where.add("o.content LIKE ? ESCAPE '\\'", text and queries.like(text))
+    rows = con.execute(f"{_ROW}{where}{_LATEST}", (*where.values, limit)).fetchall()
+    return [_output(con, *row) for row in rows]
+
+
+def _output(
+    con: Any,
+    number: int,
+    execution: str,
+    kind: str,
+    content: str,
+    at: str,
+    metadata: Any,
+    path: Any,
+    digest: Any,
+    version: int,
+    agent_type: Any,
+    model: Any,
+    orchestration: Any,
+    task: Any,
+) -> dict[str, Any]:
+    body = queries.document(content) if kind in ("deliverable", "validation_result") else content
+    if kind == "deliverable":
+        body = body if isinstance(body, dict) else {"file_path": content}
+        lines = con.execute(
+            "SELECT lines_added, lines_removed FROM file_touches WHERE execution_id = ? AND path = ? AND "
+            "mode = 'write'",
+            (execution, path),
+        ).fetchone()
+        if lines:  # a replaced line was added and removed
+            body.update(lines_added=lines[0], lines_modified=min(lines), lines_removed=lines[1])
+        verdicts = validation(con, execution)
+        if verdicts:
+            body["validation"] = verdicts
+    more = queries.document(metadata)
+    return {
+        "output_id": number,
+        "execution_id": execution,
+        "output_type": kind,
+        "content": body,
+        "created_at": at,
+        "metadata": {
+            **(more if isinstance(more, dict) else {}),
+            "agent_type": agent_type,
+            "model": model,
+            "related_files": [row[0] for row in con.execute(_BESIDE, (execution, number))],
+        },
+        "session_id": orchestration,
+        "task_id": task,
+        "version": version,
+        "content_hash": digest,
+    }
+
+
+def validation(con: Any, execution: str) -> dict[str, Any]:
+    """What an execution's validation results say, {check: verdict}; numbers as numbers."""
+    found: dict[str, Any] = {}
+    for (content,) in con.execute(
+        "SELECT content FROM outputs WHERE execution_id = ? AND output_type = "
+        "'validation_result' ORDER BY output_id",
+        (execution,),
+    ).fetchall():
+        body = queries.document(content)
+        for name, verdict in body.items() if isinstance(body, dict) else [(str(content), "named")]:
+            text = str(verdict)
+            found[name] = int(text) if text.isdigit() and len(text) < 16 else verdict
+    return found

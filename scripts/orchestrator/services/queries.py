@@ -1,0 +1,294 @@
+"""Lists of the history: executions, sessions, tasks; the newest first, each row a document."""
+
+import json
+import os
+from typing import Any, Optional
+
+STATUSES = ("deployed", "completed", "failed", "lost")
+ORIGINS = ("planned", "planner", "unplanned", "nested", "workflow", "skill", "tracker", "imported")
+
+_EXECUTION = (
+    "execution_id",
+    "orchestration_id",
+    "task_id",
+    "attempt",
+    "origin",
+    "runtime",
+    "claude_session_id",
+    "agent_id",
+    "parent_agent_id",
+    "agent_type",
+    "scope",
+    "model",
+    "resolved_model",
+    "status",
+    "end_reason",
+    "inferred",
+    "success",
+    "deployed_at",
+    "started_at",
+    "completed_at",
+    "context_token_count",
+    "count_how",
+    "context_size",
+    "bundle_id",
+    "refused_calls",
+    "refused_names",
+    "final_message",
+    "error_message",
+)
+_USAGE = (
+    "messages",
+    "input_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "cache_read_tokens",
+    "output_tokens",
+)
+LOST = """e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id =
+    e.claude_session_id AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at))"""
+_ROW = f"""SELECT {", ".join("e." + name for name in _EXECUTION)}, {LOST},
+    (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0,
+    (SELECT json_array({", ".join(f"sum(u.{name})" for name in _USAGE)},
+        CASE WHEN count(u.cost_usd) = count(*) THEN sum(u.cost_usd) END, count(*))
+        FROM usage u WHERE u.owner = e.execution_id AND u.kind = 'execution')
+FROM executions e"""
+
+
+def executions(
+    con: Any,
+    *,
+    execution: Optional[str] = None,
+    orchestration: Optional[str] = None,
+    task: Optional[str] = None,
+    agent_type: Optional[str] = None,
+    model: Optional[str] = None,
+    status: Optional[str] = None,
+    origin: Optional[str] = None,
+    since: Optional[str] = None,
+    until: Optional[str] = None,
+    text: Optional[str] = None,
+    file: Optional[str] = None,
+    limit: int = 20,
+) -> list[dict[str, Any]]:
+    """Executions that fit all that is given, the latest deployed first.
+
+    `agent_type` may be a bare role of ours; `model` part of a name; `status` also lost, which deployed leaves
+    out; `text` stands in scope, result or error; `file` is a path or folder that was read, written or left.
+    """
+    where = Where()
+    where.add("e.execution_id = ?", execution)
+    where.add("e.orchestration_id = ?", orchestration)
+    where.add("e.task_id = ?", task)
+    where.add("e.agent_type IN (?, 'orchestrator:' || ?)", agent_type, agent_type)
+    where.add("COALESCE(e.resolved_model, e.model) LIKE ? ESCAPE '\\'", model and like(model))
+    where.add("e.origin = ?", origin)
+    where.add("e.deployed_at >= ?", since)
+    where.add("e.deployed_at <= ?", until)
+    pattern = text and like(text)
+    where.add(
+        "e.scope LIKE ? ESCAPE '\\' OR e.final_message LIKE ? ESCAPE '\\' OR "
+        "e.error_message LIKE ? ESCAPE '\\'",
+        pattern,
+        pattern,
+        pattern,
+    )
+    if status in ("lost", "deployed"):
+        where.add(LOST if status == "lost" else f"e.status = 'deployed' AND NOT ({LOST})")
+    elif status:
+        where.add("e.status = ?", status)
+    if file:
+        below = folder_glob(file)
+        where.add(
+            "e.execution_id IN (SELECT execution_id FROM file_touches WHERE path = ? OR path GLOB ? UNION "
+            "SELECT execution_id FROM outputs WHERE path = ? OR path GLOB ?)",
+            file,
+            below,
+            file,
+            below,
+        )
+    rows = con.execute(
+        f"{_ROW}{where} ORDER BY e.deployed_at DESC, e.execution_id DESC LIMIT ?", (*where.values, limit)
+    )
+    return [_execution(row) for row in rows]
+
+
+class Where:
+    """Conditions of a query and the values they are asked with."""
+
+    def __init__(self) -> None:
+        self.conditions: list[str] = []
+        self.values: list[Any] = []
+
+    def add(self, condition: str, *values: Any) -> None:
+        """Adds a condition; one whose first value is None or empty was not asked for."""
+        if not values or values[0]:
+            self.conditions.append(f"({condition})")
+            self.values += values
+
+    def __str__(self) -> str:
+        return " WHERE " + " AND ".join(self.conditions) if self.conditions else ""
+
+
+def like(text: str) -> str:
+    """A LIKE pattern for whatever contains the text."""
+    return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+
+
+def folder_glob(path: str) -> str:
+    """A GLOB pattern for whatever lies below a path."""
+    if path == ".":
+        return "*"
+    return "".join([f"[{c}]" if c in "*?[" else c for c in path.rstrip("/")]) + "/*"
+
+
+def _execution(row: tuple[Any, ...]) -> dict[str, Any]:
+    out = dict(zip(_EXECUTION, row, strict=False))
+    lost, seconds, used = row[len(_EXECUTION) :]
+    out["lost"] = bool(lost)
+    out["inferred"] = bool(out["inferred"])
+    out["success"] = None if out["success"] is None else bool(out["success"])
+    out["seconds"] = None if seconds is None else round(max(0.0, seconds), 3)
+    *sums, cost, models = json.loads(used)
+    out.update(zip(_USAGE, sums, strict=True), cost_usd=cost if models else None)
+    out["tokens"] = tokens_of(out)
+    return out
+
+
+def tokens_of(execution: dict[str, Any]) -> dict[str, Any]:
+    """(number, how) of what an execution took: its transcript's sum, else its last request."""
+    used = [execution[name] for name in _USAGE[1:]]
+    if None not in used:
+        return {"number": sum(used), "how": "usage"}
+    if execution["context_size"] is not None:
+        return {"number": execution["context_size"], "how": "context size"}
+    return {"number": None, "how": None}
+
+
+def state_of(execution: dict[str, Any]) -> str:
+    """An execution's status as a person is told it: lost is not at work."""
+    return "lost" if execution["lost"] else str(execution["status"])
+
+
+def in_seed_names(execution: dict[str, Any]) -> dict[str, Any]:
+    """An execution under the column names of the view agent_executions, and what we know besides."""
+    mine = dict(execution)
+    session, resolved = mine.pop("orchestration_id"), mine.pop("resolved_model")
+    first = (
+        "execution_id",
+        "agent_type",
+        "deployed_at",
+        "completed_at",
+        "status",
+        "scope",
+        "context_token_count",
+    )
+    return {
+        "session_id": session,
+        **{name: mine.pop(name) for name in first},
+        "model": resolved or mine.pop("model"),
+        **{name: mine.pop(name) for name in ("final_message", "success", "error_message")},
+        **{name: value for name, value in mine.items() if name != "model"},
+    }
+
+
+_SESSION = """
+SELECT o.orchestration_id, o.created_at, o.completed_at, o.goal, o.phase, o.status, o.metadata, o.origin,
+    (SELECT count(*) FROM tasks t WHERE t.orchestration_id = o.orchestration_id),
+    (SELECT json_object('deployed', count(*) FILTER (WHERE status = 'deployed'), 'completed',
+        count(*) FILTER (WHERE status = 'completed'), 'failed', count(*) FILTER (WHERE status = 'failed'))
+        FROM executions e WHERE e.orchestration_id = o.orchestration_id)
+FROM orchestrations o"""
+_LATEST_SESSION = " ORDER BY o.created_at DESC, o.orchestration_id DESC LIMIT ?"
+
+
+def sessions(
+    con: Any,
+    *,
+    orchestration: Optional[str] = None,
+    status: Optional[str] = None,
+    since: Optional[str] = None,
+    until: Optional[str] = None,
+    text: Optional[str] = None,
+    limit: int = 20,
+) -> list[dict[str, Any]]:
+    """Orchestrations under the column names of the view sessions, with their tasks and executions counted."""
+    where = Where()
+    where.add("o.orchestration_id = ?", orchestration)
+    where.add("o.status = ?", status)
+    where.add("o.created_at >= ?", since)
+    where.add("o.created_at <= ?", until)
+    where.add("o.goal LIKE ? ESCAPE '\\'", text and like(text))
+    rows = con.execute(f"{_SESSION}{where}{_LATEST_SESSION}", (*where.values, limit))
+    names = (
+        "session_id",
+        "created_at",
+        "completed_at",
+        "scope",
+        "phase",
+        "status",
+        "metadata",
+        "origin",
+        "tasks",
+        "executions",
+    )
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    for each in found:
+        each["metadata"], each["executions"] = document(each["metadata"]), json.loads(each["executions"])
+    return found
+
+
+def document(text: Optional[str]) -> Any:
+    """A JSON text as a value; what is no JSON stays text."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def tasks(con: Any, orchestration: str) -> list[dict[str, Any]]:
+    """The tasks of an orchestration in the plan's order, with derived states and their latest execution."""
+    from orchestrator.recording.graph import Graph
+
+    graph = Graph(con, orchestration)
+    latest: dict[str, tuple[Any, ...]] = {}
+    for row in con.execute(
+        "SELECT task_id, execution_id, attempt, end_reason, error_message, deployed_at, completed_at, "
+        "COALESCE(resolved_model, model), (julianday(completed_at) - julianday(COALESCE(started_at, "
+        "deployed_at))) * 86400.0 FROM executions WHERE orchestration_id = ? AND task_id IS NOT NULL "
+        "ORDER BY attempt",
+        (orchestration,),
+    ):
+        latest[row[0]] = row[1:]
+    out = []
+    for name, task in graph.tasks.items():
+        execution, attempt, reason, error, deployed, completed, model, seconds = latest.get(name, (None,) * 8)
+        out.append(
+            {
+                "task_id": name,
+                "orchestration_id": orchestration,
+                "title": task[1],
+                "agent_type": task[2],
+                "priority": task[3],
+                "state": graph.states[name],
+                "after": graph.after.get(name, []),
+                "attempts": attempt or 0,
+                "execution_id": execution,
+                "model": model,
+                "deployed_at": deployed,
+                "completed_at": completed,
+                "seconds": None if seconds is None else round(max(0.0, seconds), 3),
+                "end_reason": reason,
+                "error_message": error,
+            }
+        )
+    return out
+
+
+def path_in(project: str, given: str) -> str:
+    """A file as rows name it: relative to the project, also where it no longer exists."""
+    full = os.path.realpath(given)
+    root = os.path.realpath(project)
+    if full == root or full.startswith(root.rstrip(os.sep) + os.sep):
+        return os.path.relpath(full, root).replace(os.sep, "/")
+    return given.strip("/")
