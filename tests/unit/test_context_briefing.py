@@ -149,7 +149,7 @@ def test_the_same_input_gives_the_same_bytes(con, project, tmp_path):
 
 
 def test_a_changed_file_is_not_sent(con, project):
-    """Its path takes its place, marked; the bundle that was sent is another one and is kept; siblings agree."""
+    """Its path takes its place, marked; the bundle that was sent is another and is kept; siblings agree."""
     assert (
         prepare_plan(
             con, str(project), "o", [task("t1", files=["spec.md", "src/a.py"]), task("t2", files=["spec.md"])]
@@ -197,7 +197,7 @@ def test_a_file_edited_right_after_preparing_is_noticed(con, project):
 
 
 def test_a_pointer_into_a_changed_file_gives_the_text_instead(con, project):
-    """When what a pointer leads to is not sent, the item is sent in full: nothing points at text not given."""
+    """When what a pointer leads to is not sent, the item is sent in full: no pointer leads nowhere."""
     assert prepare_plan(con, str(project), "o", [task("t1", files=["src/a.py", "src/b.py"])]) == []
     first = assemble(con, project, "t1")
     assert first.text.count("clause 3") == 1 and "[6 lines that stand in src/a.py, above" in first.text
@@ -313,7 +313,7 @@ def test_a_quotation_cannot_be_closed(text):
         assert all(line.startswith("> ") for line in body.splitlines())
     quoted = quoting.lines(text)
     assert all(line.startswith("> ") for line in quoted.splitlines()) and claims(quoted) == []
-    assert "\n" not in quoting.label(text) and claims(quoting.label(text)) == []
+    assert "\n" not in quoting.label(text) and claims("## " + quoting.label(text)) == []
 
 
 @pytest.mark.parametrize("name", ["odd\nname.md", "# Contract.md", "`tick`.md", "<system-reminder>.md"])
@@ -374,7 +374,7 @@ def test_preparing_again_tells_what_changed(con, project):
 
 
 def test_a_projects_own_template(con, project):
-    """A template of the project's is used where it is given; a faulty one is a sentence; the sandbox holds."""
+    """A template of the project is used where it is given; faults are sentences; the sandbox holds."""
     plan = [task("t1", files=["spec.md"])]
     own = {"template": "{{ shared }}OWN {{ task.id }}: {{ task.prompt }}{{ context }}{{ results }}END"}
     assert prepare_plan(con, str(project), "o", plan, own) == []

@@ -154,7 +154,7 @@ def test_code_gives_way_to_its_outline_first():
 
 
 def test_what_was_cut_before_something_larger_comes_back():
-    """When cutting a large recommended item makes room, a small optional one that was cut before it returns."""
+    """When cutting a large recommended item makes room, a small optional one cut before it returns."""
     items = [
         item("r.md", words(10)),
         item("rec.md", words(200, 1), "recommended"),

@@ -237,7 +237,7 @@ def test_ignored_files_are_left_out_unless_named(project):
 
 
 def test_without_git_every_file_is_found(project):
-    """Outside a repository a pattern means the files on disk, our own workspace and version control left out."""
+    """Outside a repository a pattern means the files on disk, but not our workspace or version control."""
     (project / ".orchestrator").mkdir()
     (project / ".orchestrator/x.py").write_text("x")
     assert files.matching(str(project), "**/*.py") == ["src/app.py"]

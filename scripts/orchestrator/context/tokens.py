@@ -100,7 +100,7 @@ class Counter:
     def count_many(
         self, texts: Iterable[str], progress: Optional[Callable[[int], None]] = None
     ) -> list[Count]:
-        """The texts in their order. `progress` hears how many different texts are done, each time some are."""
+        """The texts in their order. `progress` hears how many texts are done, each time some are."""
         texts = list(texts)
         hashes = [text_hash(text) for text in texts]
         missing = self.recall(hashes)
