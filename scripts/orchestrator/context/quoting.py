@@ -72,12 +72,11 @@ def suspicious(text):
     data = text.encode("utf-8", "replace").lower()
     if _tag_starts(data):
         return True
-    for word in TURNS:
-        if word in data:
-            for line in data.splitlines():
-                if line.lstrip().startswith(TURNS):
-                    return True
-            return False
+    if any(map(data.__contains__, TURNS)):
+        turns = tuple([word.decode() for word in TURNS])
+        for line in text.splitlines():
+            if line.lstrip().lower().startswith(turns):
+                return True
     return False
 
 
