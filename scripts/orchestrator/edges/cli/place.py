@@ -19,7 +19,8 @@ class Place:
     def __init__(self, project: str | None = None, db: str | None = None) -> None:
         self.project = os.path.realpath(project) if project else paths.project_of()
         self.workspace = paths.workspace_of(self.project)
-        self.history = os.path.abspath(db) if db else paths.history_of(self.workspace)
+        self.history = os.path.abspath(db) if db else paths.history_of(self.workspace, self.project)
+        self.named = bool(db or paths.variable("ORCHESTRATOR_DB_PATH"))  # no project file moves it
         self.data = paths.data_folder()
         self.session = paths.variable("CLAUDE_CODE_SESSION_ID")
         self._con: Connection = None
@@ -32,38 +33,72 @@ class Place:
 
     @property
     def con(self) -> Connection:
-        """The history, made when it is not there yet; events that waited in the inbox are taken in first."""
-        if self._con is None:
-            self.check_trust()
-            folder.make(self.workspace, self.data)
-            self._con = self._open()
-            from orchestrator.edges.hooks import replay
-
-            replay(self._con, self.project, self.workspace)
-        return self._con
+        """The history, made when it is not there yet, to be written to. OrchestratorError where recording is off."""
+        if self.off:
+            raise OrchestratorError(f"Recording is off in {self.project}: `orchestrator on` first.")
+        return self._opened()
 
     @property
     def reading(self) -> Connection:
         """The history if there is one. OrchestratorError when nothing has been recorded here yet."""
+        if self._con is None and not os.path.exists(self.history):
+            raise OrchestratorError(f"Nothing has been recorded in {self.project} yet: deploy an agent, or "
+                                    "`orchestrator plan FILE`.")
+        return self._opened()
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing is recorded here."""
+        return paths.off(self.workspace)
+
+    def _opened(self) -> Connection:
+        """The history; the project's settings are kept for hooks, and events that waited are taken in."""
         if self._con is None:
-            if not os.path.exists(self.history):
-                raise OrchestratorError(f"Nothing has been recorded in {self.project} yet: deploy an agent, or "
-                                        "`orchestrator plan FILE`.")
-            return self.con
+            self.check_trust()
+            try:
+                folder.make(self.workspace, self.data)
+            except OSError as problem:
+                raise OrchestratorError(
+                    f"The workspace {self.workspace} cannot be made: {problem.strerror}.") from problem
+            con = self._open()
+            try:
+                con = self._settled(con)
+            except store.Error as problem:
+                if "readonly" not in str(problem):  # one that can only be read can be read
+                    raise self._unusable(problem) from problem
+            self._con = con
         return self._con
+
+    def _settled(self, con: Connection) -> Connection:
+        from orchestrator.edges.config_kept import keep
+        from orchestrator.edges.hooks import replay
+
+        moved = keep(con, self.project, self.workspace, self.data, self.history, self.named)
+        if moved:
+            click.echo(f"note: the history is {moved} from now on; what {self.history} holds stays.", err=True)
+            con.close()
+            self.history = moved
+            con = self._open()
+            keep(con, self.project, self.workspace, self.data, self.history, self.named)
+        if not self.off:
+            replay(con, self.project, self.workspace)
+        return con
 
     def _open(self) -> Connection:
         try:
             return store.open_history(self.history)
         except store.Error as problem:
-            raise OrchestratorError(f"The history {self.history} cannot be opened ({problem}): "
-                                    "`orchestrator doctor` says what to do.") from problem
+            raise self._unusable(problem) from problem
         except OSError as problem:
             raise OrchestratorError(f"The history {self.history} cannot be made: {problem.strerror}.") from problem
 
+    def _unusable(self, problem: Exception) -> OrchestratorError:
+        return OrchestratorError(f"The history {self.history} cannot be used ({problem}): "
+                                 "`orchestrator doctor` says what to do.")
+
     def now(self) -> str:
         """The present as the history writes it."""
-        return store.now(self.con)
+        return store.now(self._opened())
 
     def orchestration(self, given: str | None = None) -> str:
         """The orchestration a command is about: the one named (any unique prefix), the Claude session's own, else the
@@ -93,13 +128,15 @@ class Place:
         """Brings up to date what can be known now."""
         from orchestrator.services.reconcile import reconcile
 
+        if self.off:
+            return
         reconcile(self.con, self.project, self.workspace)
 
     def project_state(self, orchestration: str) -> None:
         """Writes status.json and results/ after a change."""
         from orchestrator.recording.projections import project
 
-        project(self.con, self.workspace, orchestration, self.now())
+        project(self._opened(), self.workspace, orchestration, self.now())
 
     def what_now(self, orchestration: str) -> None:
         """Prints what to do now, with the exact calls; the conversation has been told."""
@@ -126,13 +163,13 @@ class Place:
         """Seconds between two looks of a watching command."""
         from orchestrator.services.settings import seconds_between
 
-        return seconds_between(self.con)
+        return seconds_between(self._opened())
 
     def settings(self) -> dict[str, Any]:
         """What the preparation of briefings wants to know."""
-        from orchestrator.services.settings import model
+        from orchestrator.services.settings import model, value
 
-        return {"model": model(self.con)}
+        return {"model": model(self.con), "budget_tokens": value(self.con, "budget_tokens")}
 
     def progress(self, what: str):  # type: ignore[no-untyped-def]
         """A progress callback: a line that grows for a person, silence for a pipe."""

@@ -1,0 +1,126 @@
+"""Settings of a project's files, kept by each command where hooks find them: in `meta` and the workspace."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional
+
+from orchestrator import paths
+from orchestrator.edges import config
+from orchestrator.errors import NotOurs, OrchestratorError
+from orchestrator.services import trust
+from orchestrator.store import open as store
+from orchestrator.store import workspace as folder
+
+_READ = "settings.read"  # in meta: which state of the project's files its settings are from
+_TABLE = "1"  # rises when the table allows something else, so that files are read again
+
+
+def keep(con: Any, project: str, workspace: str, data: str, history: str, named: bool) -> Optional[str]:
+    """Keeps what hooks need of the project's files, where these have changed since the last command.
+
+    Returns the history that the files want where that is another than `history`, made and named for hooks;
+    one that was `named` by a flag or the environment stays. OrchestratorError says all that is wrong.
+    """
+    above = config.environment()
+    state = " ".join([_TABLE, ",".join(above.given), *_states(project, workspace)])
+    row = con.execute("SELECT value FROM meta WHERE key = ?", (_READ,)).fetchone()
+    if not above.faults and row and row[0] == state:
+        return None
+    check_git(project, workspace, data, history)
+    said = config.files(project, workspace)
+    if above.faults or said.faults:
+        raise OrchestratorError(" ".join(above.faults + said.faults))
+    if not named:
+        moved = _move(said.given.get("history"), project, workspace, data, history)
+        if moved:
+            return moved
+    rows = [("setting." + name, given.text) for name, given in said.given.items() if name != "history"]
+    with store.writing(con):
+        con.execute("DELETE FROM meta WHERE key >= 'setting.' AND key < 'setting/'")
+        con.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [*rows, (_READ, state)])
+        mark = folder.install_mark(data)
+        con.execute("INSERT OR IGNORE INTO meta VALUES ('install_id', ?)", (mark,))
+    return None
+
+
+def _states(project: str, workspace: str) -> list[str]:
+    """Which states the files and git's index are in; nothing is read."""
+    dotenv, own = os.path.join(project, config.DOTENV), os.path.join(workspace, config.CONFIG)
+    states = []
+    for path in (dotenv, own, trust.git_index(project)):
+        try:
+            found = os.stat(path)
+            states.append(f"{found.st_ino}.{found.st_size}.{found.st_mtime_ns}.{found.st_ctime_ns}")
+        except OSError:
+            states.append("-")
+    return states
+
+
+def check_git(project: str, workspace: str, data: str, history: str) -> None:
+    """Takes trust back from a workspace that git tracks: whoever can push could change what is deployed."""
+    if trust.consented(workspace):
+        return
+    tracked = trust.tracked(project, [workspace, history])
+    if tracked:
+        trust.withdraw(workspace, data)
+        raise NotOurs(
+            f"git tracks {tracked[0]}: whoever can push could change what is deployed here. Take it out "
+            f"(`git rm -r --cached {paths.WORKSPACE}`), then run `orchestrator trust`."
+        )
+
+
+def _move(
+    given: Optional[config.Given], project: str, workspace: str, data: str, history: str
+) -> Optional[str]:
+    """The history that the files want, where it is another; hooks find it by `history-path`."""
+    own, note = os.path.join(workspace, paths.HISTORY), os.path.join(workspace, paths.HISTORY_PATH)
+    path = place_of(given, project) if given else own
+    if os.path.realpath(path) == os.path.realpath(own):
+        if os.path.lexists(note):
+            os.unlink(note)
+    elif os.path.realpath(path) != os.path.realpath(history):
+        if not _came_from_here(path, data):
+            raise OrchestratorError(
+                f"{given.source if given else ''}: the history {path} is there, but this installation did "
+                "not make it: move it away or name another; `orchestrator --db FILE` opens any."
+            )
+        folder.write(note, os.path.relpath(path, os.path.realpath(project)) + "\n")
+    return None if os.path.realpath(path) == os.path.realpath(history) else path
+
+
+def place_of(given: config.Given, project: str) -> str:
+    """The absolute path of a history that a project's file names; OrchestratorError where it may not lie."""
+    path = paths.inside(project, given.text)
+    if path is None:
+        wrong = "it must stay inside the project (the environment may name any place)"
+    elif os.path.relpath(path, os.path.realpath(project)).split(os.sep)[0] == ".git":
+        wrong = "git's own folder is no place for it"
+    elif os.path.isdir(path) or not os.path.isdir(os.path.dirname(path)):
+        wrong = "it must be a file in a folder that is there"
+    else:
+        return path
+    raise OrchestratorError(f"{given.source}: the history {config.shown(given.text)} is not taken: {wrong}.")
+
+
+def _came_from_here(path: str, data: str) -> bool:
+    """Whether a history was made by this installation; one that is not there yet is made, and marked."""
+    mark = folder.install_mark(data)
+    if not os.path.lexists(path):
+        con = store.open_history(path)
+        try:
+            con.execute("INSERT OR IGNORE INTO meta VALUES ('install_id', ?)", (mark,))
+        finally:
+            con.close()
+        return True
+    try:
+        con = store.connect(path, timeout=4, read_only=True)
+        try:
+            con.set_progress_handler(lambda: 1, 1_000_000)  # a stranger's view could count for ever
+            con.execute("PRAGMA trusted_schema = OFF")
+            row = con.execute("SELECT value FROM meta WHERE key = 'install_id'").fetchone()
+        finally:
+            con.close()
+    except store.Error:
+        return False
+    return bool(mark) and row is not None and row[0] == mark

@@ -1,0 +1,74 @@
+"""Trust: whose workspace this is, whether git tracks it, and the user's word that it is theirs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Sequence
+
+from orchestrator import paths
+from orchestrator.store import workspace as folder
+
+_CONSENT = "tracked"  # in the origin file: the user trusts it although git tracks it
+
+
+def git_index(project: str) -> str:
+    """Where git keeps the list of what it tracks, for the repository around a project; "" outside of one."""
+    at = project
+    while True:
+        git = os.path.join(at, ".git")
+        if os.path.exists(git):
+            return os.path.join(git, "index")
+        if at == os.path.dirname(at):
+            return ""
+        at = os.path.dirname(at)
+
+
+def tracked(project: str, places: Sequence[str]) -> list[str]:
+    """Names of files in these places that git tracks, relative to the project; none where there is no git."""
+    if not git_index(project):
+        return []
+    inside = [each for each in places if os.path.normpath(each).startswith(project + os.sep)]
+    if not inside:
+        return []
+    quiet = {name: value for name, value in paths.environment().items() if not name.startswith("GIT_")}
+    command = ["git", "-C", project, "--no-optional-locks", "-c", "core.fsmonitor=false", "ls-files", "-z"]
+    try:
+        answer = subprocess.run(
+            [*command, "--", *inside], env=quiet, stdin=subprocess.DEVNULL, capture_output=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    names = answer.stdout.decode("utf-8", "surrogateescape").split("\0")
+    return [name for name in names if name] if answer.returncode == 0 else []
+
+
+def _words(workspace: str) -> list[str]:
+    try:
+        with open(os.path.join(workspace, "origin"), encoding="ascii", errors="replace") as f:
+            return f.read(65536).split()
+    except OSError:
+        return []
+
+
+def marks(workspace: str) -> list[str]:
+    """The installations that say this workspace is theirs."""
+    return [word for word in _words(workspace) if word != _CONSENT]
+
+
+def consented(workspace: str) -> bool:
+    """Whether the user trusts it although git tracks it."""
+    return _CONSENT in _words(workspace)
+
+
+def grant(workspace: str, data: str, although_tracked: bool) -> None:
+    """Adds this user's mark: what is in the workspace is read and deployed from now on."""
+    found = [*marks(workspace), folder.install_mark(data), *([_CONSENT] if although_tracked else [])]
+    folder.write(os.path.join(workspace, "origin"), "\n".join(dict.fromkeys(filter(None, found))) + "\n")
+
+
+def withdraw(workspace: str, data: str) -> None:
+    """Takes this user's mark away: hooks and commands leave the workspace alone."""
+    mark = folder.install_mark(data)
+    left = [word for word in marks(workspace) if word != mark]
+    folder.write(os.path.join(workspace, "origin"), "".join(word + "\n" for word in left))
