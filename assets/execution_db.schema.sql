@@ -135,6 +135,8 @@ CREATE TABLE events (                    -- one fact as it arrived; append-only
 );
 CREATE INDEX events_by_execution ON events (execution_id) WHERE execution_id IS NOT NULL;
 CREATE INDEX events_by_agent ON events (agent_id) WHERE agent_id IS NOT NULL;
+CREATE INDEX events_of_runs ON events (claude_session_id, tool_use_id)
+    WHERE kind IN ('handed', 'workflow', 'workflow_ended');
 CREATE INDEX events_by_orchestration ON events (orchestration_id, event_id) WHERE orchestration_id IS NOT NULL;
 
 CREATE TABLE usage (                     -- tokens of one execution, or of a Claude session's main conversation, by model

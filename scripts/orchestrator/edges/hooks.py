@@ -45,9 +45,13 @@ def run(raw, name, pid):
     except (store.Error, OSError) as problem:
         return _put_off(memory, workspace, name, pid, now, text, str(problem), project)
     finally:
-        con.close()
+        if name == "SessionEnd":
+            con.close()  # and with it the write-ahead log is brought home
+        else:
+            _kept[:] = [con]  # closing would do that on every event; the process ends at once anyway
 
 
+_kept = []
 _NEEDS_WORKSPACE = ("SessionStart", "UserPromptSubmit", "Stop", "StopFailure", "SubagentStop", "SessionEnd", "PreCompact",
                     "PostCompact", "PostToolUseFailure")
 

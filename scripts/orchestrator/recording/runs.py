@@ -2,6 +2,8 @@
 
 from orchestrator.recording import record
 
+_RUNS = "kind IN ('handed', 'workflow', 'workflow_ended')"  # as the index events_of_runs says it
+
 
 def launched(con, p, now):
     """PostToolUse(Workflow): a workflow runs, ours or another's; kept under its call, with the id that Stop lists."""
@@ -11,17 +13,17 @@ def launched(con, p, now):
 
 def orchestration_of(con, call):
     """The orchestration whose tasks were handed over by a Workflow call, or None."""
-    row = con.execute("SELECT orchestration_id FROM events WHERE kind = 'handed' AND tool_use_id = ?", (call,)).fetchone()
+    row = con.execute("SELECT orchestration_id FROM events WHERE %s AND kind = 'handed' AND tool_use_id = ?" % _RUNS,
+                      (call,)).fetchone()
     return row[0] if row else None
 
 
 def open_runs(con, session):
     """(call, id or None, whether its tasks are ours) of the workflows of a session that have not ended."""
     return con.execute(
-        "SELECT tool_use_id, max(CASE kind WHEN 'workflow' THEN body END), max(kind = 'handed') FROM events "
-        "WHERE claude_session_id = ?1 AND kind IN ('handed', 'workflow') AND tool_use_id NOT IN (SELECT tool_use_id FROM "
-        "events WHERE claude_session_id = ?1 AND kind = 'workflow_ended') GROUP BY tool_use_id ORDER BY max(event_id) DESC",
-        (session,)).fetchall()
+        "SELECT tool_use_id, max(CASE kind WHEN 'workflow' THEN body END), max(kind = 'handed') FROM events WHERE %s AND "
+        "claude_session_id = ? GROUP BY tool_use_id HAVING NOT max(kind = 'workflow_ended') ORDER BY max(event_id) DESC"
+        % _RUNS, (session,)).fetchall()
 
 
 def origin_of(con, session):
