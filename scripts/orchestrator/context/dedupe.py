@@ -76,11 +76,12 @@ def within(items: list[Item], counter: Counter) -> None:
     seen = Seen()
     for place, (item, (tokens, how)) in enumerate(zip(items, whole, strict=True)):
         item.tokens, item.how, item.needs, item.pointers = tokens, how, [], []
+        item.full_tokens = counter.count(item.text)[0] if item.form != item.asked else tokens
         if item.form == "path":
             item.tokens = 0
         if item.form in ("outline", "path") or item.type == "briefing":
             continue
-        item.form, item.sent, item.full_tokens, item.base = item.asked, item.text, tokens, ""
+        item.form, item.sent, item.base = item.asked, item.text, ""
         lines = lines_of(item.text)
         ids = seen.ids(lines)
         seen.begin(place)

@@ -93,6 +93,8 @@ class Item:
             "how": self.how,
             "item_hash": text_hash(self.sent) if self.included else None,
         }
+        if self.full_tokens > self.tokens:
+            out["full_tokens"] = self.full_tokens
         if self.shared_with or self.type == "shared_context":
             out["shared_with"] = self.shared_with
         if self.reason:

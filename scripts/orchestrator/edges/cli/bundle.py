@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import sys
 from typing import Any
 
 import click
@@ -9,9 +11,11 @@ import click
 from orchestrator.context import bundle as bundles
 from orchestrator.context import margins, render
 from orchestrator.context.tokens import Counter
+from orchestrator.edges.cli import draw
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.errors import OrchestratorError
 from orchestrator.services import bundles as service
+from orchestrator.services import calibrate
 from orchestrator.store import workspace
 
 FORMATS = click.Choice(["text", "json"])
@@ -176,6 +180,36 @@ def record_allocation(place: Place, execution_id: str, name: str) -> None:
     """Record, for an execution, which items of a bundle it was given."""
     n = service.record_allocation(place.con, execution_id, _load(place, name))
     click.echo(f"{execution_id}: {n} items recorded", err=True)
+
+
+@bundle.command("show")
+@click.argument("name", metavar="BUNDLE")
+@click.option("--format", "form", type=FORMATS, default="text", show_default=True)
+@pass_place
+def show_bundle(place: Place, name: str, form: str) -> None:
+    """Draw where the tokens of a bundle go: a file or an id."""
+    body = _load(place, name)
+    if form == "json":
+        click.echo(json.dumps(body, ensure_ascii=False))
+        return
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    width = shutil.get_terminal_size((100, 24)).columns
+    for line in draw.bundle_lines(body, width, plain=not encoding.startswith("utf")):
+        click.echo(line)
+
+
+@bundle.command("calibrate")
+@pass_place
+def calibrate_margins(place: Place) -> None:
+    """Fit the margins of each model to the executions recorded here; says the error before and after."""
+    fits = calibrate.calibrate(place.con)
+    if not fits:
+        raise OrchestratorError(
+            f"No model has {calibrate.ENOUGH} executions with a bundle and a transcript yet: the published "
+            "margins hold."
+        )
+    for line in calibrate.lines(fits):
+        click.echo(line)
 
 
 @bundle.command()
