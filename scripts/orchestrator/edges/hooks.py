@@ -31,7 +31,7 @@ def run(raw, name, pid):
     try:
         if fresh:
             place.make(workspace, paths.data_folder())
-        con = store.open_history(paths.history_of(workspace, project), timeout=4.0)
+        con = store.open_history(paths.history_of(workspace, project), timeout=1.0 if name == "SessionEnd" else 8.0)
     except (store.Error, OSError, OrchestratorError) as problem:
         return _put_off(memory, workspace, name, pid, now, text, str(problem), project)
     try:
