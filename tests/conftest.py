@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import clients
+from client_fixtures import claude, client, home, newest, project, rows, terminal  # noqa: F401  the tests take them
 
 ROOT = Path(__file__).resolve().parent.parent
 
