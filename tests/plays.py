@@ -1,10 +1,11 @@
 """Pieces of plays: plans, the calls that submit and deploy them, what was told, status.json."""
 
 import json
+import time
 from pathlib import Path
-from typing import Any, List, Sequence
+from typing import Any, Callable, List, Sequence
 
-from orchestrator.edges.scripted_model import call
+from orchestrator.edges.scripted_model import call, say
 from orchestrator.edges.scripted_request import text_of
 
 MARK = "[orchestrator]"
@@ -47,6 +48,18 @@ def shell(command: str) -> dict:
     return call("Bash", command=command)
 
 
+def once(condition: Callable[[], Any], *parts: Any) -> Callable[[Any], Any]:
+    """A reply that is given as soon as something holds, or after ten seconds."""
+
+    def reply(_: Any) -> Any:
+        end = time.monotonic() + 10
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.02)
+        return say(*parts)
+
+    return reply
+
+
 def news(request: Any) -> str:
     """Everything that a conversation was told since its last answer."""
     newest: List[str] = []
@@ -68,8 +81,9 @@ def results(request: Any) -> List[str]:
 
 
 def status(project: Path) -> dict:
-    """What status.json says now."""
-    return json.loads((Path(project) / ".orchestrator" / "status.json").read_text())
+    """What status.json says now; while there is none, that there are no tasks."""
+    path = Path(project) / ".orchestrator" / "status.json"
+    return json.loads(path.read_text()) if path.exists() else {"state": None, "tasks": []}
 
 
 def states(project: Path) -> dict:

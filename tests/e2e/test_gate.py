@@ -54,7 +54,7 @@ def test_a_sixth_agent_waits_for_its_turn(claude, project, rows):
     refused = [text for text in results(run.main_requests[2]) if "5 agents are at work, the limit" in text]
     assert len(refused) == 1 and late["task"] + " is offered again when one ends" in refused[0]
     assert tasks_of(rows, project) == [t["id"] for t in tasks]
-    before = "SELECT 1 FROM executions a, executions b WHERE b.task_id = ? AND a.completed_at <= b.deployed_at"
+    before = "SELECT 1 FROM executions a, executions b WHERE b.task_id = ? AND a.completed_at < b.deployed_at"
     assert rows(project, before, late["task"])
 
 

@@ -211,6 +211,11 @@ def _ended_agent(e):
         path = e.p.agent_transcript or transcript.path_of(e.p.transcript, e.p.agent)
         e.con.execute("UPDATE executions SET transcript_path = COALESCE(?, transcript_path) WHERE execution_id = ?",
                       (path, execution))
+        if e.con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND runtime = 'workflow' AND task_id IS NULL",
+                         (execution,)).fetchone():
+            from orchestrator.services import handover
+
+            handover.join_by_prompt(e.con, e.p.session, execution, path)
     return execution
 
 

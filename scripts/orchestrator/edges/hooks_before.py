@@ -75,7 +75,7 @@ def own_command(e):
         try:
             execution = handover.brief_call(e.con, e.p, e.project, words[1] if len(words) > 1 else "", e.now)
         except gate.Refused as refused:
-            return hooks.deny(e.con, str(refused))
+            return hooks.deny(e.con, "NO BRIEFING: %s" % refused)
         _project(e)
         command += " --execution-id %s" % execution
     elif verb == "plan" and origin == "planner":

@@ -11,6 +11,13 @@ def launched(con, p, now):
                   orchestration_id=orchestration_of(con, p.call), reason=p.given_run, body=p.given_task)
 
 
+def call_of(con, session, run):
+    """The Workflow call that a run's folder belongs to, or None."""
+    row = con.execute("SELECT tool_use_id FROM events WHERE %s AND kind = 'workflow' AND claude_session_id = ? AND reason = ?"
+                      % _RUNS, (session, run)).fetchone()
+    return row[0] if row else None
+
+
 def orchestration_of(con, call):
     """The orchestration whose tasks were handed over by a Workflow call, or None."""
     row = con.execute("SELECT orchestration_id FROM events WHERE %s AND kind = 'handed' AND tool_use_id = ?" % _RUNS,

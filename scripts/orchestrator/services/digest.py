@@ -83,23 +83,27 @@ def to_do(con, orchestration_id, graph, limit, room=600):
     if not ready:
         if graph.of("in_flight"):
             return ["Nothing to do until one of them ends."]
-        if graph.tasks and graph.ended():
-            return ["All tasks have ended: `orchestrator report`, then tell the user."]
-        return []
+        if not graph.tasks or not graph.ended():
+            return []
+        end = ["All tasks have ended: `orchestrator report`, then tell the user."]
+        again = _calls(graph, graph.of("failed")[:places(con, graph, limit)], room)
+        return end + ["Or deploy again what failed:"] + again if again else end
     if driver_of(con, orchestration_id, graph, ready) == "workflow" and not graph.of("in_flight"):
         return ['Deploy now: Workflow(name="orchestrator:run"), nothing else. No such tool, or refused: '
                 "`orchestrator next --driver conversation`."]
     free = places(con, graph, limit)
-    calls, used = [], 0
-    for task in ready[:free]:
-        call = "- " + agent_call(graph.tasks[task])
-        used += len(call.encode()) + 1
-        if used > room:
-            return ["Deploy now: `orchestrator next` prints the %d calls." % min(free, len(ready))]
-        calls.append(call)
-    if not calls:
+    if not free:
         return ["%d ready; %d agents are at work, the limit." % (len(ready), limit)]
+    calls = _calls(graph, ready[:free], room)
+    if not calls:
+        return ["Deploy now: `orchestrator next` prints the %d calls." % min(free, len(ready))]
     return ["Deploy now, all in one message, exactly:"] + calls
+
+
+def _calls(graph, tasks, room):
+    """The Agent calls of these tasks, a line each; none when they do not all have room."""
+    calls = ["- " + agent_call(graph.tasks[task]) for task in tasks]
+    return calls if sum([len(call.encode()) + 1 for call in calls]) <= room else []
 
 
 def writing_notice(con, orchestration_id, mode):

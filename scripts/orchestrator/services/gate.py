@@ -131,12 +131,11 @@ def _planned(con, p, project, task, now):
     done = con.execute("SELECT execution_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? AND task_id = ?",
                        (p.session, p.call, task)).fetchone()
     if done is None:
-        _free(con, check(con, orchestration, task), task)
+        _deployable(con, orchestration, task)
     text, sent, bundle, tokens, how = brief(con, project, orchestration, task)
     with writing(con):
         if done is None:
-            graph = check(con, orchestration, task)
-            _free(con, graph, task)
+            graph = _deployable(con, orchestration, task)
             if graph.states[task] == "lost":
                 supersede(con, graph.execution[task], now)
             agent_type, title, asked = spec_of(con, orchestration, task)
@@ -158,12 +157,16 @@ def _planned(con, p, project, task, now):
         "json('true')), json_object('model', ?5))", (p.text, text, agent_type, title, asked)).fetchone()[0]
 
 
-def _free(con, graph, task):
-    if task in graph.handed:
+def _deployable(con, orchestration, task):
+    """The graph, when an Agent call may deploy the task now; else raises Refused."""
+    graph = Graph(con, orchestration)
+    if task in graph.handed and graph.states[task] in ("ready", "waiting", "lost"):
         raise Refused("%s was handed to the workflow that is running; its notification comes when it ends." % task)
+    check(con, orchestration, task, graph)
     most = limit(con)
     if places(con, graph, most) < 1:
         raise Refused("%d agents are at work, the limit; %s is offered again when one ends." % (most, task))
+    return graph
 
 
 def spec_of(con, orchestration, task):

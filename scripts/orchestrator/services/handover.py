@@ -1,5 +1,7 @@
 """Handing over: an orchestration's open tasks given to one run of the client's own Workflow engine, and taken back."""
 
+import os
+
 from orchestrator.recording import ends, record, runs, transcript
 from orchestrator.recording.graph import Graph, rise
 from orchestrator.recording.sessions import current
@@ -67,13 +69,16 @@ def brief_call(con, p, project, task, now):
     """
     orchestration = current(con, p.session)
     if orchestration is None:
-        raise Refused("NO BRIEFING: this Claude session drives no orchestration.")
+        raise Refused("this Claude session drives no orchestration.")
     mine = record.by_agent(con, p.agent)
     if mine and con.execute("SELECT task_id FROM executions WHERE execution_id = ?", (mine,)).fetchone()[0] == task:
         return mine
     graph = Graph(con, orchestration)
     if task not in graph.handed:
-        raise Refused("NO BRIEFING: %s was not handed to a workflow." % line(task, 40))
+        raise Refused("%s was not handed to a workflow." % line(task, 40))
+    asked = task_of_prompt(con, transcript.path_of(p.transcript, p.agent))
+    if asked not in (None, task):
+        raise Refused("this agent was started for %s." % asked)
     check(con, orchestration, task, graph)
     text, sent, bundle, tokens, how = brief(con, project, orchestration, task)
     with writing(con):
@@ -86,7 +91,7 @@ def brief_call(con, p, project, task, now):
             con.execute("UPDATE events SET execution_id = ? WHERE agent_id = ? AND execution_id IS NULL", (mine, p.agent))
         taken = con.execute("SELECT task_id FROM executions WHERE execution_id = ?", (mine,)).fetchone()[0]
         if taken is not None and taken != task:
-            raise Refused("NO BRIEFING: this agent works on %s." % taken)
+            raise Refused("this agent works on %s." % taken)
         handed = con.execute("SELECT handed_to FROM tasks WHERE orchestration_id = ? AND task_id = ?",
                              (orchestration, task)).fetchone()[0]
         con.execute("UPDATE executions SET orchestration_id = ?, task_id = ?, attempt = ?, origin = 'planned', runtime = "
@@ -120,7 +125,7 @@ def ended(con, p, project, call, now, status="ended"):
             "runtime = 'workflow'", (p.session, call)).fetchall():
         path = transcript.path_of(p.transcript, agent) if agent else None
         if task is None:
-            _join_by_prompt(con, call, execution, path)
+            join_by_prompt(con, p.session, execution, path)
         if con.execute("SELECT status FROM executions WHERE execution_id = ?", (execution,)).fetchone()[0] == "deployed":
             record.append(con, "absent", now, "%s %s" % (execution, call), claude_session_id=p.session, agent_id=agent,
                           execution_id=execution)
@@ -131,17 +136,28 @@ def ended(con, p, project, call, now, status="ended"):
         take_back(con, orchestration, call, now)
 
 
-def _join_by_prompt(con, call, execution, path):
-    """An agent that never asked for its briefing is joined to its task by the first prompt of its own transcript."""
-    orchestration, prompt = runs.orchestration_of(con, call), transcript.first_prompt(con, path) if path else None
-    before, word, after = (prompt or "").partition("orchestrator brief ")
-    task = after.split()[0] if word and after.split() else None
-    if orchestration and task and con.execute(
+def task_of_prompt(con, path):
+    """The task whose briefing a workflow's agent was told to fetch, by the first prompt of its transcript; or None."""
+    _, word, after = ((transcript.first_prompt(con, path) if path else None) or "").partition("orchestrator brief ")
+    return after.split()[0] if word and after.split() else None
+
+
+def join_by_prompt(con, session, execution, path):
+    """Joins a workflow's agent that never asked for its briefing to the task its first prompt names, if that is free."""
+    task = task_of_prompt(con, path)
+    if task is None:
+        return
+    call = runs.call_of(con, session, os.path.basename(os.path.dirname(path))) or con.execute(
+        "SELECT tool_use_id FROM executions WHERE execution_id = ?", (execution,)).fetchone()[0]
+    orchestration = runs.orchestration_of(con, call)
+    if orchestration and con.execute(
             "SELECT 1 FROM tasks t WHERE orchestration_id = ?1 AND task_id = ?2 AND handed_to = ?3 AND NOT EXISTS (SELECT 1 "
             "FROM executions e WHERE e.orchestration_id = ?1 AND e.task_id = ?2 AND e.status != 'failed')",
             (orchestration, task, call)).fetchone():
-        con.execute("UPDATE executions SET orchestration_id = ?, task_id = ?, attempt = ?, origin = 'planned' WHERE "
-                    "execution_id = ?", (orchestration, task, record.next_attempt(con, orchestration, task), execution))
+        con.execute("UPDATE executions SET orchestration_id = ?1, task_id = ?2, attempt = ?3, origin = 'planned', tool_use_id = "
+                    "?5, scope = COALESCE(scope, (SELECT title FROM tasks t WHERE t.orchestration_id = ?1 AND t.task_id = ?2)) "
+                    "WHERE execution_id = ?4",
+                    (orchestration, task, record.next_attempt(con, orchestration, task), execution, call))
 
 
 def stopped(con, p, project, run, now):
