@@ -150,3 +150,10 @@ def variable(name, default=None, env=None):
 def environment(**changes):
     """A copy of the environment with changes, for a command of our own."""
     return dict(os.environ, **changes)
+
+
+def client_folder(env=None):
+    """Claude Code's own folder of this user: CLAUDE_CONFIG_DIR, else ~/.claude; "" where there is no home."""
+    env = os.environ if env is None else env
+    house = home(env)
+    return env.get("CLAUDE_CONFIG_DIR") or (os.path.join(house, ".claude") if house else "")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Optional
 from orchestrator import paths
 from orchestrator.services import settings
 from orchestrator.services.settings import Setting
+from orchestrator.store import open as store
 
 DOTENV, CONFIG = ".env", "config.toml"
 MOST = 262144  # bytes of either file that are read
@@ -165,3 +166,20 @@ def shown(text: str, room: int = 60) -> str:
     """A value as a sentence may show it."""
     text = "".join(c if c.isprintable() else "?" for c in text[: room + 1])
     return "'" + (text if len(text) <= room else text[: room - 1] + "…") + "'"
+
+
+def in_force(said: Said, options: dict[str, str]) -> list[tuple[Setting, Any, str]]:
+    """(setting, value, where it is from) of every setting, as hooks decide it; `options` as in `meta`."""
+    con = store.connect(":memory:")
+    con.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)")
+    rows = [("setting." + name, given.text) for name, given in said.given.items()]
+    con.executemany("INSERT INTO meta VALUES (?, ?)", rows + list(options.items()))
+    found = []
+    for each in settings.TABLE:
+        value, where = settings.in_force(con, each.name)
+        source = {"environment": f"the environment ({each.variable})", "option": "the plugin's options",
+                  "file": said.given[each.name].source if each.name in said.given else "",
+                  "default": "the default"}[where]  # fmt: skip
+        found.append((each, value, source))
+    con.close()
+    return found

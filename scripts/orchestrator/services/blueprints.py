@@ -50,7 +50,7 @@ def known(
     """
     config = config or (os.path.join(home, ".claude") if home else "")
     found = {each.name: each for each in CLIENTS_OWN}
-    for plugin, folder in _installed(config, project):
+    for plugin, folder in installed(config, project):
         found.update(_scoped(plugin, folder))
     found.update(_scoped(OURS, plugin_root))
     for folder in [config, *(os.path.join(each, ".claude") for each in _way_down(project, cwd))]:
@@ -72,7 +72,7 @@ def _scoped(plugin: str, folder: str) -> Iterator[tuple[str, Blueprint]]:
     """A plugin's agents: a subfolder is part of the name, and a file without a name goes by its own."""
     agents = os.path.join(folder, "agents")
     for path in _files(agents):
-        fields = _frontmatter(path)
+        fields = frontmatter(path)
         place = os.path.relpath(os.path.dirname(path), agents)
         own = fields.get("name") or os.path.basename(path)[: -len(".md")]
         parts = [plugin, *([] if place == os.curdir else place.split(os.sep)), own]
@@ -83,7 +83,7 @@ def _scoped(plugin: str, folder: str) -> Iterator[tuple[str, Blueprint]]:
 def _plain(agents: str) -> Iterator[Blueprint]:
     """A project's or a user's agents; what lacks a name or a description the client passes over too."""
     for path in _files(agents):
-        fields = _frontmatter(path)
+        fields = frontmatter(path)
         name = fields.get("name", "")
         if name and "description" in fields and ":" not in name and not name.startswith("-"):
             yield _blueprint(name, path, fields)
@@ -111,7 +111,7 @@ def _tools(text: str) -> tuple[str, ...]:
     return tuple(each for each in names if each)
 
 
-def _frontmatter(path: str) -> dict[str, str]:
+def frontmatter(path: str) -> dict[str, str]:
     """The scalar fields between the first two `---` lines, a list below a key as its lines; else {}.
 
     Four plain fields are wanted of a file that is the client's to read, so this is no YAML and needs none.
@@ -147,7 +147,7 @@ def _files(folder: str) -> list[str]:
     return [path for path in found[:_FILES_MOST] if os.path.isfile(path)]
 
 
-def _installed(config: str, project: str) -> Iterator[tuple[str, str]]:
+def installed(config: str, project: str) -> Iterator[tuple[str, str]]:
     """(name, folder) of the other plugins that the client's own list names and no settings switch off."""
     plugins = _json(os.path.join(config, "plugins", "installed_plugins.json")).get("plugins")
     switched: dict[str, object] = {}

@@ -7,6 +7,8 @@ import subprocess
 from typing import Sequence
 
 from orchestrator import paths
+from orchestrator.services.purge import measure
+from orchestrator.store import open as store
 from orchestrator.store import workspace as folder
 
 _CONSENT = "tracked"  # in the origin file: the user trusts it although git tracks it
@@ -72,3 +74,53 @@ def withdraw(workspace: str, data: str) -> None:
     mark = folder.install_mark(data)
     left = [word for word in marks(workspace) if word != mark]
     folder.write(os.path.join(workspace, "origin"), "".join(word + "\n" for word in left))
+
+
+def why(workspace: str, tracked_files: Sequence[str]) -> list[str]:
+    """What speaks against trusting a workspace, a sentence each."""
+    found = []
+    if os.path.islink(workspace):
+        found.append(f"It is a link to {os.path.realpath(workspace)}.")
+    owner = os.stat(workspace).st_uid
+    if owner != os.getuid():
+        found.append(f"It belongs to another user (uid {owner}).")
+    if tracked_files:
+        more = ", …" if len(tracked_files) > 3 else ""
+        found.append(f"git tracks {len(tracked_files)} of its files: {', '.join(tracked_files[:3])}{more}.")
+    elif marks(workspace):
+        found.append("It carries another installation's mark: another user's, or one of yours that is gone.")
+    else:
+        found.append("Nothing in it says whose it is.")
+    return found
+
+
+def contents(workspace: str, history: str) -> list[str]:
+    """What is in a workspace, a line each: its files with their sizes, the latest goals of its history."""
+    lines = []
+    for name in sorted(os.listdir(workspace))[:40]:
+        path = os.path.join(workspace, name)
+        thing = measure(path)
+        link = f" -> {os.readlink(path)}" if os.path.islink(path) else ""
+        several = f" in {thing.files:,} files" if os.path.isdir(path) and not link else ""
+        lines.append(f"{name}{link}  {thing.bytes:,} bytes{several}")
+    return lines + [f'goal "{goal}" ({status}, {tasks} tasks)' for goal, status, tasks in _goals(history)]
+
+
+def _goals(history: str) -> list[tuple[str, str, int]]:
+    if not os.path.isfile(history):
+        return []
+    try:
+        con = store.connect(history, timeout=4, read_only=True)
+        try:
+            con.set_progress_handler(lambda: 1, 1_000_000)  # a stranger's view could count for ever
+            con.execute("PRAGMA trusted_schema = OFF")
+            rows = con.execute(
+                "SELECT substr(o.goal, 1, 200), o.status, (SELECT count(*) FROM tasks t WHERE "
+                "t.orchestration_id = o.orchestration_id) FROM orchestrations o "
+                "ORDER BY o.updated_at DESC LIMIT 5"
+            ).fetchall()
+        finally:
+            con.close()
+    except store.Error as problem:
+        return [(f"cannot be read: {problem}", "no history of ours", 0)]
+    return [(" ".join(str(row[0]).split()), str(row[1]), int(row[2])) for row in rows]

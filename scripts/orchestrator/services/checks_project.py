@@ -1,0 +1,150 @@
+"""Checks of a project: its workspace, its history, what waits in the inbox, and whether the hooks fire."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Iterable, Optional
+
+from orchestrator import paths
+from orchestrator.services import trust
+from orchestrator.services.checks import Finding, broken, fine, note
+from orchestrator.services.purge import measure
+from orchestrator.store import inbox
+from orchestrator.store import open as store
+from orchestrator.store import workspace as folder
+
+
+def project(at: str, workspace: str, history: str, data: str, session: Optional[str]) -> Iterable[Finding]:
+    """What is true of this project and its history."""
+    yield fine("project", f"The project is {at}.")
+    yield place(at, workspace, history, data)
+    yield recording(workspace)
+    problem, con = None, None
+    if not os.path.exists(history):
+        yield fine("history", f"Nothing has been recorded yet ({history}).")
+    else:
+        finding, problem, con = look(history)
+        yield finding
+    yield waiting(workspace, problem)
+    yield firing(con, session, paths.off(workspace))
+    if con:
+        con.close()
+
+
+def place(at: str, workspace: str, history: str, data: str) -> Finding:
+    """Where the workspace is, and whose."""
+    if not os.path.isdir(workspace):
+        return fine("workspace", f"None yet: {workspace} is made when there is something to record.")
+    if not folder.trusted(workspace, data):
+        return broken("workspace", f"{workspace} did not come from you, so nothing in it is read and "
+                      "nothing recorded: look at it, then run `orchestrator trust`.")  # fmt: skip
+    tracked = trust.tracked(at, [workspace, history])
+    if tracked and not trust.consented(workspace):
+        return broken("workspace", f"git tracks {tracked[0]}: whoever can push could change what is deployed "
+                      f"here; take it out (`git rm -r --cached {paths.WORKSPACE}`).")  # fmt: skip
+    if os.stat(workspace).st_mode & 0o077:
+        return note("workspace", f"Others on this machine can look into {workspace}: chmod 700 it.")
+    if not workspace.startswith(at + os.sep):
+        return note("workspace", f"{workspace} is yours; it lies there because {at} is the home folder or "
+                    "cannot be written.")  # fmt: skip
+    return fine("workspace", f"{workspace} is yours{', and git tracks it' if tracked else ''}.")
+
+
+def recording(workspace: str) -> Finding:
+    """Whether anything is recorded here."""
+    if paths.variable("ORCHESTRATOR_OFF", "0") != "0":
+        return note("recording", "Recording is off: ORCHESTRATOR_OFF is set in this environment.")
+    if paths.off(workspace):
+        return note("recording", "Recording is off in this project: `orchestrator on`.")
+    return fine("recording", "Recording is on.")
+
+
+def look(history: str) -> tuple[Finding, Optional[str], Any]:
+    """(what is to be said of a history, why it cannot be written, a connection that reads it)."""
+    con = None
+    try:
+        con = store.connect(history, timeout=2, read_only=True)
+        version = con.execute("PRAGMA user_version").fetchone()[0]
+        if version > store.VERSION:
+            con.close()
+            return _broken(history, f"it has schema {version}, and this orchestrator knows {store.VERSION}",
+                           "update the plugin") + (None,)  # fmt: skip
+        whole = con.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if whole != "ok":
+            con.close()
+            return _broken(history, f"it is damaged ({whole})", _ASIDE % (history, history)) + (None,)
+        mode = con.execute("PRAGMA journal_mode").fetchone()[0]
+        counts = con.execute(_COUNTS).fetchone()
+    except store.Error as problem:
+        if con:
+            con.close()
+        advice = _ASIDE % (history, history) if "not a database" in str(problem) or "malformed" in str(
+            problem) else "see that no other program holds it and that it may be read"
+        return _broken(history, f"it cannot be read ({problem})", advice) + (None,)
+    problem_writing = _writing(history)
+    if problem_writing:
+        return _broken(history, f"it can be read but not written ({problem_writing})",
+                       "what happens waits in the inbox until it can") + (con,)  # fmt: skip
+    size = sum(measure(each).bytes for each in (history, history + "-wal") if os.path.exists(each))
+    what = f"{counts[0]:,} orchestrations, {counts[1]:,} executions"
+    text = f"{history}: schema {version}, {size:,} bytes, {what}, whole, journal {mode}."
+    if mode != "wal":
+        text += " Without a write-ahead log (a network file system?) writers wait for each other."
+    return (fine if mode == "wal" else note)("history", text), None, con
+
+
+_COUNTS = "SELECT (SELECT count(*) FROM orchestrations), (SELECT count(*) FROM executions)"
+_ASIDE = "move it aside (mv '%s' '%s.broken'): the next event begins a new one, and what waits is taken in"
+
+
+def _broken(history: str, why: str, advice: str) -> tuple[Finding, str]:
+    return broken("history", f"{history} cannot be used, because {why}: {advice}."), why
+
+
+def _writing(history: str) -> Optional[str]:
+    """Why a history cannot be written now; None when it can."""
+    try:
+        con = store.connect(history, timeout=2)
+        try:
+            con.execute("BEGIN IMMEDIATE")
+            con.execute("ROLLBACK")
+        finally:
+            con.close()
+    except store.Error as problem:
+        return str(problem)
+    return None
+
+
+def waiting(workspace: str, problem: Optional[str]) -> Finding:
+    """What waits in the inbox, and why."""
+    found = inbox.waiting(workspace)
+    if not found:
+        return fine("inbox", "No event waits in the inbox.")
+    oldest = os.path.basename(found[0])[:10]
+    wait = "1 event waits" if len(found) == 1 else f"{len(found):,} events wait"
+    text = f"{wait} in the inbox, the oldest of {oldest}"
+    if problem:
+        return broken("inbox", f"{text}, because the history cannot be used: {problem}.")
+    return note("inbox", f"{text}: the next command or hook takes them in (`orchestrator status`); what "
+                f"stays in {inbox.folder_of(workspace)} after that could not be understood.")  # fmt: skip
+
+
+def firing(con: Any, session: Optional[str], off: bool) -> Finding:
+    """Whether the hooks fire, in this Claude session if there is one."""
+    again = "restart Claude Code with the plugin enabled (/plugin), and see that no settings disable hooks"
+    if off:
+        return note("events", "The hooks do nothing while recording is off.")
+    if con is None:
+        return note("events", "No event has arrived yet: deploy an agent, then look again.")
+    last = con.execute("SELECT at, kind FROM events ORDER BY event_id DESC LIMIT 1").fetchone()
+    seen = con.execute("SELECT count(*), max(started_at) FROM claude_sessions").fetchone()
+    latest = f"the last event came at {last[0]} ({last[1]})" if last else "no event has come yet"
+    if session:
+        if con.execute("SELECT 1 FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone():
+            return fine("events", f"The hooks fire in this Claude session; {latest}.")
+        if last or seen[0]:
+            return broken("events", f"No hook of this Claude session has arrived; {latest}: {again}.")
+        return note("events", f"No hook has arrived yet: deploy an agent and look again, else {again}.")
+    if last or seen[0]:
+        return fine("events", f"Hooks have fired here: {seen[0]} Claude sessions; {latest}.")
+    return note("events", "No event has arrived yet: deploy an agent, then look again.")

@@ -1,0 +1,126 @@
+"""Purge: what this project and the installation keep on the disk, whether it may go now, and its removal."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import shutil
+from typing import Iterable, NamedTuple
+
+from orchestrator import paths
+from orchestrator.errors import OrchestratorError
+from orchestrator.recording import sessions
+from orchestrator.store import open as store
+
+# What this plugin puts into the data folder, beside the workspaces in `projects`. Whatever else lies there is
+# somebody else's: the folder may be one that is used for more.
+OURS = (
+    "token-counts.db*", "build.lock", "build.log", "building-*", "python-floor*", "install-id", "ready-*",
+    "env-*",
+)  # fmt: skip
+
+
+class Thing(NamedTuple):
+    """A file or folder that goes, with what is in it."""
+
+    path: str
+    files: int
+    bytes: int
+
+
+def of_project(workspace: str, history: str, named: bool) -> list[Thing]:
+    """What is kept for one project: its workspace, and a history elsewhere unless a person named that."""
+    own = os.path.join(workspace, paths.HISTORY)
+    found = [workspace]
+    if not named and os.path.realpath(history) != os.path.realpath(own):
+        found += [history, history + "-wal", history + "-shm"]
+    return [measure(each) for each in found if os.path.lexists(each)]
+
+
+def of_installation(data: str) -> tuple[list[Thing], list[str]]:
+    """(what is ours in the data folder, names that are not and stay); what runs this goes last."""
+    try:
+        names = sorted(os.listdir(data))
+    except OSError:
+        return [], []
+    if "install-id" not in names and "python-floor" not in names:
+        return [], names
+    projects = [os.path.dirname(each) for each in _in_projects(data, "origin")]
+    ours = [each for pattern in OURS for each in fnmatch.filter(names, pattern)]
+    left = [each for each in names if each not in ours and not (each == "projects" and projects)]
+    return [measure(each) for each in projects + [os.path.join(data, name) for name in ours]], left
+
+
+def _in_projects(data: str, name: str) -> list[str]:
+    """The files of this name in the workspaces that lie in the data folder."""
+    folder = os.path.join(data, "projects")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    found = [os.path.join(folder, each, name) for each in names]
+    return [each for each in found if os.path.isfile(each)]
+
+
+def measure(path: str) -> Thing:
+    """How much is in a file or folder; a link counts as itself."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        return Thing(path, 1, os.lstat(path).st_size)
+    files = size = 0
+    for at, folders, names in os.walk(path):
+        links = [name for name in folders if os.path.islink(os.path.join(at, name))]
+        for name in [*names, *links]:
+            try:
+                files, size = files + 1, size + os.lstat(os.path.join(at, name)).st_size
+            except OSError:
+                pass  # it went meanwhile
+    return Thing(path, files, size)
+
+
+def at_work(histories: Iterable[str]) -> list[tuple[str, int]]:
+    """(Claude session, agents in flight) of living sessions in these histories; unreadable ones have none."""
+    found = []
+    for history in histories:
+        try:
+            con = store.connect(history, timeout=4, read_only=True)
+            try:
+                rows = con.execute(
+                    "SELECT s.claude_session_id, count(*), s.host, s.boot_id, s.pid, s.process_started FROM "
+                    "claude_sessions s JOIN executions e USING (claude_session_id) WHERE s.ended_at IS NULL "
+                    "AND e.status = 'deployed' AND e.deployed_at >= s.started_at GROUP BY s.claude_session_id"
+                ).fetchall()
+            finally:
+                con.close()
+        except store.Error:
+            continue
+        found += [(row[0], row[1]) for row in rows if sessions.alive(*row[2:])]
+    return found
+
+
+def histories_in(data: str) -> list[str]:
+    """The histories of projects whose workspace lies in the data folder."""
+    return _in_projects(data, paths.HISTORY)
+
+
+def remove(path: str) -> None:
+    """Removes a file or folder; a link goes, what it points to stays. A folder loses its name first, so that
+    whoever still writes there does not find half of it."""
+    try:
+        if os.path.islink(path) or not os.path.isdir(path):
+            os.unlink(path)
+            return
+        going = f"{path}.going-{os.getpid()}"
+        try:
+            os.rename(path, going)
+        except OSError:
+            going = path
+        shutil.rmtree(going)
+    except FileNotFoundError:
+        pass  # somebody else removed it
+    except OSError as problem:
+        raise OrchestratorError(f"{path} cannot be removed whole: {problem.strerror}.") from problem
+
+
+def remove_empty(folder: str) -> None:
+    """Removes a folder in which nothing is left."""
+    try:
+        os.rmdir(folder)
+    except OSError:
+        pass
