@@ -70,6 +70,9 @@ def own_command(e):
     judged = judge(e.p.command or "", e.project, e.p.cwd or e.project, bool(e.p.agent), origin == "planner", ours)
     if judged is None:
         return None
+    if e.con.execute("SELECT 1 FROM claude_sessions WHERE claude_session_id = ?", (e.p.session,)).fetchone() is None:
+        with writing(e.con):  # its first event: the command may want to know its session, as doctor does
+            sessions.seen(e.con, e.p, e.pid, e.now)
     verb, words, command = judged
     if verb == "brief" and e.p.agent:
         try:

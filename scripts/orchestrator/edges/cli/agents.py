@@ -31,14 +31,21 @@ def agents(place: Place, as_json: bool) -> None:
         else:
             whose = "plugin" if ":" in name else "yours"
         rows.append({"name": name, "whose": whose, "model": each.model,
-                     "tools": None if each.tools is None else list(each.tools), "bash": each.has_bash,
-                     "where": where})  # fmt: skip
+                     "tools": None if each.tools is None else list(each.tools), "but": _denied(where),
+                     "bash": each.has_bash, "where": where})  # fmt: skip
     if as_json:
         click.echo(dumps(rows))
         return
     cells = []
     for row in rows:
         tools = ", ".join(row["tools"] or ["all"])
+        tools += f" but {row['but']}" if row["but"] else ""
         tools += "" if row["bash"] else " (no Bash)"
         cells.append([row["name"], row["whose"], row["model"], tools])
     click.echo(table(["agent type", "whose", "model", "tools"], cells))
+
+
+def _denied(where: str) -> str | None:
+    from orchestrator.services.blueprints import frontmatter
+
+    return frontmatter(where).get("disallowedTools") if os.path.isabs(where) else None
