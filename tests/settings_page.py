@@ -1,13 +1,9 @@
-"""The page of settings: the tables in references/settings.md, written from the one in code."""
+"""The tables of references/settings.md, written from the one in code; a block of tests/docs.py."""
 
-from __future__ import annotations
-
-from orchestrator.services.settings import PLACES, TABLE, Setting, parse
-
-BEGIN, END = "<!-- generated: settings -->", "<!-- end -->"
+from orchestrator.services.settings import PLACES, TABLE, parse
 
 
-def table() -> str:
+def table():
     """Every setting with each of its names, what it may be, what it is otherwise and what it does."""
     heads = ["config.toml", "environment", "`.env`", "flag", "plugin option", "allowed", "default", "meaning"]
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
@@ -20,24 +16,18 @@ def table() -> str:
     return "\n".join(lines + [f"| `{name}` | {meaning} |" for name, meaning in PLACES]) + "\n"
 
 
-def filled(page: str) -> str:
-    """The page with the table as it is now between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    return before + BEGIN + "\n\n" + table() + "\n" + END + rest.partition(END)[2]
-
-
-def _codes(names: str | None) -> str:
+def _codes(names):
     return ", ".join(f"`{each}`" for each in names.split(", ")) if names else ""
 
 
-def _allowed(setting: Setting) -> str:
+def _allowed(setting):
     try:
         return str(parse(setting, ""))
     except ValueError as sentence:
         return str(sentence)
 
 
-def _default(setting: Setting) -> str:
+def _default(setting):
     if setting.default in (None, ()):
         return "none"
     text = "%g" % setting.default if setting.kind == "seconds" else str(setting.default)
