@@ -165,6 +165,13 @@ class Place:
 
         return seconds_between(self._opened())
 
+    def agent_types(self) -> dict[str, Any]:
+        """The agent types that a plan may name here (services/blueprints.known)."""
+        from orchestrator.services import blueprints
+
+        return blueprints.known(paths.plugin_root(), self.project, paths.home(),
+                                config=paths.variable("CLAUDE_CONFIG_DIR"), cwd=os.getcwd())
+
     def settings(self) -> dict[str, Any]:
         """What the preparation of briefings wants to know."""
         from orchestrator.services.settings import model, value

@@ -1,12 +1,14 @@
 """plan: a plan read, checked as a whole, prepared and accepted, or refused with every fault at once."""
 
+import os
 import sys
 
 import click
 
-from orchestrator import paths
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.errors import OrchestratorError
+
+QUEUES = ("queue.json", "orchestrator-queue.json")  # the names that the founding documents gave a file of tasks
 
 
 @click.command()
@@ -21,7 +23,8 @@ def plan(place: Place, source: str, orchestration: str | None, goal: str | None,
     """Submits the JSON plan in FILE, or on standard input for `-`. A refusal lists every fault."""
     from orchestrator.edges.plans import find_plan, read_plan
     from orchestrator.edges.schemas import task_spec
-    from orchestrator.services import blueprints, plans
+    from orchestrator.services import plans
+    from orchestrator.services.digest import line as shown
 
     text = _text(source)
     if from_message:
@@ -32,7 +35,7 @@ def plan(place: Place, source: str, orchestration: str | None, goal: str | None,
     con = place.con
     target = place.unique("orchestrations", "orchestration_id", orchestration) if orchestration else plans.open_one(
         con, place.session)
-    known = blueprints.known(paths.plugin_root(), place.project, paths.home())
+    known = place.agent_types()
     row = con.execute("SELECT goal FROM orchestrations WHERE orchestration_id = ?", (target,)).fetchone()
     accepted, warnings = read_plan(text, project=place.project, known_agents=known,
                                    existing=plans.existing_tasks(con, target), goal=goal or (row[0] if row else None))
@@ -48,7 +51,11 @@ def plan(place: Place, source: str, orchestration: str | None, goal: str | None,
     count = len(specs)
     click.echo(f"PLAN ACCEPTED {done} {count} task{'s' if count != 1 else ''}, "
                f"briefings {tokens:,} tokens ({how})")
-    if not orchestration:  # a planner's plan is told to the main conversation by the digest that its end brings
+    if os.path.basename(source) in QUEUES:  # somebody may have left it here: nobody deploys it unseen
+        for spec in specs:
+            click.echo(f"- {spec['id']} ({spec['agent']}): {shown(spec['title'])}")
+        click.echo("Show the user this list; when they agree, `orchestrator next` prints the calls.")
+    elif not orchestration:  # a planner's plan is told to the main conversation by the digest that its end brings
         place.what_now(done)
 
 

@@ -4,7 +4,6 @@ import json
 
 import click
 
-from orchestrator import paths
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.errors import OrchestratorError
 
@@ -34,7 +33,7 @@ def add(place: Place, title: str, orchestration: str | None, **fields: object) -
     """Adds a task, also while others run. Opens an orchestration where there is none."""
     from orchestrator.edges.plans import task_add
     from orchestrator.edges.schemas import task_spec
-    from orchestrator.services import blueprints, plans
+    from orchestrator.services import plans
 
     con = place.con
     if orchestration:
@@ -48,7 +47,7 @@ def add(place: Place, title: str, orchestration: str | None, **fields: object) -
     priority = str(fields["priority"] or "")
     if priority.lstrip("-").isdigit():
         fields["priority"] = int(priority)
-    known = blueprints.known(paths.plugin_root(), place.project, paths.home())
+    known = place.agent_types()
     made, warnings = task_add(title, project=place.project, known_agents=known,
                               existing=plans.existing_tasks(con, target), **fields)
     done = plans.accept(con, place.project, title, [task_spec(made, known)], orchestration_id=target,
