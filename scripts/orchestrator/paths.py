@@ -104,6 +104,11 @@ def workspace_of(project, env=None):
         inside = os.path.join(project, WORKSPACE)
         if os.access(inside if os.path.isdir(inside) else project, os.W_OK):
             return inside
+    return elsewhere(project, env)
+
+
+def elsewhere(project, env=None):
+    """The workspace that a project has in the data folder, where its own folder cannot hold one."""
     import _blake2
 
     mark = _blake2.blake2b(project.encode("utf-8", "surrogateescape"), digest_size=5).hexdigest()

@@ -4,7 +4,9 @@ import os
 
 from orchestrator import paths
 from orchestrator.errors import OrchestratorError
-from orchestrator.store import inbox, open as store, workspace as place
+from orchestrator.store import inbox
+from orchestrator.store import open as store
+from orchestrator.store import workspace as place
 
 
 class Event:
@@ -14,9 +16,9 @@ class Event:
 
 
 def run(raw, name, pid):
-    """Records one event and returns the JSON to answer with, or None. Raises nothing that is not a bug."""
-    text = raw.decode("utf-8", "replace").replace("\x00", "")
+    """Records one event and returns the JSON to answer with, or None. What fails, fails into the inbox."""
     memory = store.connect(":memory:")
+    text = _mended(raw)
     cwd = memory.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.cwd') END", (text,)).fetchone()[0]
     project = paths.project_of(cwd if isinstance(cwd, str) and os.path.isdir(cwd) else None)
     workspace = paths.workspace_of(project)
@@ -28,32 +30,72 @@ def run(raw, name, pid):
     fresh = not os.path.isdir(workspace)
     if fresh and name in _NEEDS_WORKSPACE:
         return _start_export(project) if name == "SessionStart" else None
-    try:
-        if fresh:
-            place.make(workspace, paths.data_folder())
-        con = store.open_history(paths.history_of(workspace, project), timeout=1.0 if name == "SessionEnd" else 8.0)
-    except (store.Error, OSError, OrchestratorError) as problem:
-        return _put_off(memory, workspace, name, pid, now, text, str(problem), project)
-    try:
-        if fresh or name == "SessionStart":
-            from orchestrator.services.settings import keep_options
-
-            with store.writing(con):
-                keep_options(con)
-        replay(con, project, workspace)
-        return handle(con, text, name, pid, now, project, workspace, now + str(pid))
-    except (store.Error, OSError) as problem:
-        return _put_off(memory, workspace, name, pid, now, text, str(problem), project)
-    finally:
-        if name == "SessionEnd":
-            con.close()  # and with it the write-ahead log is brought home
-        else:
-            _kept[:] = [con]  # closing would do that on every event; the process ends at once anyway
+    once = inbox.name_of(name, pid, now)
+    before = None  # the history that was set aside, and why
+    while True:
+        con = None
+        try:
+            if fresh:
+                place.make(workspace, paths.data_folder())
+            path = paths.history_of(workspace, project)
+            file = store.file_of(path)
+            con = store.open_history(path, timeout=1.0 if name == "SessionEnd" else 8.0)
+            answer = _taken_in(con, text, name, pid, now, project, workspace, once, fresh)
+            return _said(memory, name, answer, before) if before else answer
+        except Exception as problem:
+            if before is None and store.corrupt(problem):
+                before = store.set_aside(path, file, now)
+                if before is not None:
+                    continue
+            return _put_off(memory, workspace, once, name, pid, now, text, problem, project)
+        finally:
+            if con is not None:
+                if name == "SessionEnd":
+                    con.close()  # and with it the write-ahead log is brought home
+                else:
+                    _kept[:] = [con]  # closing would do that on every event; the process ends at once anyway
 
 
 _kept = []
 _NEEDS_WORKSPACE = ("SessionStart", "UserPromptSubmit", "Stop", "StopFailure", "SubagentStop", "SessionEnd", "PreCompact",
                     "PostCompact", "PostToolUseFailure")
+
+
+def _mended(raw):
+    """The event as text; what no text may hold (NUL, half a surrogate pair) is replaced."""
+    text = raw.decode("utf-8", "replace").replace("\x00", "")
+    if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
+        from orchestrator.recording.payload import mend
+
+        return mend(text)
+    return text
+
+
+def _taken_in(con, text, name, pid, now, project, workspace, once, fresh):
+    """Handles the event after those that waited; what was decided goes to the log where that is kept."""
+    if fresh or name == "SessionStart":
+        from orchestrator.services.settings import keep_options
+
+        with store.writing(con):
+            keep_options(con)
+        inbox.reserve(workspace)
+    replay(con, project, workspace, odd=name == "SessionStart", most=50 if name == "SessionEnd" else 500)
+    level = paths.variable("ORCHESTRATOR_LOG_LEVEL") or con.execute(
+        "SELECT (SELECT value FROM meta WHERE key = 'setting.log_level')").fetchone()[0]
+    if level and level.lower() in ("info", "debug"):
+        from orchestrator.edges import hooks_log
+
+        return hooks_log.handle(level.lower(), con, text, name, pid, now, project, workspace, once)
+    return handle(con, text, name, pid, now, project, workspace, once)
+
+
+def _said(memory, name, answer, before):
+    """The answer with a word to the user on the history that was set aside."""
+    if name in ("PreCompact", "PostCompact"):
+        return answer
+    word = message(memory, "orchestrator: the history was damaged and could not be read any more; it was set aside as %s, "
+                           "and a new one was begun." % before)
+    return memory.execute("SELECT json_patch(?1, ?2)", (answer, word)).fetchone()[0] if answer else word
 
 
 def handle(con, text, name, pid, now, project, workspace, once, late=False):
@@ -86,36 +128,74 @@ _HANDLERS = {"SessionStart": "session_start", "UserPromptSubmit": "prompt", "Pos
              "PostCompact": "after_compaction", "SessionEnd": "session_end"}
 
 
-def replay(con, project, workspace):
-    """Takes in what waits in the inbox; what cannot be taken in stays there."""
-    for path in inbox.waiting(workspace)[:500]:
-        kept = inbox.take(path)
-        if kept is None:
-            continue
-        name, pid, at, text = kept
-        handle(con, text, name, pid, at, project, workspace, os.path.basename(path), late=True)
-        inbox.drop(path)
+def replay(con, project, workspace, odd=False, most=500):
+    """Takes in what waits in the inbox, oldest first. What the disk or another writer refuses stays for the next; an
+    event that fails by itself is moved out of the others' way, and tried again when `odd` is asked for."""
+    spare = paths.elsewhere(project)
+    for place_of in (workspace, spare) if spare != workspace else (workspace,):
+        if inbox.waiting(place_of, odd):
+            with inbox.alone(place_of) as lock:
+                if not lock.held:
+                    return  # another process is at it
+                for path in inbox.waiting(place_of, odd)[:most]:
+                    _replay(con, project, workspace, path)
 
 
-def _put_off(memory, workspace, name, pid, now, text, problem, project):
-    """Keeps an event in the inbox, because the history could not be written. The planned gate fails closed."""
-    from orchestrator.model.redact import redact
-
+def _replay(con, project, workspace, path):
+    kept = inbox.take(path)
+    if kept is None:
+        return
+    name, pid, at, text = kept
     try:
-        os.makedirs(workspace, mode=0o700, exist_ok=True)
-        inbox.keep(workspace, name, pid, now, redact(text)[0])
-    except OSError:
-        pass  # nowhere to write at all
+        handle(con, text, name, pid, at, project, workspace, os.path.basename(path), late=True)
+    except Exception as problem:
+        if store.refused(problem):
+            raise
+        _failed(store.connect(":memory:"), workspace, name, at, problem, "replaying " + os.path.basename(path))
+        inbox.set_aside(path)
+        return
+    inbox.drop(path)
+
+
+def _failed(memory, workspace, name, at, problem, doing):
+    """A line in the log for what nobody foresaw; kept whatever the log's level is."""
+    from orchestrator.edges import hooks_log
+
+    hooks_log.failed(memory, workspace, name, at, problem, doing)
+
+
+def _put_off(memory, workspace, once, name, pid, now, text, problem, project):
+    """Keeps an event in the inbox, because it could not be taken in. The planned gate fails closed."""
+    said = str(problem) if isinstance(problem, (store.Error, OSError, OrchestratorError)) else type(problem).__name__
+    if not store.refused(problem) and not isinstance(problem, OrchestratorError):
+        _failed(memory, workspace, name, now, problem, "handling it")
+    where = _keep(workspace, once, name, pid, now, text, project)
     row = memory.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.tool_input.prompt') END, CASE WHEN "
                          "json_valid(?1) THEN json_extract(?1, '$.tool_input.name') END", (text,)).fetchone()
     prompt, workflow = [v if isinstance(v, str) else "" for v in row]
     planned = prompt.split()[:2] == ["orchestrator", "task"] or workflow == "orchestrator:run"
     if name == "PreToolUse" and planned:
         return deny(memory, "The orchestrator's history cannot be written (%s), so nothing planned is deployed: "
-                            "`orchestrator doctor` says what to do." % problem)
+                            "`orchestrator doctor` says what to do." % said)
     if name == "SessionStart":
-        return message(memory, "orchestrator: the history cannot be written (%s); events wait in %s and are taken in "
-                               "later." % (problem, inbox.folder_of(workspace)))
+        return message(memory, "orchestrator: the history cannot be written (%s); %s" % (
+            said, "events wait in %s and are taken in later." % where if where else
+            "nor can anything else here, so nothing is recorded: `orchestrator doctor` says what to do."))
+    return None
+
+
+def _keep(workspace, once, name, pid, now, text, project):
+    """Keeps an event where there is room for it; returns the folder, or None where nothing can be written at all."""
+    from orchestrator.model.redact import redact
+
+    text = redact(text)[0]
+    for place_of in (workspace, paths.elsewhere(project)):
+        try:
+            place.make(place_of, paths.data_folder())
+            inbox.keep(place_of, once, name, pid, now, text)
+            return inbox.folder_of(place_of)
+        except OSError:
+            pass
     return None
 
 

@@ -1,6 +1,5 @@
 """Hooks after the fact: what began, what ended, what the conversation is told about it."""
 
-import os
 
 from orchestrator.edges import hooks
 from orchestrator.recording import ends, notification, payload, record, sessions, transcript, usage

@@ -19,12 +19,14 @@ _SQL = "SELECT " + ", ".join(["json_extract(?1, '%s')" % path for _, path in FIE
 
 
 class Payload:
-    """A hook event's fields as attributes (None where absent), and `text`, the JSON itself."""
+    """A hook event's fields as attributes (text; None where absent or empty), and `text`, the JSON itself."""
 
     def __init__(self, con, text):
         self.text = text
         for (name, _), value in zip(FIELDS, con.execute(_SQL, (text,)).fetchone()):
-            setattr(self, name, value if isinstance(value, (str, int, type(None))) else str(value))
+            if value is not None and not isinstance(value, str) and name != "again":
+                value = str(value)
+            setattr(self, name, None if value == "" else value)
 
 
 def read(con, text):
@@ -35,6 +37,33 @@ def read(con, text):
     if not isinstance(payload.event, str) or not isinstance(payload.session, str):
         raise ValueError("the event has no hook_event_name or no session_id")
     return payload
+
+
+def mend(text):
+    """JSON text whose strings hold no NUL and no half of a surrogate pair: SQLite cannot hand them on."""
+    parts, start, at = [], 0, text.find("\\")
+    while at >= 0:
+        step = 2
+        if text[at + 1:at + 2] == "u":
+            code = _code(text, at)
+            if 0xD800 <= code < 0xDC00 and 0xDC00 <= _code(text, at + 6) < 0xE000:
+                step = 12
+            elif code == 0 or 0xD800 <= code < 0xE000:
+                parts += [text[start:at], "\\ufffd"]
+                start, step = at + 6, 6
+        at = text.find("\\", at + step)
+    return "".join(parts) + text[start:]
+
+
+def _code(text, at):
+    """The number of the escape \\uXXXX at a place, or -1."""
+    digits = text[at + 2:at + 6]
+    if text[at:at + 2] != "\\u" or len(digits) < 4:
+        return -1
+    try:
+        return int(digits, 16)
+    except ValueError:
+        return -1
 
 
 def response_text(con, payload):

@@ -7,10 +7,14 @@ from orchestrator.store.workspace import write
 
 
 def project(con, workspace, orchestration, now):
-    """Writes status.json and the results of this orchestration's finished tasks."""
+    """Writes status.json and the results of this orchestration's finished tasks. What cannot be written now is
+    written after the next change: the rows are the record."""
     graph = Graph(con, orchestration)
-    _status(con, workspace, orchestration, graph, now)
-    _results(con, workspace, orchestration, graph)
+    try:
+        _status(con, workspace, orchestration, graph, now)
+        _results(con, workspace, orchestration, graph)
+    except OSError:
+        pass
 
 
 def _status(con, workspace, orchestration, graph, now):

@@ -3,6 +3,9 @@
 import os
 
 MOST = 64_000_000  # bytes kept at most; a history that cannot be written for weeks must not fill the disk
+ODD = "odd"  # beside the inbox's events: those that failed when they were replayed, tried again at a session's start
+_RESERVE = ".reserve"  # files that hold room for events, to be used when the disk is full
+_ROOM, _ROOMS = 16384, 16
 
 
 def folder_of(workspace):
@@ -10,30 +13,86 @@ def folder_of(workspace):
     return os.path.join(workspace, "inbox")
 
 
-def keep(workspace, event, pid, at, text):
-    """Keeps one event: its name, the client's pid, the time and the JSON text (secrets masked by the caller)."""
+def name_of(event, pid, at):
+    """A name for one event, which no other has; by name they sort in the order of arrival."""
+    return "%s-%s-%d-%s" % (at.replace(":", ""), "".join([c for c in event if c.isalpha()])[:40], pid, os.urandom(4).hex())
+
+
+def reserve(workspace):
+    """Takes room for events while there is some, so that a full disk loses none."""
+    folder = folder_of(workspace)
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        for n in range(_ROOMS):
+            path = os.path.join(folder, "%s-%d" % (_RESERVE, n))
+            if not os.path.exists(path):
+                with open(path, "wb") as f:
+                    f.write(b"\n" * _ROOM)
+    except OSError:
+        pass  # no room now: the next session tries again
+
+
+def keep(workspace, name, event, pid, at, text):
+    """Keeps one event under its name: what it is, the client's pid, the time, the JSON text (secrets masked by the
+    caller). OSError where that cannot be done."""
     folder = folder_of(workspace)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    name = "%s-%s-%d-%s" % (at.replace(":", ""), event, pid, os.urandom(4).hex())
+    data = ("%s\n%d\n%s\n%s" % (event, pid, at, text)).encode("utf-8", "replace")
     temporary = os.path.join(folder, "." + name)
-    with open(temporary, "w", encoding="utf-8", errors="replace") as f:
-        f.write("%s\n%d\n%s\n%s" % (event, pid, at, text))
+    try:
+        with open(temporary, "wb") as f:
+            f.write(data)
+    except OSError:
+        _unlink(temporary)
+        temporary = _in_reserve(folder, data)
     os.rename(temporary, os.path.join(folder, name))
 
 
-def waiting(workspace):
-    """Paths of the events that wait, oldest first."""
+def _in_reserve(folder, data):
+    """Writes into room that was taken before. OSError when none is left or it is too small."""
+    for n in range(_ROOMS):
+        path = os.path.join(folder, "%s-%d" % (_RESERVE, n))
+        mine = "%s.%d" % (path, os.getpid())
+        try:
+            os.rename(path, mine)  # only one process gets it
+        except OSError:
+            continue
+        if len(data) > _ROOM:  # its room is given back, for what is larger
+            _unlink(mine)
+            try:
+                with open(mine, "wb") as f:
+                    f.write(data)
+                return mine
+            except OSError:
+                _unlink(mine)
+                continue
+        with open(mine, "r+b") as f:
+            f.write(data)
+            f.truncate()
+        return mine
+    raise OSError("no room is left")
+
+
+def waiting(workspace, odd=False):
+    """Paths of the events that wait, oldest first; the odd ones too when asked."""
     folder = folder_of(workspace)
+    found = _names(folder)
+    if odd:
+        found += _names(os.path.join(folder, ODD))
+    return sorted(found, key=os.path.basename)
+
+
+def _names(folder):
     try:
-        return [os.path.join(folder, n) for n in sorted(os.listdir(folder)) if not n.startswith(".")]
+        return [os.path.join(folder, n) for n in os.listdir(folder) if not n.startswith(".") and n != ODD]
     except OSError:
         return []
 
 
 def take(path):
-    """(event, pid, at, text) of one kept event, or None when another took it."""
+    """(event, pid, at, text) of one kept event, or None when another took it or it is none of ours."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as f:
+        with open(path, encoding="utf-8", errors="replace", newline="") as f:
             event, pid, at, text = f.read().split("\n", 3)
         return event, int(pid), at, text
     except (OSError, ValueError):
@@ -42,6 +101,45 @@ def take(path):
 
 def drop(path):
     """Removes an event that was replayed."""
+    _unlink(path)
+
+
+def set_aside(path):
+    """Moves an event that failed out of the others' way."""
+    folder, name = os.path.split(path)
+    if os.path.basename(folder) == ODD:
+        return
+    try:
+        os.makedirs(os.path.join(folder, ODD), mode=0o700, exist_ok=True)
+        os.rename(path, os.path.join(folder, ODD, name))
+    except OSError:
+        pass
+
+
+class alone:
+    """A lock that one replay at a time holds; `held` is False while another process replays."""
+
+    def __init__(self, workspace):
+        self.folder, self.handle, self.held = folder_of(workspace), None, True
+
+    def __enter__(self):
+        import fcntl
+
+        try:
+            self.handle = os.open(os.path.join(self.folder, ".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.held = False
+        except OSError:
+            pass  # a file system without locks, or without room: what is replayed twice is recorded once
+        return self
+
+    def __exit__(self, *_):
+        if self.handle is not None:
+            os.close(self.handle)
+
+
+def _unlink(path):
     try:
         os.unlink(path)
     except OSError:

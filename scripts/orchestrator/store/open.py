@@ -1,5 +1,6 @@
 """Opening the history: made by the first who needs it, migrated when old, refused when newer."""
 
+import errno
 import os
 
 try:  # the C module alone: the sqlite3 package costs more than the write
@@ -60,7 +61,7 @@ def _bring_up(con, path):
             con.execute("PRAGMA user_version = %d" % VERSION)
         con.execute("COMMIT")
     except BaseException:
-        con.execute("ROLLBACK")
+        roll_back(con)
         raise
     try:
         os.chmod(path, 0o600)
@@ -99,5 +100,92 @@ class writing:
         return self.con
 
     def __exit__(self, kind, value, trace):
-        self.con.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is None:
+            try:
+                self.con.execute("COMMIT")
+                return False
+            except BaseException:
+                roll_back(self.con)
+                raise
+        roll_back(self.con)
+        return False
+
+
+def roll_back(con):
+    """Ends a transaction that failed, where SQLite has not done so itself (a full disk)."""
+    if con.in_transaction:
+        try:
+            con.execute("ROLLBACK")
+        except Error:
+            pass
+
+
+# How SQLite says that the disk or another writer refuses; anything else is the event's fault, or ours.
+_REFUSALS = ("locked", "disk", "readonly", "read-only", "unable to open", "busy", "not a database", "locking protocol",
+             "out of memory", "interrupted", "attempt to write")
+_ODD = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP, errno.EISDIR, errno.ENOTDIR)  # a name is to blame
+
+
+def refused(problem):
+    """Whether the disk or another writer refused, so that the same event may well be taken in later."""
+    if isinstance(problem, OSError):
+        return problem.errno not in _ODD
+    if isinstance(problem, NewerSchema):
+        return True
+    return isinstance(problem, Error) and any([words in str(problem) for words in _REFUSALS])
+
+
+def corrupt(problem):
+    """Whether the history's file is damaged, or none at all."""
+    return isinstance(problem, Error) and ("not a database" in str(problem) or "image is malformed" in str(problem)
+                                           or "malformed database schema" in str(problem))
+
+
+def file_of(path):
+    """Which file lies at a path now, so that one that took its place can be told from it; None when there is none."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None
+
+
+def set_aside(path, file, at):
+    """Moves a damaged history, the `file` that was found at `path`, out of the way, under a name with the time.
+
+    Returns its new path; "" where another process was quicker; None where it is not damaged after all.
+    """
+    import fcntl
+
+    handle = os.open(path + ".lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if file_of(path) != file:
+            return ""
+        if _sound(path):
+            return None
+        aside = "%s.corrupt-%s" % (path, at.replace(":", ""))
+        os.rename(path, aside)
+        for more in ("-wal", "-shm", "-journal"):
+            try:
+                os.rename(path + more, aside + more)
+            except OSError:
+                pass
+        return aside
+    finally:
+        os.close(handle)
+
+
+def _sound(path):
+    """Whether SQLite finds no fault in a file within two seconds."""
+    import time
+
+    end = time.monotonic() + 2
+    try:
+        con = connect(path, 1.0)
+        try:
+            con.set_progress_handler(lambda: time.monotonic() > end, 20000)
+            return con.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+        finally:
+            con.close()
+    except Error:
         return False

@@ -1,0 +1,78 @@
+"""The log of hooks: a line for each event with what was recorded, what was answered and why. Loaded only when it is on,
+or when something failed that nobody foresaw."""
+
+from orchestrator.edges import hooks
+from orchestrator.store import log
+
+_ANSWER = """
+SELECT CASE
+    WHEN NOT json_valid(?1) THEN 'words'
+    WHEN json_extract(?1, '$.hookSpecificOutput.permissionDecision') = 'deny' THEN 'deny'
+    WHEN json_extract(?1, '$.decision') = 'block' THEN 'block'
+    WHEN json_type(?1, '$.hookSpecificOutput.updatedInput') IS NOT NULL THEN 'change'
+    WHEN json_type(?1, '$.hookSpecificOutput.additionalContext') IS NOT NULL THEN 'context'
+    ELSE 'message' END,
+    CASE WHEN json_valid(?1) THEN COALESCE(json_extract(?1, '$.hookSpecificOutput.permissionDecisionReason'),
+        json_extract(?1, '$.reason'), json_extract(?1, '$.hookSpecificOutput.additionalContext'),
+        json_extract(?1, '$.systemMessage')) ELSE ?1 END"""
+_SESSION = """
+SELECT json_object('orchestration', s.orchestration_id, 'rev', o.rev, 'seen_rev', s.seen_rev, 'touched', s.touched,
+    'nagged', s.nagged, 'idle_since', s.idle_since, 'ended_at', s.ended_at, 'at_work', (SELECT count(*) FROM executions e
+    WHERE e.claude_session_id = s.claude_session_id AND e.status = 'deployed'))
+FROM claude_sessions s LEFT JOIN orchestrations o USING (orchestration_id) WHERE s.claude_session_id = ?"""
+_RECORDED = """
+SELECT json_group_array(json_object('kind', kind, 'execution', execution_id, 'agent', agent_id, 'status', status,
+    'reason', substr(reason, 1, 200))) FROM events WHERE event_id > ?"""
+
+
+def handle(level, con, text, name, pid, now, project, workspace, once):
+    """Handles one event as hooks.handle does, and writes a line on it."""
+    from time import perf_counter
+
+    start = perf_counter()
+    last = con.execute("SELECT COALESCE(max(event_id), 0) FROM events").fetchone()[0]
+    answer = hooks.handle(con, text, name, pid, now, project, workspace, once)
+    took = round((perf_counter() - start) * 1000, 1)
+    said, why = con.execute(_ANSWER, (answer,)).fetchone() if answer else ("nothing", None)
+    session, agent, tool, call = con.execute(
+        "SELECT json_extract(v, '$.session_id'), json_extract(v, '$.agent_id'), json_extract(v, '$.tool_name'), "
+        "json_extract(v, '$.tool_use_id') FROM (SELECT CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END AS v)",
+        (text,)).fetchone()
+    row = con.execute(_SESSION, (session,)).fetchone()
+    line = con.execute(
+        "SELECT json_object('at', ?, 'level', 'info', 'event', ?, 'pid', ?, 'claude_session', ?, 'agent', ?, 'tool', ?, "
+        "'call', ?, 'recorded', json(?), 'answered', ?, 'why', ?, 'session', json(?), 'ms', ?)",
+        (now, name, pid, session, agent, tool, call, con.execute(_RECORDED, (last,)).fetchone()[0], said,
+         _short(why, 400), row[0] if row else "null", took)).fetchone()[0]
+    log.write(workspace, line)
+    if level == "debug":
+        log.write(workspace, con.execute(
+            "SELECT json_object('at', ?, 'level', 'debug', 'event', ?, 'payload', ?, 'answer', ?)",
+            (now, name, _short(text, 4000), _short(answer, 4000))).fetchone()[0])
+    return answer
+
+
+def _short(text, most):
+    if not isinstance(text, str):
+        return None
+    from orchestrator.recording.record import clean
+
+    text = clean(text[:most * 4])
+    return text if len(text) <= most else text[:most] + "…"
+
+
+def failed(memory, workspace, name, at, problem, doing):
+    """Writes where something failed that nobody foresaw; the event itself is in the inbox."""
+    log.write(workspace, memory.execute(
+        "SELECT json_object('at', ?, 'level', 'error', 'event', ?, 'doing', ?, 'error', ?, 'where', ?)",
+        (at, name, doing, _short("%s: %s" % (type(problem).__name__, problem), 400), _places(problem))).fetchone()[0])
+
+
+def _places(problem):
+    """The innermost places of our own code, as file:line function."""
+    found, trace = [], problem.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        found.append("%s:%d %s" % ("/".join(code.co_filename.split("/")[-2:]), trace.tb_lineno, code.co_name))
+        trace = trace.tb_next
+    return " > ".join(found[-6:])
