@@ -1,0 +1,220 @@
+"""Patterns of redaction: shapes of secrets that literals cannot tell. Imported only where one left a trace.
+
+Every pattern is bounded, or goes on where its last match ended, so that time grows with the text. What is
+masked holds no double quote and neither begins nor ends inside an escape: JSON stays JSON.
+"""
+
+import re
+
+from orchestrator.model import named_values
+from orchestrator.model.redact import PLACEHOLDERS, is_random, lowered
+
+QUOTE = r"(?:\\{0,7}[\"'`])?"
+BREAK = r"(?:[ \t\r\n]|\\{1,7}[nrt])"  # blanks and line ends, also as JSON writes them
+SLASH = r"\\?/"
+START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-F]{2}))"
+HEADER = START + r"(?P<keep>(?i:(?:proxy-)?authorization)" + QUOTE + r"\]?\s{0,4}(?:=>|[:=,])\s{0,4}" + QUOTE
+LINES = r"(?:[A-Za-z0-9+/=]{16,}" + BREAK + r"*)+"
+WORD = r"[^\s\"'\\]"
+BEGIN = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+BODY = r"(?:[A-Za-z0-9+/=:,.()\s-]+|\\{1,7}[nrt/])*"
+MASK = r"\[masked:[a-z0-9-]{1,40}\]"
+_READY = {}
+
+
+def _any(value):
+    return True
+
+
+def _given(value):
+    """Whether a password that stands where passwords stand is one, and no name or reference."""
+    low = value.lower()
+    if len(value) < 3 or set(low) <= set("x*.-_") or low in named_values.WORDS:
+        return False
+    if low in ("abc", "bar", "xyz"):
+        return False
+    return value[0] not in "$%{<[&" and "&lt;" not in low and not any(word in low for word in PLACEHOLDERS)
+
+
+def _credential(value):
+    if "=" in value.rstrip("="):
+        return False  # Digest username=, AWS4-HMAC-SHA256 Credential=
+    return _given(value) and (is_random(value) or (any(map(str.isdigit, value)) and len(value) >= 12))
+
+
+def _basic(value):
+    return _given(value) and not value.islower() and not value.isupper() and len(value) >= 8
+
+
+# rule -> ((kind, pattern, whether a value is believed), …); the groups `keep` and `also` stay.
+_RULES = {
+    "putty-key": (("private-key", r"(?P<keep>Private-Lines:[ ]?\d{1,4}" + BREAK + "+)" + LINES, _any),),
+    "jwk": (("private-key", r"(?P<keep>\\{0,7}\"(?:d|p|q|dp|dq|qi|k)\\{0,7}\"\s{0,4}:\s{0,4}\\{0,7}\")"
+                            r"[A-Za-z0-9_-]{20,}", is_random),),
+    "url-password": (("url-password", r"(?P<keep>:(?:\\?/){2}[^\s/:@\"'<>\\`]{0,256}:)[^\s\"'<>\\/`]{1,512}"
+                                      r"(?P<also>@)", _given),),
+    "authorization": (
+        ("authorization", HEADER + r"(?i:basic\s{1,4}))[A-Za-z0-9+/=_-]{6,2048}", _basic),
+        ("authorization", HEADER + r"[A-Za-z][A-Za-z0-9-]{2,20}[ ]{1,4})[A-Za-z0-9._~+/=|-]{8,4096}",
+         _credential),
+        ("authorization", HEADER + r")[A-Za-z0-9._~+/=|-]{16,4096}(?![(\[])", is_random)),
+    "bearer": (("bearer", START + r"(?i:(?P<keep>bearer\s{1,4}))[A-Za-z0-9._~+/=-]{12,4096}", _credential),),
+    "telegram-token": (("telegram-token", "(?:" + START + r"|(?<=/bot))\d{8,10}:AA[A-Za-z0-9_-]{32,34}"
+                                          r"(?![A-Za-z0-9_-])", is_random),),
+    "terraform-token": (("terraform-token", START + r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{40,}",
+                         is_random),),
+    "slack-webhook": (("slack-webhook", r"(?P<keep>hooks\.slack\.com" + SLASH
+                       + "(?:services|workflows|triggers)" + SLASH + r")[A-Za-z0-9_]+(?:" + SLASH
+                       + r"[A-Za-z0-9_]+){1,4}", is_random),),
+    "discord-webhook": (("discord-webhook", r"(?P<keep>" + SLASH + "webhooks" + SLASH + r"\d{15,20}" + SLASH
+                         + r")[A-Za-z0-9_-]{50,}", is_random),),
+    "teams-webhook": (("teams-webhook", r"(?P<keep>webhook\.office\.com" + SLASH + "webhookb2" + SLASH
+                       + r")(?:[A-Za-z0-9@-]|\\?/){40,}", is_random),),
+    "azure-key": (("azure-key", START + r"[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,40}", is_random),
+                  ("azure-key", START + r"[A-Za-z0-9]{70,80}AZDO[A-Za-z0-9]{4}", is_random)),
+    "azure-sas": (("azure-sas", START + r"(?P<keep>sig=)[A-Za-z0-9%+/=]{40,128}", is_random),),
+    "docker-auth": (("docker-auth", r"(?P<keep>\"auth\\{0,7}\"\s{0,4}:\s{0,4}\\{0,7}\")[A-Za-z0-9+/=_-]{12,}",
+                     _any),),
+    "netrc-password": (("password", r"(?i)(?P<keep>machine" + BREAK + "{1,8}" + WORD + "{1,256}" + BREAK
+                        + "{1,8}login" + BREAK + "{1,8}" + WORD + "{1,256}" + BREAK + "{1,8}password" + BREAK
+                        + "{1,8})" + WORD + "{3,256}", _given),),
+    "command-password": (
+        ("password", r"(?P<keep>curl [^\r\n]{0,200}?(?:-u|--user)[ =]{0,2}" + QUOTE
+         + r"[^\s:'\"\\]{1,128}:)" + WORD + "{3,256}", _given),
+        ("password", r"(?P<keep>sshpass\s{1,4}-p\s{0,2}" + QUOTE + ")" + WORD + "{3,128}", _given),
+        ("password", r"(?P<keep>mysql(?:dump|admin)?\s[^\r\n\"'\\]{0,200}?\s-p)" + WORD + "{3,128}", _given)),
+    "aws-key": (("aws-key", r"(?P<keep>(?:(?:AKIA|ASIA)[A-Z0-9]{16}|\[masked:aws-key\])" + QUOTE
+                 + r"\s{0,2}[,;|]\s{0,2}" + QUOTE + r")[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])", is_random),),
+    "paypal-token": (("paypal-token", r"access_token\$(?:production|sandbox)\$[a-z0-9]{16}\$[0-9a-f]{32}",
+                      is_random),),
+}
+
+
+def mask(text, rules, named, extra, found):
+    """The text with what these rules, the named values and the user's own patterns find masked."""
+    for rule in rules:
+        if rule == "private-key":
+            text = _mask_private_keys(text, found)
+        elif rule == "cookie":
+            text = _mask_cookies(text, found)
+        else:
+            for kind, pattern, believed in _RULES[rule]:
+                text = _compiled(pattern).sub(_replacer(kind, believed, found), text)
+    if named:
+        text = named_values.mask(text, lowered(text), found)
+    for kind, pattern in extra:
+        text = _mask_own(text, kind, pattern, found)
+    return text
+
+
+def _compiled(pattern):
+    if pattern not in _READY:
+        _READY[pattern] = re.compile(pattern)
+    return _READY[pattern]
+
+
+def _replacer(kind, believed, found):
+    def replace(match):
+        groups = match.groupdict()
+        keep, also = groups.get("keep") or "", groups.get("also") or ""
+        whole = match.group()
+        value = whole[len(keep):len(whole) - len(also)]
+        if "[masked:" in value or not believed(value):
+            return whole
+        found[kind] = found.get(kind, 0) + 1
+        return "%s[masked:%s]%s" % (keep, kind, also)
+    return replace
+
+
+def _mask_private_keys(text, found):
+    """The text without the blocks from BEGIN to END, or as far as the lines of one without an end go."""
+    parts, done = [], 0
+    for match in _compiled(BEGIN).finditer(text):
+        if match.start() < done:
+            continue
+        end = _end_of_key(text, match.end())
+        if _compiled("[A-Za-z0-9+/=]{24}").search(text, match.end(), end):
+            parts += (text[done:match.start()], "[masked:private-key]")
+            found["private-key"] = found.get("private-key", 0) + 1
+            done = end
+    return "".join(parts) + text[done:] if parts else text
+
+
+def _end_of_key(text, start):
+    stop = text.find("-----", start)
+    if text.startswith("-----END ", stop) and _compiled(BODY).match(text, start, stop).end() == stop:
+        end = text.find("-----", stop + 9)
+        return stop + 9 if end < 0 or end - stop > 80 else end + 5
+    lines = _compiled(BREAK + "*" + LINES).match(text, start)
+    return start + len(_compiled(BREAK + r"+\Z").sub("", lines.group())) if lines else start
+
+
+def _mask_cookies(text, found):
+    """The text without the values of cookies that were drawn by a machine; their names stay."""
+    pair = _compiled(r"(?P<keep>(?<![A-Za-z0-9_.$-])[A-Za-z0-9_.$-]{1,64}=)[^;,\s]{8,4096}")
+    replace = _replacer("cookie", is_random, found)
+    header = _compiled(r"(?i)cookies?" + QUOTE + r"\]?\s{0,4}[:=,]\s{0,4}" + QUOTE + r"[^\r\n\"'\\`]{4,8192}")
+    return header.sub(lambda match: pair.sub(replace, match.group()), text)
+
+
+def _mask_own(text, kind, pattern, found):
+    """The text without what one of the user's own patterns finds, outside of masks."""
+    name = str(kind).lower().replace("_", "-")
+    name = "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-"))[:40] or "own"
+    try:
+        ready = _compiled(pattern)
+    except (re.error, TypeError, ValueError, OverflowError, RecursionError):
+        found["bad-pattern"] = found.get("bad-pattern", 0) or 1
+        return text
+    if not ready.search(text):
+        return text
+    masked, count = _apply_own(text, name, ready, None)
+    if text.lstrip()[:1] in ("{", "[") and _is_json(text) and not _is_json(masked):
+        strings = [match.span() for match in _compiled(r'"(?:[^"\\]|\\.)*"').finditer(text)]
+        masked, count = _apply_own(text, name, ready, strings)
+    if count:
+        found[name] = found.get(name, 0) + count
+    return masked
+
+
+def _apply_own(text, name, ready, strings):
+    """(text, how many) with matches masked outside of masks and, if `strings` are given, only in those."""
+    masks = [match.span() for match in _compiled(MASK).finditer(text)]
+    parts, done, count, seen, inside = [], 0, 0, 0, 0
+    for match in ready.finditer(text):
+        start, end = match.span()
+        while seen < len(masks) and masks[seen][1] <= start:
+            seen += 1
+        if start == end or (seen < len(masks) and masks[seen][0] < end):
+            continue
+        if strings is not None:
+            while inside < len(strings) and strings[inside][1] <= start:
+                inside += 1
+            if inside == len(strings) or not strings[inside][0] < start <= end < strings[inside][1]:
+                continue
+        for a, b in _between_escapes(text, start, end):
+            parts += (text[done:a], "[masked:%s]" % name)
+            done, count = b, count + 1
+    return "".join(parts) + text[done:], count
+
+
+def _between_escapes(text, start, end):
+    """The parts of a match between quotes and escapes, so that a greedy pattern takes no JSON apart."""
+    for match in _compiled(r"\\(?:u[0-9A-Fa-f]{4}|.)|[^\"\\\x00-\x1f]+").finditer(text, start, end):
+        a, b = match.span()
+        if text[a] == "\\":
+            continue
+        if a == start and text[a - 1:a] == "\\":
+            a += 5 if text[a] == "u" else 1
+        if text[a:b].strip(" ,:{}[]"):
+            yield a, b
+
+
+def _is_json(text):
+    import json
+
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

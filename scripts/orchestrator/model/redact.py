@@ -1,0 +1,238 @@
+"""Redaction: secrets in a text are masked before it is hashed, stored or sent.
+
+A text without a trace of a secret costs a scan for literals. Only a trace brings in `re` (in `masking`), and
+only for the shapes whose trace was found.
+"""
+
+from orchestrator.model.secret_shapes import (
+    BASE64,
+    DOTTED,
+    KEYS,
+    LONGER,
+    NAME,
+    NAMES,
+    PREFIXED,
+    SHORTEST_TOKEN,
+    TRACES,
+    UPPER,
+)
+
+ROUNDS = 8  # a mask may uncover what stood beside it; in practice the second round finds nothing
+QUOTING = "\\\"'`]) \t"
+PLACEHOLDERS = ("example", "your", "xxxx", "****", "....", "placeholder", "replace", "redacted", "dummy",
+                "_here", "-here", "abcdef", "00000000", "insert")
+
+
+class _Apart(dict):
+    """A table for `str.translate` that leaves the characters of tokens and puts a blank for all others."""
+
+    def __missing__(self, code):
+        self[code] = " "
+        return " "
+
+
+_APART = _Apart((ord(c), c) for c in DOTTED)
+_BY_TWO = {}  # the first two characters -> the beginnings
+_BROKEN = []  # beginnings of tokens that the blanks of _APART may break
+for _kind, _alphabet, _least, _beginnings in PREFIXED:
+    for _beginning in _beginnings.split():
+        _shape = (_beginning, _kind, _alphabet, _least)
+        if _alphabet == BASE64:
+            _BROKEN.append(_shape)
+        else:
+            _BY_TWO.setdefault(_beginning[:2], []).append(_shape)
+
+
+def redact(text, extra=()):
+    """(text with each secret as `[masked:KIND]`, ((kind, how many), …)).
+
+    `extra` are the user's own (kind, regular expression); what is no pattern counts as `bad-pattern`.
+    """
+    found = {}
+    for _ in range(ROUNDS):
+        tokens, rules, named = traces(text)
+        if not (tokens or rules or named or extra):
+            break
+        before = text
+        for shape in tokens:
+            text = _mask_tokens(text, shape, found)
+        if rules or named or extra:
+            from orchestrator.model import masking
+
+            text = masking.mask(text, rules, named, extra, found)
+        if text == before:
+            break
+    return text, tuple(sorted(found.items()))
+
+
+def traces(text):
+    """What a text might hold: shapes of tokens, rules of `masking`, and whether a named value."""
+    tokens = [shape for shape in _BROKEN if shape[0] in text]
+    for word in text.translate(_APART).split():
+        if len(word) >= SHORTEST_TOKEN:
+            word = word.lstrip("_.-")
+            for cut in (0, 1, 2, 5):  # the letters of an escape before it: \n, %3D, \u000a
+                for shape in _BY_TWO.get(word[cut:cut + 2], ()):
+                    if word.startswith(shape[0], cut) and shape not in tokens:
+                        tokens.append(shape)
+    low = lowered(text)
+    rules = []
+    for rule, pieces in TRACES:
+        if all(map(low.__contains__, pieces)) and rule not in rules and _GUARDS.get(rule, _always)(low):
+            rules.append(rule)
+    return tokens, rules, _names_a_value(low)
+
+
+def lowered(text):
+    """The text in lower case, each character in its place."""
+    low = text.lower()
+    return low if len(low) == len(text) else text.replace("\u0130", "i").lower()
+
+
+def _always(low):
+    return True
+
+
+def _url_with_password(low):
+    for mark in ("://", ":\\/\\/"):
+        for at in places(low, mark):
+            head, found, _ = low[at + len(mark):at + 800].partition("@")
+            if found and ":" in head and not any(c in head for c in " /\"'<>\n"):
+                return True
+    return False
+
+
+def _assigned(word):
+    def guard(low):
+        for at in places(low, word):
+            if low[at + len(word):at + len(word) + 16].lstrip(QUOTING)[:1] in (":", "=", ","):
+                return True
+        return False
+    return guard
+
+
+def _telegram(low):
+    return any(low[at - 8:at].isdigit() for at in places(low, ":aa") if at >= 8)
+
+
+_GUARDS = {"url-password": _url_with_password, "telegram-token": _telegram, "cookie": _assigned("cookie"),
+           "authorization": _assigned("authorization")}
+
+
+def places(text, piece):
+    """Each place where a piece stands in a text."""
+    at = text.find(piece)
+    while at >= 0:
+        yield at
+        at = text.find(piece, at + len(piece))
+
+
+def _names_a_value(low):
+    """Whether something called a secret seems to be given a value."""
+    return any(is_given_a_value(low, at, word, family) for word, family in NAMES for at in places(low, word))
+
+
+def is_given_a_value(low, at, word, family):
+    """Whether the word at this place of a lower-case text ends the name of something that is given a value."""
+    if word == "key" and not low[max(0, at - 16):at].rstrip("_- ").endswith(KEYS):
+        return False
+    tail = low[at + len(word):at + len(word) + 96]
+    for more in LONGER.get(word, ()):
+        if tail.startswith(more):
+            tail = tail[len(more):]
+    rest = tail.lstrip(NAME)
+    if tail[:1] == "s" or len(tail) - len(rest) > 32:
+        return False  # tokens, secrets: a number or a list of them
+    value, pair = rest.lstrip(QUOTING), "value" in rest
+    if value[:1] not in (":", "=", ">", "?", "+") and not pair:
+        if value[:1] == "," and rest[:1] not in ("\\", '"', "'", "`"):
+            return False
+        if value[:1] != "," and not (rest[:1] in (" ", "\t") and _takes_a_word(low, at)):
+            return False
+    run = value.lstrip(QUOTING + ":=,>?+").replace('"', " ").replace("'", " ").replace("\\", " ")
+    run = run.split(None, 1)
+    if not run or family == "phrase" or pair:
+        return bool(run)
+    if run[1:] and run[1][0] == "=":
+        return True  # a type stands between
+    return len(run[0]) >= 4 and (family == "password" or not run[0].rstrip(",;)]}").isdigit())
+
+
+def _takes_a_word(low, at):
+    """Whether the name here is an option of a command or the name in a Dockerfile's ENV."""
+    before = low[max(0, at - 40):at]
+    return any(word in before for word in ("--", "env ", "setx ", "define "))
+
+
+def _mask_tokens(text, shape, found):
+    """The text with each token of one shape masked."""
+    beginning, kind, alphabet, least = shape
+    parts, done, seen = [], 0, 0
+    bare = beginning.isalnum()  # then it could be a part of something in base64
+    for at in places(text, beginning):
+        if at < seen or not _starts_here(text, at) or (bare and text[at - 1:at] in ("+", "/")):
+            continue
+        start = seen = at + len(beginning)
+        while True:
+            chunk = text[seen:seen + 4096]
+            kept = len(chunk) - len(chunk.lstrip(alphabet))
+            seen += kept
+            if kept < 4096:
+                break
+        tail = text[start:seen].rstrip(".")  # the end of a sentence
+        if len(tail) >= least and _is_tail(tail, alphabet) and (kind != "jwt" or _has_two_parts(tail)):
+            parts += (text[done:at], "[masked:%s]" % kind)
+            found[kind] = found.get(kind, 0) + 1
+            done = seen = start + len(tail)
+    return "".join(parts) + text[done:] if parts else text
+
+
+def _has_two_parts(tail):
+    parts = tail.split(".", 2)
+    return len(parts) > 1 and len(parts[0]) >= 8 and len(parts[1]) >= 8
+
+
+def _starts_here(text, at):
+    """Whether a word starts here: after anything but a letter or a digit, the letters of an escape aside."""
+    if at == 0 or not text[at - 1].isalnum() or ord(text[at - 1]) > 127:
+        return True
+    if text[at - 1] in "nrtbf" and text[at - 2:at - 1] == "\\":
+        return True
+    return at >= 3 and (text[at - 3] == "%" or text[max(0, at - 6):at - 4] == "\\u")
+
+
+def is_random(text):
+    """Whether a text was drawn by a machine: no placeholder, and no words joined by hyphens or capitals."""
+    low = text.lower()
+    if any(word in low for word in PLACEHOLDERS) or len(set(low)) < 6:
+        return False
+    return any(map(_mixed, text.translate(_PIECES).split()))
+
+
+def _is_tail(tail, alphabet):
+    """Whether what follows a token's beginning was drawn by a machine. The beginning has said most of it."""
+    low = tail.lower()
+    if any(word in low for word in PLACEHOLDERS) or len(set(low)) < 6:
+        return False
+    digits, rises = any(map(str.isdigit, tail)), tail != low and tail != tail.upper()
+    return alphabet == UPPER or (digits and rises) or is_random(tail) or (
+        sum(a.islower() and b.isupper() for a, b in zip(tail, tail[1:])) >= 2)
+
+
+_PIECES = str.maketrans("_-.+/=:,", "        ")
+
+
+def _mixed(piece):
+    """Whether letters and digits, or small and capital letters, alternate more than in a word or a name."""
+    if len(piece) < 6 or not piece.isascii():
+        return False
+    turns, rises, before = 0, 0, ""
+    for char in piece:
+        if before and before.isdigit() != char.isdigit():
+            turns += 1
+        elif before.islower() and char.isupper():
+            rises += 1
+        before = char
+    if turns >= 2:  # Base64Encoder has two turns as well
+        return turns >= 4 or turns + rises >= 0.22 * len(piece) or (len(piece) >= 16 and piece.isupper())
+    return len(piece) >= 20 and rises + turns >= 0.22 * len(piece)

@@ -1,0 +1,64 @@
+"""Corpora for redaction, drawn from templates: tests/unit/corpus/secrets.txt and innocents.txt.
+
+A template holds `{b62:36}` where characters are to be drawn, so that no file of this repository holds a secret
+or what a scanner takes for one. Draws are seeded: the same corpus each time.
+"""
+
+import pathlib
+import random
+import re
+import string
+
+HERE = pathlib.Path(__file__).parent / "corpus"
+ALNUM = string.ascii_letters + string.digits
+CHARACTERS = {
+    "hex": "0123456789abcdef", "HEX": "0123456789ABCDEF", "num": string.digits, "b62": ALNUM,
+    "w": ALNUM + "_-", "b64": ALNUM + "+/", "b32": string.ascii_uppercase + "234567",
+    "up": string.ascii_uppercase + string.digits,
+    "low": string.ascii_lowercase + string.digits,
+}
+PASSWORDS = ("swordfish butterfly sunshine dragonfly trustnoone letmein iloveyou starwars whatever chocolate "
+             "correcthorse football mustang superman babygirl jennifer liverpool cheesecake evergreen").split()
+HOLE = re.compile(r"\{([A-Za-z0-9]*)(?::(\d+))?\}")
+
+
+def fill(template, chance):
+    """A template with its holes filled and its line ends made."""
+    def draw(match):
+        kind, size = match[1], int(match[2] or 0)
+        if not kind:
+            return ""
+        if kind == "uuid":
+            return re.sub(r"(.{8})(.{4})(.{4})(.{4})(.{12})", r"\1-\2-\3-\4-\5", draw_many(chance, "hex", 32))
+        if kind == "word":
+            return chance.choice(PASSWORDS)
+        if kind == "pw":
+            drawn = draw_many(chance, "b62", 9) + chance.choice("!*_+~^") + chance.choice(string.digits)
+            return chance.choice(string.ascii_letters) + "".join(chance.sample(drawn, 11))
+        return draw_many(chance, kind, size) if kind in CHARACTERS else match[0]
+    return HOLE.sub(draw, template).replace("¶", "\n")
+
+
+def draw_many(chance, kind, size):
+    return "".join(chance.choice(CHARACTERS[kind]) for _ in range(size))
+
+
+def lines(name):
+    """The templates of a file."""
+    text = (HERE / name).read_text(encoding="utf-8")
+    return [line for line in text.split("\n") if line and not line.startswith("# ")]
+
+
+def secrets(seed=0):
+    """[(template, text, what must vanish from it)], one for each template."""
+    drawn = []
+    for number, template in enumerate(lines("secrets.txt")):
+        text = fill(template, random.Random("%s %s" % (seed, number)))
+        secret = text[text.index("⟦") + 1:text.index("⟧")]
+        drawn.append((template, text.replace("⟦", "").replace("⟧", ""), secret))
+    return drawn
+
+
+def innocents(seed=0):
+    """[text], one for each template."""
+    return [fill(t, random.Random("%s %s" % (seed, n))) for n, t in enumerate(lines("innocents.txt"))]
