@@ -147,7 +147,8 @@ def _text(setting: Setting, value: Any) -> Optional[str]:
         return value if kind in ("choice", "name", "path") else None
     if isinstance(value, (int, float)):
         return str(value) if kind == "seconds" or (kind == "whole" and isinstance(value, int)) else None
-    return json.dumps(value, default=str) if kind == "patterns" and isinstance(value, list) else None
+    listed = kind == "patterns" and isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return json.dumps(value) if listed else None
 
 
 def _bytes(path: str) -> Optional[bytes]:

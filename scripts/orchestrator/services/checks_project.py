@@ -118,6 +118,10 @@ def _writing(history: str) -> Optional[str]:
 def waiting(workspace: str, problem: Optional[str]) -> Finding:
     """What waits in the inbox, and why."""
     found = inbox.waiting(workspace)
+    odd = len(inbox.waiting(workspace, odd=True)) - len(found)
+    if not found and odd:
+        return note("inbox", f"{odd:,} events in {inbox.folder_of(workspace)} could not be taken in; each session's "
+                    "start tries again. Please report it.")  # fmt: skip
     if not found:
         return fine("inbox", "No event waits in the inbox.")
     oldest = os.path.basename(found[0])[:10]
@@ -125,8 +129,7 @@ def waiting(workspace: str, problem: Optional[str]) -> Finding:
     text = f"{wait} in the inbox, the oldest of {oldest}"
     if problem:
         return broken("inbox", f"{text}, because the history cannot be used: {problem}.")
-    return note("inbox", f"{text}: the next command or hook takes them in (`orchestrator status`); what "
-                f"stays in {inbox.folder_of(workspace)} after that could not be understood.")  # fmt: skip
+    return note("inbox", f"{text}: the next command or hook takes them in (`orchestrator status`).")
 
 
 def firing(con: Any, session: Optional[str], off: bool) -> Finding:

@@ -15,8 +15,8 @@ from orchestrator.store import open as store
 # What this plugin puts into the data folder, beside the workspaces in `projects`. Whatever else lies there is
 # somebody else's: the folder may be one that is used for more.
 OURS = (
-    "token-counts.db*", "build.lock", "build.log", "building-*", "python-floor*", "install-id", "ready-*",
-    "env-*",
+    "token-counts.db*", "build.lock", "build.log", "building-????????", "python-floor*", "install-id",
+    "ready-????????????*", "env-????????????-3.*",
 )  # fmt: skip
 
 
