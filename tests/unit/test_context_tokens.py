@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.context import estimate, margins, tokens
@@ -42,6 +42,49 @@ def test_the_vocabulary_is_the_standard_one():
 def test_known_counts(text, count):
     """Texts whose cl100k counts are published; special tokens are plain text here."""
     assert tokens.count(text) == (count, "tiktoken:cl100k")
+
+
+@pytest.fixture(scope="module")
+def standard():
+    """tiktoken's own cl100k_base, its pattern and all, over our copy of the vocabulary."""
+    import tiktoken
+    from tiktoken_ext import openai_public
+
+    load, words = openai_public.load_tiktoken_bpe, tokens.vocabulary()
+    openai_public.load_tiktoken_bpe = lambda *_, **__: {word: rank for rank, word in enumerate(words)}
+    try:
+        return tiktoken.Encoding(**openai_public.cl100k_base())
+    finally:
+        openai_public.load_tiktoken_bpe = load
+
+
+pieces = st.sampled_from(
+    [
+        " ",
+        "  ",
+        "\n",
+        "\r\n",
+        "\t",
+        "'",
+        "'LL",
+        "'s",
+        "a",
+        "Zé",
+        "12345",
+        "_",
+        "({",
+        "日本",
+        "\u00a0",
+        "\u2028",
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(text=st.one_of(st.text(max_size=80), st.lists(pieces, max_size=40).map("".join)))
+def test_every_count_is_the_standard_one(standard, text):
+    """Whatever the text, our count is the one that tiktoken's own encoding gives."""
+    assert tokens.count(text)[0] == len(standard.encode_ordinary(text))
 
 
 def test_counting_needs_no_network(monkeypatch):

@@ -13,7 +13,7 @@ from orchestrator.context.sections import lines_of
 from orchestrator.context.tokens import Counter
 
 WINDOW = 4  # equal lines in a row that may begin a repetition
-LEAST = 240  # characters of a repetition worth pointing at: a pointer costs about 30 tokens
+LEAST = 160  # characters of a repetition worth pointing at: a pointer costs about 30 tokens
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Seen:
                     places.append((item, at))
 
 
-def within(items: list[Item], counter: Counter) -> None:
+def within(items: list[Item], counter: Counter, diffs: bool = True) -> None:
     """Sets what is sent of each item, and its tokens. Outlines and paths stay as they are."""
     whole = counter.count_many([i.sent if i.form in ("outline", "path") else i.text for i in items])
     seen = Seen()
@@ -86,7 +86,7 @@ def within(items: list[Item], counter: Counter) -> None:
         ids = seen.ids(lines)
         seen.begin(place)
         pieces = _pieces(seen, ids, lines, place)
-        _choose(items, place, lines, pieces, counter)
+        _choose(items, place, lines, pieces, counter, diffs)
         if item.form == "diff":
             continue
         for first, end, target in pieces:
@@ -121,7 +121,9 @@ def _pieces(seen: Seen, ids: list[int], lines: list[str], place: int) -> list[Pi
     return out
 
 
-def _choose(items: list[Item], place: int, lines: list[str], pieces: list[Piece], counter: Counter) -> None:
+def _choose(
+    items: list[Item], place: int, lines: list[str], pieces: list[Piece], counter: Counter, diffs: bool
+) -> None:
     """Sends the text as it is, with pointers, or as a diff against a whole item: whichever is shortest."""
     item = items[place]
     pointed, pointers = _pointed(items, place, lines, pieces)
@@ -132,7 +134,7 @@ def _choose(items: list[Item], place: int, lines: list[str], pieces: list[Piece]
             best, item.tokens, item.how, item.sent, item.pointers = tokens, tokens, how, pointed, pointers
             item.form = "pointers"
             item.needs = sorted({p.item for p in pointers} - {place})
-    base, diff = near.closest(items[:place], item.text)
+    base, diff = near.closest(items[:place], item.text) if diffs else (None, "")
     if base is not None and diff:
         tokens, how = counter.count(diff)
         chain = len(pointers) > 3 and {p.item for p in pointers} == {
