@@ -70,7 +70,8 @@ def news(request: Any) -> str:
 
 def digests(request: Any) -> List[str]:
     """The digests among what a conversation was told since its last answer."""
-    return [MARK + part for part in news(request).split(MARK)[1:]]
+    parts = news(request).split(MARK)[1:]
+    return [MARK + part.split("\n\n")[0].split("\n</system-reminder>")[0] for part in parts]
 
 
 def results(request: Any) -> List[str]:

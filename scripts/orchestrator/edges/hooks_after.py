@@ -12,7 +12,7 @@ def nothing(e):
 
 
 def _seen(e):
-    sessions.seen(e.con, e.p, e.pid, e.now)
+    return sessions.seen(e.con, e.p, e.pid, e.now)
 
 
 def _project(e, execution=None):
@@ -66,11 +66,12 @@ def prompt(e):
         if e.late:
             return None
         with writing(e.con):
-            _seen(e)
+            forked = _seen(e)  # 2.1.197 told the fork's start under the id of the conversation it was forked from
             e.con.execute("UPDATE claude_sessions SET nagged = 0, touched = 0, idle_since = NULL "
                           "WHERE claude_session_id = ?", (e.p.session,))
             word = (e.p.prompt or "").lstrip().split(" ")[0].split("\n")[0]
-            text = turn.asked(e.con, e.p) if word in ("/orchestrate", "/orchestrator:orchestrate") else None
+            typed = word in ("/orchestrate", "/orchestrator:orchestrate")
+            text = turn.asked(e.con, e.p) if typed else turn.begin(e.con, e.p, e.now) if forked else None
         return hooks.context(e.con, "UserPromptSubmit", text) if text else None
     with writing(e.con):
         _seen(e)

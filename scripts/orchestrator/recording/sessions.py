@@ -40,7 +40,10 @@ def alive(host, boot_id, pid, started):
 
 
 def seen(con, p, pid, now):
-    """Makes or refreshes the row of the Claude session an event came from; the first event will do, whichever it is."""
+    """Makes or refreshes the row of the Claude session an event came from; the first event will do, whichever it is.
+
+    Returns whether this conversation took another's place in its process.
+    """
     row = con.execute("SELECT host, boot_id, pid, process_started, ended_at, permission_mode FROM claude_sessions "
                       "WHERE claude_session_id = ?", (p.session,)).fetchone()
     if row is None:
@@ -48,7 +51,7 @@ def seen(con, p, pid, now):
             "INSERT OR IGNORE INTO claude_sessions (claude_session_id, host, boot_id, pid, process_started, started_at, "
             "cwd, transcript_path, source, model, permission_mode) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (p.session,) + process_of(pid) + (now, p.cwd, p.transcript, p.source, p.model, p.mode))
-        return
+        return _replaces(con, p.session, now)
     if row[2] is None:  # a command of ours made the row; the process is known only now
         con.execute("UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, cwd = ?, "
                     "transcript_path = ? WHERE claude_session_id = ?",
@@ -61,6 +64,23 @@ def seen(con, p, pid, now):
                         process + (now, p.session))
     if p.mode and p.mode != row[5] and p.agent is None:
         con.execute("UPDATE claude_sessions SET permission_mode = ? WHERE claude_session_id = ?", (p.mode, p.session))
+    return False
+
+
+def _replaces(con, session, now):
+    """Closes the row of the conversation that was in the same process before, unless agents are at work for it.
+
+    A process has one conversation at a time. On 2.1.197 a fork starts under the id of the conversation it was forked from.
+    """
+    before = con.execute(
+        "SELECT o.claude_session_id FROM claude_sessions s JOIN claude_sessions o ON o.pid = s.pid AND o.host = s.host AND "
+        "o.boot_id IS s.boot_id AND o.process_started IS s.process_started AND o.claude_session_id != s.claude_session_id "
+        "WHERE s.claude_session_id = ? AND o.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM executions e WHERE "
+        "e.claude_session_id = o.claude_session_id AND e.status = 'deployed' AND e.deployed_at >= o.started_at)",
+        (session,)).fetchall()
+    for (other,) in before:
+        ended(con, other, "replaced", now)
+    return bool(before)
 
 
 def ended(con, session, reason, now):

@@ -40,9 +40,11 @@ def receive(con, session, execution, mode, now):
         due, at_work = _others(con, session, execution, now)
         if due or (at_work and not news(con, session, orchestration)):
             return "hold", progress(con, orchestration, execution)
-        con.execute("UPDATE claude_sessions SET nagged = 0 WHERE claude_session_id = ?", (session,))
     con.execute("UPDATE claude_sessions SET idle_since = NULL WHERE claude_session_id = ?", (session,))
-    return "pass", _told_digest(con, session, orchestration, mode, now) if news(con, session, orchestration) else None
+    if not news(con, session, orchestration):
+        return "pass", None
+    con.execute("UPDATE claude_sessions SET nagged = 0 WHERE claude_session_id = ?", (session,))
+    return "pass", _told_digest(con, session, orchestration, mode, now)
 
 
 def _others(con, session, execution, now):
@@ -116,9 +118,9 @@ def begin(con, p, now):
                       (orchestration,)).fetchone() if orchestration else None
     if row and row[0] in ("planning", "executing") and row[1] == p.session:
         text = digest(con, orchestration, limit(con), "State of", p.mode)
-        tell(con, p.session, orchestration, now)
         if p.source == "compact":  # on 2.1.197 an agent's own compaction looks like the main conversation's
-            text += "\n(If you are an agent at work on one task: this is not for you; carry on with your task.)"
+            return text + "\n(If you are an agent at work on one task: this is not for you; carry on with your task.)"
+        tell(con, p.session, orchestration, now)
         return text
     adoptable = open_orchestrations(con, p.session)
     if not adoptable or p.source == "compact":
