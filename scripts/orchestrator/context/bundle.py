@@ -6,7 +6,7 @@ from typing import Any, Iterable, Optional
 
 from orchestrator.context import briefing, budget, margins
 from orchestrator.context.items import Item, Request, Shelf, gather
-from orchestrator.context.tokens import ESTIMATE, EXACT, Counter, text_hash
+from orchestrator.context.tokens import ESTIMATE, EXACT, Counter
 from orchestrator.errors import OrchestratorError
 
 
@@ -64,7 +64,7 @@ class Bundle:
 
 def key_of(item: Item) -> str:
     """What stands for an item in the bundle's id."""
-    return briefing.item_key(item.source, "\x1e".join(item.sections), item.form, text_hash(item.sent))
+    return briefing.item_key(item.source, "\x1e".join(item.sections), item.form, item.sent_hash)
 
 
 def stamp() -> str:
@@ -97,5 +97,7 @@ def prepare(
     if faults:
         raise BadItems(" ".join(faults))
     allowed = allowed or margins.window(model)
-    budget.fit(items, allowed, counter or Counter(), 0, margins.room(model, agent_type, calibration))
+    budget.fit(
+        items, allowed, counter or Counter(remember=True), 0, margins.room(model, agent_type, calibration)
+    )
     return Bundle(agent_type, scope, items, allowed, model, calibration=calibration)

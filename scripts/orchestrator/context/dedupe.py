@@ -4,7 +4,9 @@ Nothing is lost: from the texts as sent and the pointers, `rebuild` gives back e
 leads to lines that stand earlier in the same briefing, word for word.
 """
 
+from collections import Counter as Tally
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Optional, Sequence
 
 from orchestrator.context import near
@@ -13,7 +15,7 @@ from orchestrator.context.sections import lines_of
 from orchestrator.context.tokens import Counter
 
 WINDOW = 4  # equal lines in a row that may begin a repetition
-LEAST = 160  # characters of a repetition worth pointing at: a pointer costs about 30 tokens
+LEAST = 200  # characters of a repetition worth pointing at: a pointer costs about 30 tokens
 
 
 @dataclass(frozen=True)
@@ -26,48 +28,57 @@ class Pointer:
     count: int
 
 
+Lines = tuple[str, ...]
+Windows = list[Lines]
+
+
+@lru_cache(maxsize=1024)
+def _cut(text: str) -> tuple[Lines, Windows, frozenset[Lines]]:
+    """The lines of a text, the window that begins at each, and the windows that stand there more than once."""
+    lines = tuple(lines_of(text))
+    windows = list(zip(*(lines[n:] for n in range(WINDOW)), strict=False))
+    if len(set(windows)) == len(windows):
+        return lines, windows, frozenset()
+    return lines, windows, frozenset(w for w, n in Tally(windows).items() if n > 1)
+
+
 class Seen:
-    """The lines sent so far, found by any four of them in a row."""
+    """The lines sent so far, found by any window of them."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
-        self._places: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        self.lines: dict[int, list[int]] = {}
+        self.places: dict[Lines, list[tuple[int, int]]] = {}
+        self._lines: dict[int, Lines] = {}
+        self._gaps: dict[int, list[tuple[int, int]]] = {}
 
-    def ids(self, lines: Sequence[str]) -> list[int]:
-        """A number for each different line; blank lines are all 0."""
-        known = self._ids
-        return [0 if line == "\n" else known.setdefault(line, len(known) + 1) for line in lines]
-
-    def begin(self, item: int) -> None:
-        """An item whose lines come next."""
-        self.lines[item] = []
-
-    def longest(self, ids: list[int], at: int, item: int) -> tuple[int, int, int]:
-        """(item, first line, lines) of the longest run sent before that `ids` repeats from `at` on."""
+    def longest(self, lines: Lines, at: int, window: Lines, item: int) -> tuple[int, int, int]:
+        """(item, first line, lines) of the longest run sent before that `lines` repeats from `at` on."""
         best = (0, 0, 0)
-        for other, first in self._places.get(tuple(ids[at : at + WINDOW]), ()):
-            old = self.lines[other]
-            most = min(len(ids) - at, (at if other == item else len(old)) - first)
+        for other, first in self.places.get(window, ()):
+            old = lines if other == item else self._lines[other]
+            most = min(len(lines) - at, (at if other == item else len(old)) - first)
+            for start, end in self._gaps.get(other, ()):  # lines that were pointed at are no target
+                if first < end:
+                    most = min(most, start - first)
+                    break
             n = 0
-            while n < most and old[first + n] == ids[at + n]:
+            while n < most and old[first + n] == lines[at + n]:
                 n += 1
             if n > best[2]:
                 best = (other, first, n)
         return best
 
-    def add(self, item: int, ids: list[int], first: int, end: int) -> None:
+    def add(self, item: int, lines: Lines, windows: Windows, first: int, end: int) -> None:
         """Lines of an item that are sent as they are."""
-        old = self.lines[item]
-        if len(old) < first:  # what was pointed at in between is no target: a line that equals none
-            old.extend([-1] * (first - len(old)))
-        old.extend(ids[first:end])
-        for at in range(max(first, 0), end - WINDOW + 1):
-            window = tuple(ids[at : at + WINDOW])
-            if any(window):
-                places = self._places.setdefault(window, [])
-                if len(places) < 8:
-                    places.append((item, at))
+        self._lines[item] = lines
+        places = self.places
+        for at in range(first, end - WINDOW + 1):
+            known = places.setdefault(windows[at], [])
+            if len(known) < 8:
+                known.append((item, at))
+
+    def skip(self, item: int, first: int, end: int) -> None:
+        """Lines of an item that a pointer stands for."""
+        self._gaps.setdefault(item, []).append((first, end))
 
 
 def within(items: list[Item], counter: Counter, diffs: bool = True) -> None:
@@ -82,16 +93,18 @@ def within(items: list[Item], counter: Counter, diffs: bool = True) -> None:
         if item.form in ("outline", "path") or item.type == "briefing":
             continue
         item.form, item.sent, item.base = item.asked, item.text, ""
-        lines = lines_of(item.text)
-        ids = seen.ids(lines)
-        seen.begin(place)
-        pieces = _pieces(seen, ids, lines, place)
+        lines, windows, repeated = _cut(item.text)
+        pieces = _pieces(seen, lines, windows, repeated, place)
         _choose(items, place, lines, pieces, counter, diffs)
         if item.form == "diff":
             continue
+        if not item.pointers:
+            pieces = [(0, len(lines), None)]
         for first, end, target in pieces:
-            if target is None or not item.pointers:
-                seen.add(place, ids, first, end)
+            if target is None:
+                seen.add(place, lines, windows, first, end)
+            else:
+                seen.skip(place, first, end)
 
 
 def measure(items: list[Item], counter: Counter) -> None:
@@ -103,26 +116,42 @@ def measure(items: list[Item], counter: Counter) -> None:
 Piece = tuple[int, int, Optional[tuple[int, int]]]  # first line, end, (item, line) that it repeats
 
 
-def _pieces(seen: Seen, ids: list[int], lines: list[str], place: int) -> list[Piece]:
-    """The text as runs of lines to send and runs that stand there already."""
+def _pieces(
+    seen: Seen, lines: Lines, windows: Windows, repeated: frozenset[Lines], place: int
+) -> list[Piece]:
+    """The text as runs of lines to send and runs that stand there already.
+
+    A run that repeats lines of its own text leads to the part before it that is sent as it is.
+    """
+    places = seen.places
+    hits = [at for at, window in enumerate(windows) if window in places or window in repeated]
     out: list[Piece] = []
-    literal = at = 0
-    while at < len(ids):
-        other, first, n = seen.longest(ids, at, place)
+    own = Seen()
+    literal, waiting = 0, 0  # where the present run of lines to send began; the hits known to own
+    for number, at in enumerate(hits):
+        if at < literal:
+            continue
+        while waiting < number and hits[waiting] + WINDOW <= at:
+            if hits[waiting] >= literal:
+                own.add(place, lines, windows, hits[waiting], hits[waiting] + WINDOW)
+            waiting += 1
+        other, first, n = seen.longest(lines, at, windows[at], place)
+        mine = own.longest(lines, at, windows[at], place)
+        if mine[2] > n:
+            other, first, n = mine
         if n >= WINDOW and sum(len(line.strip()) for line in lines[at : at + n]) >= LEAST:
             if literal < at:
                 out.append((literal, at, None))
             out.append((at, at + n, (other, first)))
-            literal = at = at + n
-        else:
-            at += 1
-    if literal < at:
-        out.append((literal, at, None))
+            own.skip(place, at, at + n)
+            literal = at + n
+    if literal < len(lines):
+        out.append((literal, len(lines), None))
     return out
 
 
 def _choose(
-    items: list[Item], place: int, lines: list[str], pieces: list[Piece], counter: Counter, diffs: bool
+    items: list[Item], place: int, lines: Lines, pieces: list[Piece], counter: Counter, diffs: bool
 ) -> None:
     """Sends the text as it is, with pointers, or as a diff against a whole item: whichever is shortest."""
     item = items[place]
@@ -145,9 +174,7 @@ def _choose(
             item.form, item.needs, item.base = "diff", [base], items[base].label
 
 
-def _pointed(
-    items: list[Item], place: int, lines: list[str], pieces: list[Piece]
-) -> tuple[str, list[Pointer]]:
+def _pointed(items: list[Item], place: int, lines: Lines, pieces: list[Piece]) -> tuple[str, list[Pointer]]:
     sent: list[str] = []
     pointers = []
     for first, end, target in pieces:

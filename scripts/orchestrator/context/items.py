@@ -6,6 +6,7 @@ from typing import Any, Iterable, Optional
 
 from orchestrator.context import files, sections
 from orchestrator.context.files import Source, Unreadable
+from orchestrator.context.outline import outline
 from orchestrator.context.sections import NoSection, Spec
 from orchestrator.context.tokens import text_hash
 from orchestrator.model import globs
@@ -58,6 +59,14 @@ class Item:
         self.asked = "all" if self.form in ("pointers", "diff") else self.form
         self.sent = self.sent or self.text
 
+    @property
+    def sent_hash(self) -> str:
+        """The address of what is sent, computed once."""
+        known = self.__dict__.get("_sent_hash")
+        if known is None or known[0] is not self.sent:
+            known = self.__dict__["_sent_hash"] = (self.sent, text_hash(self.sent))
+        return str(known[1])
+
     def reset(self) -> None:
         """Undoes every cut: the item is again what was asked for."""
         self.form, self.sent, self.reason = self.asked, self.text, ""
@@ -78,7 +87,10 @@ class Item:
     @property
     def identity(self) -> str:
         """What was asked for: two tasks whose items have the same identity want the same text."""
-        return "\x1f".join([self.source, "\x1e".join(self.sections), self.asked, text_hash(self.text)])
+        known = self.__dict__.get("_text_hash")
+        if known is None:  # `text` never changes
+            known = self.__dict__["_text_hash"] = text_hash(self.text)
+        return "\x1f".join([self.source, "\x1e".join(self.sections), self.asked, known])
 
     def as_json(self) -> dict[str, Any]:
         """The item as the bundle's JSON holds it: the seed's keys, then ours."""
@@ -91,7 +103,7 @@ class Item:
             "form": self.form,
             "included": self.included,
             "how": self.how,
-            "item_hash": text_hash(self.sent) if self.included else None,
+            "item_hash": self.sent_hash if self.included else None,
         }
         if self.full_tokens > self.tokens:
             out["full_tokens"] = self.full_tokens
@@ -124,6 +136,7 @@ class Shelf:
         self._read: dict[tuple[str, bool], Source] = {}
         self._masked: dict[str, tuple[str, list[tuple[str, int]]]] = {}
         self._matching: dict[str, list[str]] = {}
+        self._outlines: dict[str, Optional[str]] = {}
 
     def source(self, path: str, whole: bool = True) -> Source:
         """The file, read once."""
@@ -133,11 +146,16 @@ class Shelf:
 
     def masked(self, text: str) -> tuple[str, list[tuple[str, int]]]:
         """The text without its secrets, and what was masked."""
-        digest = text_hash(text)
-        if digest not in self._masked:
+        if text not in self._masked:
             clean, hits = redact(text)
-            self._masked[digest] = (clean, [(kind, n) for kind, n in hits])
-        return self._masked[digest]
+            self._masked[text] = (clean, [(kind, n) for kind, n in hits])
+        return self._masked[text]
+
+    def outline(self, path: str, text: str) -> Optional[str]:
+        """The outline of a file, made once."""
+        if path not in self._outlines:
+            self._outlines[path] = outline(path, text)
+        return self._outlines[path]
 
     def matching(self, pattern: str) -> list[str]:
         """The files a glob means, listed once."""
@@ -229,10 +247,8 @@ def _item(shelf: Shelf, path: str, named: list[tuple[Request, Spec]]) -> Item:
 
 
 def _outlined(shelf: Shelf, path: str, kind: str, priority: str, source: Source) -> Item:
-    from orchestrator.context.outline import outline
-
     clean, masked = shelf.masked(source.text)
-    short = outline(path, clean)
+    short = shelf.outline(path, clean)
     if short is None:
         raise NoSection(f"No outline can be made of {path}: name its lines or symbols instead.")
     return Item(kind, path, priority, ["outline"], short, form="outline", file=source, masked=masked)

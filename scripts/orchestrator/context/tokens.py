@@ -88,10 +88,14 @@ def text_hash(text: str) -> str:
 
 
 class Counter:
-    """Counts many texts, from a cache where it has them, on as many threads as there are cores."""
+    """Counts many texts, from a cache where it has them, on as many threads as there are cores.
 
-    def __init__(self, cache: Optional[Cache] = None, exact: Optional[bool] = None):
+    `remember`: the same texts will be asked for again and again, so their hashes are kept.
+    """
+
+    def __init__(self, cache: Optional[Cache] = None, exact: Optional[bool] = None, remember: bool = False):
         self.cache = cache
+        self._hashes: Optional[dict[str, str]] = {} if remember else None
         self.how = EXACT if (available() if exact is None else exact) else ESTIMATE
         self._known: dict[str, Count] = {}
 
@@ -104,7 +108,7 @@ class Counter:
     ) -> list[Count]:
         """The texts in their order. `progress` hears how many texts are done, each time some are."""
         texts = list(texts)
-        hashes = [text_hash(text) for text in texts]
+        hashes = [self._hash(text) for text in texts]
         missing = self.recall(hashes)
         known = len(set(hashes) - missing)
         if progress and known:
@@ -113,6 +117,14 @@ class Counter:
             [(h, t) for h, t in dict(zip(hashes, texts, strict=True)).items() if h in missing], progress
         )
         return [self._known[h] for h in hashes]
+
+    def _hash(self, text: str) -> str:
+        if self._hashes is None:
+            return text_hash(text)
+        digest = self._hashes.get(text)
+        if digest is None:
+            digest = self._hashes[text] = text_hash(text)
+        return digest
 
     def recall(self, hashes: list[str]) -> set[str]:
         """Brings known counts in from the cache; the hashes that are left are to be counted."""

@@ -89,7 +89,7 @@ def prepare(
     specs = [task if isinstance(task, dict) else task.model_dump() for task in tasks]
     template = settings.get("template") or render.find(render.NAME, [])
     made = Prepared(orchestration_id, template, specs)
-    counter = Counter(HistoryCache(con))
+    counter = Counter(HistoryCache(con), remember=True)
     wants = _gathered(con, project_root, orchestration_id, specs, settings, made)
     if made.faults:
         return made
