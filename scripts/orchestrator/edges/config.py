@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Sequence
 
 from orchestrator import paths
 from orchestrator.services import settings
@@ -65,16 +65,34 @@ def environment() -> Said:
     return said
 
 
-def files(project: str, workspace: str) -> Said:
-    """What `.env` and, below it, config.toml say; nothing is wrong with what the environment gives.
+def files(project: str, workspace: str, flags: Sequence[str] = ()) -> Said:
+    """What `.env` and, below it, config.toml say; nothing is wrong with what a flag or the environment gives.
 
     The caller has made sure that the workspace is this user's.
     """
-    said = Said({}, [], [], frozenset(environment().given))
+    said = Said({}, [], [], frozenset([*environment().given, *flags]))
     _read_config(os.path.join(workspace, CONFIG), said)
     if project not in ("/", os.path.realpath(paths.home() or "/")):
         _read_dotenv(os.path.join(project, DOTENV), said)
+    history = said.given.get("history")
+    wrong = _misplaced(history.text, project) if history else None
+    if history and wrong:
+        del said.given["history"]
+        if "history" not in said.above:
+            said.faults.append(f"{history.source}: the history {shown(history.text)} is not taken: {wrong}.")
     return said
+
+
+def _misplaced(text: str, project: str) -> Optional[str]:
+    """Why a project's own file may not place the history there; None where it may."""
+    path = paths.inside(project, text)
+    if path is None:
+        return "it must stay inside the project (the environment may name any place)"
+    if os.path.relpath(path, os.path.realpath(project)).split(os.sep)[0] == ".git":
+        return "git's own folder is no place for it"
+    if os.path.isdir(path) or not os.path.isdir(os.path.dirname(path)):
+        return "it must be a file in a folder that is there"
+    return None
 
 
 def _read_dotenv(path: str, said: Said) -> None:

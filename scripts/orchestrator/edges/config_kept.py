@@ -28,7 +28,7 @@ def keep(con: Any, project: str, workspace: str, data: str, history: str, named:
     if not above.faults and row and row[0] == state:
         return None
     check_git(project, workspace, data, history)
-    said = config.files(project, workspace)
+    said = config.files(project, workspace, ["history"] if named else [])
     if above.faults or said.faults:
         raise OrchestratorError(" ".join(above.faults + said.faults))
     if not named:
@@ -75,7 +75,7 @@ def _move(
 ) -> Optional[str]:
     """The history that the files want, where it is another; hooks find it by `history-path`."""
     own, note = os.path.join(workspace, paths.HISTORY), os.path.join(workspace, paths.HISTORY_PATH)
-    path = place_of(given, project) if given else own
+    path = (paths.inside(project, given.text) if given else None) or own
     if os.path.realpath(path) == os.path.realpath(own):
         if os.path.lexists(note):
             os.unlink(note)
@@ -87,20 +87,6 @@ def _move(
             )
         folder.write(note, os.path.relpath(path, os.path.realpath(project)) + "\n")
     return None if os.path.realpath(path) == os.path.realpath(history) else path
-
-
-def place_of(given: config.Given, project: str) -> str:
-    """The absolute path of a history that a project's file names; OrchestratorError where it may not lie."""
-    path = paths.inside(project, given.text)
-    if path is None:
-        wrong = "it must stay inside the project (the environment may name any place)"
-    elif os.path.relpath(path, os.path.realpath(project)).split(os.sep)[0] == ".git":
-        wrong = "git's own folder is no place for it"
-    elif os.path.isdir(path) or not os.path.isdir(os.path.dirname(path)):
-        wrong = "it must be a file in a folder that is there"
-    else:
-        return path
-    raise OrchestratorError(f"{given.source}: the history {config.shown(given.text)} is not taken: {wrong}.")
 
 
 def _came_from_here(path: str, data: str) -> bool:

@@ -38,7 +38,7 @@ class Verbs(click.Group):
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
-    def main(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def main(self, *args, **kwargs):
         """Runs a verb; what was refused is one sentence on stderr and exit 1."""
         try:
             return super().main(*args, **kwargs)

@@ -51,8 +51,9 @@ def _row(setting: settings.Setting, value: Any, source: str) -> dict[str, Any]:
 def _settings(place: Place) -> tuple[list[Finding], list[tuple[settings.Setting, Any, str]]]:
     """(what is wrong with the settings and which differ from their defaults, every setting in force)."""
     above = config.environment()
-    trusted = folder.trusted(place.workspace, place.data)
-    said = config.files(place.project, place.workspace if trusted else os.devnull)
+    said = config.Said({}, [], [], frozenset())
+    if folder.trusted(place.workspace, place.data):
+        said = config.files(place.project, place.workspace, ["history"] if place.named else [])
     found = [broken("settings", each) for each in above.faults + said.faults]
     found += [note("settings", f"{each} It is passed over.") for each in above.notes + said.notes]
     in_force = config.in_force(said, _options(place.history))

@@ -178,7 +178,7 @@ class Place:
 
         return {"model": model(self.con), "budget_tokens": value(self.con, "budget_tokens")}
 
-    def progress(self, what: str):  # type: ignore[no-untyped-def]
+    def progress(self, what: str):
         """A progress callback: a line that grows for a person, silence for a pipe."""
         import sys
 
