@@ -86,93 +86,47 @@ def _by_prefix(con: Any, given: str) -> tuple[str, str, Optional[str]]:
     return found[0][:3]
 
 
+_SUMS = ", ".join(f"sum({name}) AS {name}" for name in queries.USAGE)
+_PARTS = {
+    "usage_by_model": f"""
+        SELECT model, {_SUMS}, CASE WHEN count(cost_usd) = count(*) THEN sum(cost_usd) END AS cost_usd
+        FROM usage WHERE owner = ? AND kind = 'execution' GROUP BY model ORDER BY model""",
+    "tool_calls": """
+        SELECT tool, calls, refused, failed FROM tool_calls
+        WHERE execution_id = ? ORDER BY calls DESC, tool""",
+    "files": """
+        SELECT path, mode, times, first_at, last_at, lines_added, lines_removed FROM file_touches
+        WHERE execution_id = ? ORDER BY mode DESC, path""",
+    "segments": """
+        SELECT ordinal, started_at, ended_at, status, end_reason FROM segments
+        WHERE execution_id = ? ORDER BY ordinal""",
+    "allocations": """
+        SELECT context_type, context_source, token_count, how, priority, included, reason FROM allocations
+        WHERE execution_id = ? ORDER BY allocation_id""",
+}
+
+
 def execution(con: Any, execution_id: str) -> dict[str, Any]:
     """An execution with its usage by model, tools, files, segments, outputs and allocated items."""
     out = queries.executions(con, execution=execution_id, limit=1)[0]
-    out["usage_by_model"] = _rows(
-        con,
-        "usage",
-        "owner = ? AND kind = 'execution' ORDER BY model",
-        execution_id,
-        "model",
-        "messages",
-        "input_tokens",
-        "cache_write_5m_tokens",
-        "cache_write_1h_tokens",
-        "cache_read_tokens",
-        "output_tokens",
-        "cost_usd",
-    )
-    out["tool_calls"] = _rows(
-        con,
-        "tool_calls",
-        "execution_id = ? ORDER BY calls DESC, tool",
-        execution_id,
-        "tool",
-        "calls",
-        "refused",
-        "failed",
-    )
-    out["files"] = _rows(
-        con,
-        "file_touches",
-        "execution_id = ? ORDER BY mode DESC, path",
-        execution_id,
-        "path",
-        "mode",
-        "times",
-        "first_at",
-        "last_at",
-        "lines_added",
-        "lines_removed",
-    )
-    out["segments"] = _rows(
-        con,
-        "segments",
-        "execution_id = ? ORDER BY ordinal",
-        execution_id,
-        "ordinal",
-        "started_at",
-        "ended_at",
-        "status",
-        "end_reason",
-    )
-    out["allocations"] = _rows(
-        con,
-        "allocations",
-        "execution_id = ? ORDER BY allocation_id",
-        execution_id,
-        "context_type",
-        "context_source",
-        "token_count",
-        "how",
-        "priority",
-        "included",
-        "reason",
-    )
+    for name, sql in _PARTS.items():
+        out[name] = _rows(con, sql, execution_id)
     out["outputs"] = outputs.query(con, execution=execution_id, limit=200)[::-1]
-    out["children"] = (
-        [
-            row[0]
-            for row in con.execute(
-                "SELECT execution_id FROM executions WHERE parent_agent_id = ? ORDER BY deployed_at",
-                (out["agent_id"],),
-            )
-        ]
-        if out["agent_id"]
-        else []
-    )
+    children = "SELECT execution_id FROM executions WHERE parent_agent_id = ? ORDER BY deployed_at"
+    out["children"] = [row[0] for row in con.execute(children, (out["agent_id"],))]
     out["context_usage"] = context_usage(out)
     if out["lost"]:
-        out["last_known"] = _last_known(con, execution_id)
+        heard = (
+            "SELECT at, kind, text FROM events WHERE execution_id = ? ORDER BY at DESC, event_id DESC LIMIT 1"
+        )
+        out["last_known"] = next(iter(_rows(con, heard, execution_id)), None)
     return out
 
 
-def _rows(con: Any, table: str, where: str, value: str, *columns: str) -> list[dict[str, Any]]:
-    return [
-        dict(zip(columns, row, strict=True))
-        for row in con.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {where}", (value,))
-    ]
+def _rows(con: Any, sql: str, value: str) -> list[dict[str, Any]]:
+    cursor = con.execute(sql, (value,))
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def context_usage(execution: dict[str, Any]) -> Optional[dict[str, Any]]:
@@ -192,15 +146,6 @@ def context_usage(execution: dict[str, Any]) -> Optional[dict[str, Any]]:
         "usage_percentage": round(100 * share, 1),
         "advice": advice,
     }
-
-
-def _last_known(con: Any, execution_id: str) -> Optional[dict[str, Any]]:
-    """The last event of an execution that can no longer end."""
-    row = con.execute(
-        "SELECT at, kind, text FROM events WHERE execution_id = ? ORDER BY at DESC, event_id DESC LIMIT 1",
-        (execution_id,),
-    ).fetchone()
-    return None if row is None else dict(zip(("at", "kind", "text"), row, strict=True))
 
 
 def task(con: Any, orchestration_id: str, task_id: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _EXECUTION = (
     "final_message",
     "error_message",
 )
-_USAGE = (
+USAGE = (
     "messages",
     "input_tokens",
     "cache_write_5m_tokens",
@@ -49,7 +49,7 @@ LOST = """e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHER
     e.claude_session_id AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at))"""
 _ROW = f"""SELECT {", ".join("e." + name for name in _EXECUTION)}, {LOST},
     (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0,
-    (SELECT json_array({", ".join(f"sum(u.{name})" for name in _USAGE)},
+    (SELECT json_array({", ".join(f"sum(u.{name})" for name in USAGE)},
         CASE WHEN count(u.cost_usd) = count(*) THEN sum(u.cost_usd) END, count(*))
         FROM usage u WHERE u.owner = e.execution_id AND u.kind = 'execution')
 FROM executions e"""
@@ -150,14 +150,14 @@ def _execution(row: tuple[Any, ...]) -> dict[str, Any]:
     out["success"] = None if out["success"] is None else bool(out["success"])
     out["seconds"] = None if seconds is None else round(max(0.0, seconds), 3)
     *sums, cost, models = json.loads(used)
-    out.update(zip(_USAGE, sums, strict=True), cost_usd=cost if models else None)
+    out.update(zip(USAGE, sums, strict=True), cost_usd=cost if models else None)
     out["tokens"] = tokens_of(out)
     return out
 
 
 def tokens_of(execution: dict[str, Any]) -> dict[str, Any]:
     """(number, how) of what an execution took: its transcript's sum, else its last request."""
-    used = [execution[name] for name in _USAGE[1:]]
+    used = [execution[name] for name in USAGE[1:]]
     if None not in used:
         return {"number": sum(used), "how": "usage"}
     if execution["context_size"] is not None:

@@ -182,8 +182,12 @@ def text_of(body: dict[str, Any], template: str, show: dict[str, Any]) -> str:
 
 
 def quoted(text: Any) -> str:
-    """A text as data: in a fence that it cannot close, or line by line where it could pose as the harness."""
-    return "".join(quoting.block(str(text))).rstrip("\n")
+    """A text as data: in a fence it cannot close, each line marked where it could pose as the harness."""
+    body = str(text)
+    if quoting.suspicious(body):
+        body = quoting.lines(body)
+    mark = quoting.fence(body)
+    return f"{mark}\n{body.rstrip()}\n{mark}"
 
 
 def open_work(con: Any, orchestration: str) -> list[str]:

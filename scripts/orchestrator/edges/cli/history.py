@@ -83,7 +83,7 @@ def history(
     limit: int,
     form: str,
 ) -> None:
-    """List executions, the latest first: who was deployed for what, how it ended, what it took.
+    """Lists executions, the latest first: who was deployed for what, how it ended, what it took.
 
     Times are UTC. Tokens are all that the agent used; with a star, only its last request's are known.
     """

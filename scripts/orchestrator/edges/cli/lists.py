@@ -50,7 +50,7 @@ def list_agents(
     limit: int,
     form: str,
 ) -> None:
-    """List the agents at work, planned or not; with --all every one there was."""
+    """Lists the agents at work, planned or not; with --all every one there was."""
     con = place.reading
     place.reconcile()
     found = queries.executions(
@@ -88,7 +88,7 @@ def list_agents(
 def list_tasks(
     place: Place, orchestration: Optional[str], everyone: bool, state: Optional[str], form: str
 ) -> None:
-    """List tasks with their states, agents and attempts."""
+    """Lists tasks with their states, agents and attempts."""
     con = place.reading
     place.reconcile()
     targets = (
@@ -114,7 +114,7 @@ def list_tasks(
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @pass_place
 def task_details(place: Place, task_id: str, orchestration: Optional[str], as_json: bool) -> None:
-    """Show a task: what it is, its state, its executions, what they left."""
+    """Shows a task: what it is, its state, its executions, what they left."""
     from orchestrator.edges.cli import describe, show
     from orchestrator.services import details
 
@@ -134,7 +134,7 @@ def task_details(place: Place, task_id: str, orchestration: Optional[str], as_js
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @pass_place
 def agent_details(place: Place, agent_id: str, as_json: bool) -> None:
-    """Show an agent: by its id, its execution's or its task's; what it used, did and left."""
+    """Shows an agent: by its id, its execution's or its task's; what it used, did and left."""
     from orchestrator.edges.cli import describe, show
     from orchestrator.services import details
 

@@ -40,7 +40,7 @@ OUTPUTS = (
 
 @click.group()
 def outputs() -> None:
-    """Collect what executions left, ask for it, put it together."""
+    """Collects what executions left, lists it, puts it together."""
 
 
 @outputs.command()
@@ -66,7 +66,7 @@ def collect(
     insights: tuple[str, ...],
     errors: tuple[str, ...],
 ) -> None:
-    """Keep outputs of an execution; the same ones again change nothing."""
+    """Keeps outputs of an execution; the same ones again change nothing."""
 
     if not (deliverables or validation_results or insights or errors):
         raise click.UsageError("Name --deliverables, --validation-results, --insights or --errors.")
@@ -107,7 +107,7 @@ def query(
     limit: int,
     form: str,
 ) -> None:
-    """List outputs, the latest first; JSON has the seed's Output Schema."""
+    """Lists outputs, the latest first; JSON has the seed's Output Schema."""
     con = place.reading
     place.reconcile()
     found = left.query(
@@ -144,7 +144,7 @@ def synthesize(
     form: str,
     output: Optional[str],
 ) -> None:
-    """Put together what a session's executions left, or what report files (text, Markdown, JSON) say.
+    """Puts together what a session's executions left, or what report files (text, Markdown, JSON) say.
 
     That of a session is kept in the history as `orchestrator report` keeps it; the session stays as it is.
     """

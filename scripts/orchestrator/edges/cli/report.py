@@ -26,7 +26,7 @@ LONG = 12_000  # characters: more is not put into a conversation, its beginning 
 def report(
     place: Place, orchestration: Optional[str], output: Optional[str], form: str, template: Optional[str]
 ) -> None:
-    """Write the synthesis of an orchestration, and close it when all its tasks have ended.
+    """Writes the synthesis of an orchestration, and closes it when all its tasks have ended.
 
     It is kept in the history and as .orchestrator/report-ORCHESTRATION.md. Without a name it is that of the
     conversation's own orchestration, else of the latest open one, else of the latest.

@@ -22,7 +22,7 @@ Shown = tuple[Callable[..., dict[str, Any]], Callable[[dict[str, Any]], list[str
 def show(
     place: Place, thing: str, briefing: bool, result: bool, orchestration: Optional[str], as_json: bool
 ) -> None:
-    """Show a task, an execution, an orchestration, a bundle or an output, by its id or any unique prefix.
+    """Shows a task, an execution, an orchestration, a bundle or an output, by its id or any unique prefix.
 
     An output's id is its number, an execution's also its agent's id. A task of another orchestration is named
     ORCHESTRATION/TASK.

@@ -24,7 +24,6 @@ _ESCAPES = re.compile(  # one that is not closed on its line loses its first mar
     "|\x1b[ -/]*[0-~]"
 )
 _MARKS = re.compile(r"([\\`*\[\]<>|])")
-_C1 = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
 class Column:
@@ -138,9 +137,12 @@ def aligned(columns: Sequence[Column], records: Sequence[dict[str, Any]]) -> str
 
 
 def dumps(value: Any) -> str:
-    """JSON that is safe to look at: what a terminal could obey is escaped."""
+    """JSON that is exact and safe to look at: what nobody sees is escaped in it."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    return _C1.sub(lambda m: "\\u%04x" % ord(m.group()), text).encode("utf-8", "replace").decode("utf-8")
+    if not text.isascii() or "\x7f" in text:
+        unseen = [c for c in set(text) if unicodedata.category(c) in _UNSEEN and c not in "\n\u200d"]
+        text = text.translate({ord(c): json.dumps(c)[1:-1] for c in unseen})
+    return text
 
 
 def flat(record: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +167,7 @@ def comma_separated(records: Sequence[dict[str, Any]]) -> str:
         writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         writer.writerow(list(rows[0]))
         for row in rows:
-            writer.writerow([_scalar(value) for value in row.values()])
+            writer.writerow([_scalar(row.get(name)) for name in rows[0]])
     return out.getvalue()
 
 

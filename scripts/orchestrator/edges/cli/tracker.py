@@ -30,7 +30,7 @@ STATUSES = ("planning", "executing", "deployed", "completed", "failed", "lost")
 
 @click.group()
 def tracker() -> None:
-    """Record sessions and deployments by hand, and ask for them."""
+    """Records sessions and deployments by hand, and lists them."""
 
 
 def _off(place: Place) -> bool:
@@ -49,7 +49,7 @@ def _off(place: Place) -> bool:
 @click.option("--metadata", type=WORDS, help="A JSON object to keep with it.")
 @pass_place
 def init_session(place: Place, scope: str, session_id: Optional[str], metadata: Optional[str]) -> None:
-    """Open a session (an orchestration), in phase 1; prints its id."""
+    """Opens a session (an orchestration), in phase 1; prints its id."""
     from orchestrator.services import tracker as service
 
     if metadata is not None and not isinstance(queries.document(metadata), dict):
@@ -79,7 +79,7 @@ def init_deployment(
     context_bundle: Optional[str],
     model: Optional[str],
 ) -> None:
-    """Record that an agent is about to be deployed; prints the execution's id."""
+    """Records that an agent is about to be deployed; prints the execution's id."""
     from orchestrator.services import tracker as service
 
     if _off(place):
@@ -114,7 +114,7 @@ def init_deployment(
 def record_completion(
     place: Place, execution_id: str, status: str, final_message: Optional[str], deliverables: tuple[str, ...]
 ) -> None:
-    """Record how an execution ended and what it left."""
+    """Records how an execution ended and what it left."""
     from orchestrator.services import tracker as service
 
     if final_message == "-":
@@ -144,7 +144,7 @@ def record_completion(
 @click.option("--status", type=click.Choice(["completed", "failed"]), default="completed", show_default=True)
 @pass_place
 def complete_session(place: Place, session_id: str, status: str) -> None:
-    """Close a session, in phase 5."""
+    """Closes a session, in phase 5."""
     from orchestrator.services import tracker as service
 
     if _off(place):
@@ -172,7 +172,7 @@ def complete_session(place: Place, session_id: str, status: str) -> None:
 )
 @pass_place
 def set_phase(place: Place, session_id: str, phase: int) -> None:
-    """Note the phase that a session is in."""
+    """Notes the phase that a session is in."""
     from orchestrator.services import tracker as service
 
     if _off(place):
@@ -201,7 +201,7 @@ def query(
     limit: int,
     form: str,
 ) -> None:
-    """List the executions of a session or an agent type; without either, the latest sessions.
+    """Lists the executions of a session or an agent type; without either, the latest sessions.
 
     Executions are listed too where the state asked for, deployed or lost, is none of a session's.
     """
@@ -253,7 +253,7 @@ def _session(place: Place, given: str) -> str:
 def validate(
     place: Place, scope: str, context_files: tuple[str, ...], session_id: Optional[str], form: str
 ) -> None:
-    """Say whether a scope and its files are fit to plan with. Exit 1 when they are not.
+    """Says whether a scope and its files are fit to plan with. Exit 1 when they are not.
 
     Files must exist, lie in the project, hold text and fit an agent's window.
     """

@@ -1,0 +1,49 @@
+"""Generated pages: what references/ says of commands and schema is what they are."""
+
+import pytest
+
+import docs
+
+
+@pytest.mark.parametrize("page", docs.pages(), ids=lambda page: page.name)
+def test_generated_blocks_are_fresh(page):
+    """Every generated block holds what would be generated now; if not, run .venv/bin/python tests/docs.py."""
+    text = page.read_text(encoding="utf-8")
+    assert docs.fresh(text) == text, "run .venv/bin/python tests/docs.py"
+
+
+def test_the_pages_that_should_have_blocks_have_them():
+    """The command line's page and the schema's are generated where they must not go stale."""
+    blocks = {
+        page.name: [block[1] for block in docs.BLOCK.findall(page.read_text(encoding="utf-8"))]
+        for page in docs.pages()
+    }
+    assert blocks["cli.md"] == ["cli"]
+    assert blocks["execution_schema.md"] == ["queries", "schema"]
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "comment", "columns"), docs.described(), ids=[d[0] for d in docs.described()]
+)
+def test_every_table_and_column_is_described(table, kind, comment, columns):
+    """Each table and each column says what it holds, in the schema's comments or in tests/docs.py."""
+    assert comment
+    assert not [name for name, _, words in columns if not words]
+
+
+def test_what_is_said_of_columns_is_said_of_columns_there_are():
+    """No description outlives its column."""
+    there = {"%s.%s" % (table, name) for table, _, _, columns in docs.described() for name, _, _ in columns}
+    assert set(docs.SAID) <= there
+    assert set(docs.EVERYWHERE) <= {each.partition(".")[2] for each in there}
+
+
+def test_every_verb_has_its_module():
+    """The table of verbs names no file that does not exist."""
+    assert docs.missing_modules() == {}
+
+
+def test_every_command_says_what_it_does():
+    """Every command has a help text, and no line of the page is wider than 100 columns."""
+    assert not [" ".join(words) for words, command, _ in docs.commands() if not command.help]
+    assert not [line for line in docs.cli().split("\n") if len(line) > 100]
