@@ -290,8 +290,8 @@ def test_agents_of_everybody(here):
 def completed(here, shell, words, current):
     """What a shell would be offered: the program asked as the completion script asks it."""
     asked = words[current] if shell == "fish" else current
-    given = {"_ORCHESTRATOR_COMPLETE": shell + "_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": asked}
-    return here.run(**given).stdout
+    line = {"COMP_WORDS": " ".join(words), "COMP_CWORD": asked}
+    return here.run(_ORCHESTRATOR_COMPLETE=shell + "_complete", **line).stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
