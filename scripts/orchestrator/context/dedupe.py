@@ -7,6 +7,7 @@ leads to lines that stand earlier in the same briefing, word for word.
 from collections import Counter as Tally
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from typing import Optional, Sequence
 
 from orchestrator.context import near
@@ -34,7 +35,7 @@ Windows = list[Lines]
 
 @lru_cache(maxsize=1024)
 def _cut(text: str) -> tuple[Lines, Windows, frozenset[Lines]]:
-    """The lines of a text, the window that begins at each, and the windows that stand there more than once."""
+    """The lines of a text, the window that begins at each, and the windows that stand there twice."""
     lines = tuple(lines_of(text))
     windows = list(zip(*(lines[n:] for n in range(WINDOW)), strict=False))
     if len(set(windows)) == len(windows):
@@ -46,35 +47,32 @@ class Seen:
     """The lines sent so far, found by any window of them."""
 
     def __init__(self) -> None:
-        self.places: dict[Lines, list[tuple[int, int]]] = {}
+        self.places: dict[Lines, tuple[int, int]] = {}  # the item and line where a window was sent last
         self._lines: dict[int, Lines] = {}
         self._gaps: dict[int, list[tuple[int, int]]] = {}
 
-    def longest(self, lines: Lines, at: int, window: Lines, item: int) -> tuple[int, int, int]:
-        """(item, first line, lines) of the longest run sent before that `lines` repeats from `at` on."""
-        best = (0, 0, 0)
-        for other, first in self.places.get(window, ()):
-            old = lines if other == item else self._lines[other]
-            most = min(len(lines) - at, (at if other == item else len(old)) - first)
-            for start, end in self._gaps.get(other, ()):  # lines that were pointed at are no target
-                if first < end:
-                    most = min(most, start - first)
-                    break
-            n = 0
-            while n < most and old[first + n] == lines[at + n]:
-                n += 1
-            if n > best[2]:
-                best = (other, first, n)
-        return best
+    def run(self, lines: Lines, at: int, window: Lines, item: int) -> tuple[int, int, int]:
+        """(item, first line, lines) of the run sent before that `lines` repeats from `at` on, or zeros."""
+        place = self.places.get(window)
+        if place is None:
+            return 0, 0, 0
+        other, first = place
+        old = lines if other == item else self._lines[other]
+        most = min(len(lines) - at, (at if other == item else len(old)) - first)
+        for start, end in self._gaps.get(other, ()):  # lines that were pointed at are no target
+            if first < end:
+                most = min(most, start - first)
+                break
+        n = 0
+        while n < most and old[first + n] == lines[at + n]:
+            n += 1
+        return other, first, n
 
     def add(self, item: int, lines: Lines, windows: Windows, first: int, end: int) -> None:
         """Lines of an item that are sent as they are."""
         self._lines[item] = lines
-        places = self.places
-        for at in range(first, end - WINDOW + 1):
-            known = places.setdefault(windows[at], [])
-            if len(known) < 8:
-                known.append((item, at))
+        last = end - WINDOW + 1
+        self.places.update(zip(windows[first:last], zip(repeat(item), range(first, last)), strict=False))
 
     def skip(self, item: int, first: int, end: int) -> None:
         """Lines of an item that a pointer stands for."""
@@ -95,7 +93,8 @@ def within(items: list[Item], counter: Counter, diffs: bool = True) -> None:
         item.form, item.sent, item.base = item.asked, item.text, ""
         lines, windows, repeated = _cut(item.text)
         pieces = _pieces(seen, lines, windows, repeated, place)
-        _choose(items, place, lines, pieces, counter, diffs)
+        if len(pieces) > 1 or pieces and pieces[0][2]:
+            _choose(items, place, lines, pieces, counter, diffs)
         if item.form == "diff":
             continue
         if not item.pointers:
@@ -135,8 +134,8 @@ def _pieces(
             if hits[waiting] >= literal:
                 own.add(place, lines, windows, hits[waiting], hits[waiting] + WINDOW)
             waiting += 1
-        other, first, n = seen.longest(lines, at, windows[at], place)
-        mine = own.longest(lines, at, windows[at], place)
+        other, first, n = seen.run(lines, at, windows[at], place)
+        mine = own.run(lines, at, windows[at], place)
         if mine[2] > n:
             other, first, n = mine
         if n >= WINDOW and sum(len(line.strip()) for line in lines[at : at + n]) >= LEAST:

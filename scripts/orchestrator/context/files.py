@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Optional
 
 from orchestrator.errors import OrchestratorError
@@ -33,23 +34,43 @@ class Source:
     file_hash: str
 
 
+@lru_cache(maxsize=8)
+def _top(root: str) -> str:
+    return os.path.realpath(root)
+
+
 def inside(root: str, path: str) -> str:
     """The path relative to the project, links resolved; refuses what leads out of it."""
-    top = os.path.realpath(root)
-    full = os.path.realpath(os.path.join(top, path))
-    if "\0" in path or (full != top and not full.startswith(top.rstrip(os.sep) + os.sep)):
-        raise Unreadable(f"{path} leads out of the project: name a file inside it.")
+    top = _top(root)
+    full = _within(top, path)
+    if full is None:
+        full = os.path.realpath(os.path.join(top, path)) if "\0" not in path else "/"
+        if full != top and not full.startswith(top.rstrip(os.sep) + os.sep):
+            raise Unreadable(f"{path} leads out of the project: name a file inside it.")
     return os.path.relpath(full, top).replace(os.sep, "/")
+
+
+def _within(top: str, path: str) -> Optional[str]:
+    """The full path, if it goes straight down from the top with no link on the way; else None."""
+    parts = path.split("/")
+    if os.path.isabs(path) or "\0" in path or os.pardir in parts:
+        return None
+    full = top
+    for part in parts:
+        full = os.path.join(full, part)
+        if os.path.islink(full):
+            return None
+    return full
 
 
 def plain(root: str, path: str) -> str:
     """The path as named, relative to the project, when the file it leads to is inside."""
-    inside(root, path)
-    top = os.path.realpath(root)
+    real = inside(root, path)
+    top = _top(root)
     named = os.path.normpath(os.path.join(top, path))
     if named == top or named.startswith(top.rstrip(os.sep) + os.sep):
         return os.path.relpath(named, top).replace(os.sep, "/")
-    return inside(root, path)
+    return real
 
 
 def read(root: str, path: str, whole: bool = True) -> Source:
@@ -57,7 +78,7 @@ def read(root: str, path: str, whole: bool = True) -> Source:
     refused.
     """
     path = plain(root, path)
-    full = os.path.join(os.path.realpath(root), path)
+    full = os.path.join(_top(root), path)
     try:
         if not os.path.isfile(full):
             raise Unreadable(
