@@ -1,7 +1,7 @@
 """Corpora for redaction, drawn from templates: tests/unit/corpus/secrets.txt and innocents.txt.
 
-A template holds `{b62:36}` where characters are to be drawn, so that no file of this repository holds a secret
-or what a scanner takes for one. Draws are seeded: the same corpus each time.
+A template holds `{b62:36}` where characters are to be drawn, so that no file here holds a secret or
+what a scanner takes for one. Draws are seeded: the same corpus each time.
 """
 
 import pathlib
@@ -18,7 +18,7 @@ CHARACTERS = {
     "low": string.ascii_lowercase + string.digits,
 }
 PASSWORDS = ("swordfish butterfly sunshine dragonfly trustnoone letmein iloveyou starwars whatever chocolate "
-             "correcthorse football mustang superman babygirl jennifer liverpool cheesecake evergreen").split()
+             "correcthorse football mustang superman babygirl jennifer liverpool evergreen").split()
 HOLE = re.compile(r"\{([A-Za-z0-9]*)(?::(\d+))?\}")
 
 
@@ -62,3 +62,13 @@ def secrets(seed=0):
 def innocents(seed=0):
     """[text], one for each template."""
     return [fill(t, random.Random("%s %s" % (seed, n))) for n, t in enumerate(lines("innocents.txt"))]
+
+
+def draw_from(alphabet, size, seed):
+    """Characters of an alphabet as a machine draws them, each kind that it has among them."""
+    chance = random.Random(seed)
+    kinds = [kind for kind in (str.isdigit, str.islower, str.isupper) if any(map(kind, alphabet))]
+    while True:
+        drawn = "".join(chance.choice(alphabet) for _ in range(size))
+        if drawn[-1].isalnum() and all(any(map(kind, drawn)) for kind in kinds):
+            return drawn

@@ -9,16 +9,16 @@ import re
 from orchestrator.model import named_values
 from orchestrator.model.redact import PLACEHOLDERS, is_random, lowered
 
-QUOTE = r"(?:\\{0,7}[\"'`])?"
-BREAK = r"(?:[ \t\r\n]|\\{1,7}[nrt])"  # blanks and line ends, also as JSON writes them
+QUOTE = r"(?:\\{0,31}[\"'`])?"
+BREAK = r"(?:[ \t\r\n]|\\{1,31}[nrt])"  # blanks and line ends, also as JSON writes them
 SLASH = r"\\?/"
 START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-F]{2}))"
 HEADER = START + r"(?P<keep>(?i:(?:proxy-)?authorization)" + QUOTE + r"\]?\s{0,4}(?:=>|[:=,])\s{0,4}" + QUOTE
 LINES = r"(?:[A-Za-z0-9+/=]{16,}" + BREAK + r"*)+"
 WORD = r"[^\s\"'\\]"
 BEGIN = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-BODY = r"(?:[A-Za-z0-9+/=:,.()\s-]+|\\{1,7}[nrt/])*"
-MASK = r"\[masked:[a-z0-9-]{1,40}\]"
+BODY = r"(?:[A-Za-z0-9+/=:,.()\s-]+|\\{1,31}[nrt/])*"
+WALL = r"\[masked:[a-z0-9-]{1,40}\]|\\(?:u[0-9A-Fa-f]{4}|.)|[\"\\\x00-\x1f]"
 _READY = {}
 
 
@@ -33,7 +33,7 @@ def _given(value):
         return False
     if low in ("abc", "bar", "xyz"):
         return False
-    return value[0] not in "$%{<[&" and "&lt;" not in low and not any(word in low for word in PLACEHOLDERS)
+    return value[0] not in "$%{<[&" and "&lt;" not in low and not any(map(low.__contains__, PLACEHOLDERS))
 
 
 def _credential(value):
@@ -49,7 +49,7 @@ def _basic(value):
 # rule -> ((kind, pattern, whether a value is believed), …); the groups `keep` and `also` stay.
 _RULES = {
     "putty-key": (("private-key", r"(?P<keep>Private-Lines:[ ]?\d{1,4}" + BREAK + "+)" + LINES, _any),),
-    "jwk": (("private-key", r"(?P<keep>\\{0,7}\"(?:d|p|q|dp|dq|qi|k)\\{0,7}\"\s{0,4}:\s{0,4}\\{0,7}\")"
+    "jwk": (("private-key", r"(?P<keep>\\{0,31}\"(?:d|p|q|dp|dq|qi|k)\\{0,31}\"\s{0,4}:\s{0,4}\\{0,31}\")"
                             r"[A-Za-z0-9_-]{20,}", is_random),),
     "url-password": (("url-password", r"(?P<keep>:(?:\\?/){2}[^\s/:@\"'<>\\`]{0,256}:)[^\s\"'<>\\/`]{1,512}"
                                       r"(?P<also>@)", _given),),
@@ -73,8 +73,8 @@ _RULES = {
     "azure-key": (("azure-key", START + r"[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,40}", is_random),
                   ("azure-key", START + r"[A-Za-z0-9]{70,80}AZDO[A-Za-z0-9]{4}", is_random)),
     "azure-sas": (("azure-sas", START + r"(?P<keep>sig=)[A-Za-z0-9%+/=]{40,128}", is_random),),
-    "docker-auth": (("docker-auth", r"(?P<keep>\"auth\\{0,7}\"\s{0,4}:\s{0,4}\\{0,7}\")[A-Za-z0-9+/=_-]{12,}",
-                     _any),),
+    "docker-auth": (("docker-auth", r"(?P<keep>\"auth\\{0,31}\"\s{0,4}:\s{0,4}\\{0,31}\")"
+                                    r"[A-Za-z0-9+/=_-]{12,}", _any),),
     "netrc-password": (("password", r"(?i)(?P<keep>machine" + BREAK + "{1,8}" + WORD + "{1,256}" + BREAK
                         + "{1,8}login" + BREAK + "{1,8}" + WORD + "{1,256}" + BREAK + "{1,8}password" + BREAK
                         + "{1,8})" + WORD + "{3,256}", _given),),
@@ -178,36 +178,26 @@ def _mask_own(text, kind, pattern, found):
 
 
 def _apply_own(text, name, ready, strings):
-    """(text, how many) with matches masked outside of masks and, if `strings` are given, only in those."""
-    masks = [match.span() for match in _compiled(MASK).finditer(text)]
-    parts, done, count, seen, inside = [], 0, 0, 0, 0
+    """(text, how many) with matches masked, between quotes, escapes and masks, so that a greedy pattern takes
+    no JSON apart; if `strings` are given, only in those."""
+    walls = [match.span() for match in _compiled(WALL).finditer(text)]
+    parts, done, count, wall, inside = [], 0, 0, 0, 0
     for match in ready.finditer(text):
         start, end = match.span()
-        while seen < len(masks) and masks[seen][1] <= start:
-            seen += 1
-        if start == end or (seen < len(masks) and masks[seen][0] < end):
-            continue
         if strings is not None:
             while inside < len(strings) and strings[inside][1] <= start:
                 inside += 1
             if inside == len(strings) or not strings[inside][0] < start <= end < strings[inside][1]:
                 continue
-        for a, b in _between_escapes(text, start, end):
-            parts += (text[done:a], "[masked:%s]" % name)
-            done, count = b, count + 1
+        while start < end:
+            while wall < len(walls) and walls[wall][1] <= start:
+                wall += 1
+            stop = min(end, walls[wall][0]) if wall < len(walls) else end
+            if text[start:stop].strip(" ,:{}[]"):
+                parts += (text[done:start], "[masked:%s]" % name)
+                done, count = stop, count + 1
+            start = max(stop, walls[wall][1]) if wall < len(walls) else stop
     return "".join(parts) + text[done:], count
-
-
-def _between_escapes(text, start, end):
-    """The parts of a match between quotes and escapes, so that a greedy pattern takes no JSON apart."""
-    for match in _compiled(r"\\(?:u[0-9A-Fa-f]{4}|.)|[^\"\\\x00-\x1f]+").finditer(text, start, end):
-        a, b = match.span()
-        if text[a] == "\\":
-            continue
-        if a == start and text[a - 1:a] == "\\":
-            a += 5 if text[a] == "u" else 1
-        if text[a:b].strip(" ,:{}[]"):
-            yield a, b
 
 
 def _is_json(text):

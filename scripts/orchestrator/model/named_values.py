@@ -33,17 +33,17 @@ REFERRING = ("arn:", "vault:", "op:", "ref+", "env:", "secret:", "secrets.", "fi
 # What a token may be called that nobody needs to keep.
 _NO_CREDENTIAL = (
     "page", "next", "continuation", "pagination", "sync", "cancel", "cancellation", "change", "lock",
-    "publickey", "idempotency", "eos", "bos", "pad", "unk", "sep", "mask", "cls", "start", "end", "stop", "special",
-    "first", "last", "max", "min")
+    "publickey", "idempotency", "eos", "bos", "pad", "unk", "sep", "mask", "cls", "start", "end", "stop",
+    "special", "first", "last", "max", "min")
 _MORE = re.compile(
     r"(?:[_-]?(?:key|base|value|val|string|str|prod|production|dev|development|tests?|testing|staging|stage|live"
     r"|sandbox|old|new|raw|plain|text|b64|base64|hex|primary|secondary|main|default|local|ci|confirm|confirmation"
     r"|again|repeat|[a-z]?\d{1,4}))*\Z", re.I)
 _AFTER = re.compile(r"""
     (?P<more>[A-Za-z0-9_-]{0,32})
-    (?P<closed>(?:\\{0,7}["'`])?\]?)
-    (?: (?P<pair>[,;]?(?:[ \t\r\n]|\\{1,7}[nrt]){0,40}
-                 (?:\\{0,7}["'])?[vV]alue(?:\\{0,7}["'])?[ \t]{0,4}[:=][ \t]{0,4})
+    (?P<closed>(?:\\{0,31}["'`])?\]?)
+    (?: (?P<pair>[,;]?(?:[ \t\r\n]|\\{1,31}[nrt]){0,40}
+                 (?:\\{0,31}["'])?[vV]alue(?:\\{0,31}["'])?[ \t]{0,4}[:=][ \t]{0,4})
     |   (?P<xml>>)
     |   (?P<sep>[ \t]{0,8}
                 (?::[ \t]?[A-Za-z&\[][\w\[\]<>|?&.']{0,30}[ \t]{1,4}(?==[^=]))?   # a type
@@ -51,11 +51,11 @@ _AFTER = re.compile(r"""
     |   (?P<comma>,[ \t]{0,8})
     |   (?P<blank>[ \t]{1,4})
     )""", re.X)
-_OPEN = re.compile(r"[rbfuRBFU@]{0,2}\\{0,7}([\"'`])")
-_INSIDE = {quote: re.compile(r"(?:[^%s\\\r\n]|\\\\(?![\\\"'`nrtu/])){1,512}" % ends)
+_OPEN = re.compile(r"[rbfuRBFU@]{0,2}\\{0,31}([\"'`])")
+_INSIDE = {quote: re.compile(r"(?:[^%s\\\r\n]|\\\\(?![\\\"'`nrtu/])){1,160}" % ends)
            for quote, ends in (('"', '"'), ("'", "'\""), ("`", "`\""))}
-_BARE = re.compile(r"[^\s\"'`\\<>]{1,512}")
-_ELEMENT = re.compile(r"[^<\"'`\\\r\n]{1,512}(?=<)")
+_BARE = re.compile(r"[^\s\"'`\\<>]{1,160}")
+_ELEMENT = re.compile(r"[^<\"'`\\\r\n]{1,160}(?=<)")
 _NUMBER = re.compile(r"(?:-?[\d.eE+-]+|true|false|null)\Z")
 _DOTTED = re.compile(r"[A-Za-z_$][\w$]*(?:[.][A-Za-z_$][\w$]*)+\Z")
 _CONNECTION = re.compile(
@@ -111,7 +111,7 @@ def _value_at(text, at, word, family):
         return _in_element(text, match, family) if stem.endswith("<") else None
     if match["comma"] is not None and (short or not match["closed"]):
         return None  # words in a row
-    if match["blank"] and not option and stem.split(" ")[-2:-1] not in (["ENV"], ["setx"], ["#define"]):
+    if match["blank"] and not option and not stem.endswith(("ENV ", "setx ", "#define ")):
         return None
     opened = _OPEN.match(text, match.end())
     if opened:
@@ -178,7 +178,7 @@ def _cut(value, env):
 def _believed(value, family, quoted, as_is, after):
     """Whether a value is a secret. `as_is`: it stands where nothing but a value can, as in a `.env` file."""
     low = value.lower()
-    if len(value) < 4 or "[masked:" in value or low in WORDS or any(word in low for word in PLACEHOLDERS):
+    if len(value) < 4 or "[masked:" in value or low in WORDS or any(map(low.__contains__, PLACEHOLDERS)):
         return False
     if _refers(value, low) or set(low) <= set("x*.-_#?0"):
         return False
@@ -214,7 +214,7 @@ def _refers(value, low):
     """Whether a value is a variable, a template, a format or an address instead of a secret."""
     if value[0] in "<%{" or (value[0] == "$" and (value[1:2] in "{(_" or value[1:].isidentifier())):
         return True
-    return any(mark in value for mark in REFERENCES) or low.startswith(REFERRING)
+    return any(map(value.__contains__, REFERENCES)) or low.startswith(REFERRING)
 
 
 def _pieces(value):

@@ -70,10 +70,10 @@ def traces(text):
     tokens = [shape for shape in _BROKEN if shape[0] in text]
     for word in text.translate(_APART).split():
         if len(word) >= SHORTEST_TOKEN:
-            word = word.lstrip("_.-")
             for cut in (0, 1, 2, 5):  # the letters of an escape before it: \n, %3D, \u000a
-                for shape in _BY_TWO.get(word[cut:cut + 2], ()):
-                    if word.startswith(shape[0], cut) and shape not in tokens:
+                rest = word[cut:].lstrip("_.-")
+                for shape in _BY_TWO.get(rest[:2], ()):
+                    if rest.startswith(shape[0]) and shape not in tokens:
                         tokens.append(shape)
     low = lowered(text)
     rules = []
@@ -105,7 +105,7 @@ def _url_with_password(low):
 def _assigned(word):
     def guard(low):
         for at in places(low, word):
-            if low[at + len(word):at + len(word) + 16].lstrip(QUOTING)[:1] in (":", "=", ","):
+            if low[at + len(word):at + len(word) + 64].lstrip(QUOTING)[:1] in (":", "=", ","):
                 return True
         return False
     return guard
@@ -133,10 +133,10 @@ def _names_a_value(low):
 
 
 def is_given_a_value(low, at, word, family):
-    """Whether the word at this place of a lower-case text ends the name of something that is given a value."""
+    """Whether the word at this place of a lower-case text ends the name of what is given a value."""
     if word == "key" and not low[max(0, at - 16):at].rstrip("_- ").endswith(KEYS):
         return False
-    tail = low[at + len(word):at + len(word) + 96]
+    tail = low[at + len(word):at + len(word) + 128]
     for more in LONGER.get(word, ()):
         if tail.startswith(more):
             tail = tail[len(more):]
@@ -194,6 +194,8 @@ def _has_two_parts(tail):
 
 def _starts_here(text, at):
     """Whether a word starts here: after anything but a letter or a digit, the letters of an escape aside."""
+    while at and text[at - 1] in "_.-":
+        at -= 1
     if at == 0 or not text[at - 1].isalnum() or ord(text[at - 1]) > 127:
         return True
     if text[at - 1] in "nrtbf" and text[at - 2:at - 1] == "\\":
@@ -204,7 +206,7 @@ def _starts_here(text, at):
 def is_random(text):
     """Whether a text was drawn by a machine: no placeholder, and no words joined by hyphens or capitals."""
     low = text.lower()
-    if any(word in low for word in PLACEHOLDERS) or len(set(low)) < 6:
+    if any(map(low.__contains__, PLACEHOLDERS)) or len(set(low)) < 6:
         return False
     return any(map(_mixed, text.translate(_PIECES).split()))
 
@@ -212,7 +214,7 @@ def is_random(text):
 def _is_tail(tail, alphabet):
     """Whether what follows a token's beginning was drawn by a machine. The beginning has said most of it."""
     low = tail.lower()
-    if any(word in low for word in PLACEHOLDERS) or len(set(low)) < 6:
+    if any(map(low.__contains__, PLACEHOLDERS)) or len(set(low)) < 6:
         return False
     digits, rises = any(map(str.isdigit, tail)), tail != low and tail != tail.upper()
     return alphabet == UPPER or (digits and rises) or is_random(tail) or (

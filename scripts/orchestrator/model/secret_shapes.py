@@ -22,8 +22,8 @@ PREFIXED = (
     ("aws-key", BASE64, 60, "ABSK bedrock-api-key-"),
     ("aws-key", HEX + "-", 36, "amzn.mws."),
     ("github-token", DOTTED, 30, "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_"),
-    ("gitlab-token", DOTTED, 20, "glpat- gldt- glptt- glft- glimt- glagent- gloas- glsoat- glcbt- glffct- glrt- "
-                                 "glrtr- GR1348941"),
+    ("gitlab-token", DOTTED, 20, "glpat- gldt- glptt- glft- glimt- glagent- gloas- glsoat- glcbt- glffct- "
+                                 "glrt- glrtr- GR1348941"),
     ("slack-token", WORD, 20, "xoxb- xoxp- xoxa- xoxo- xoxr- xoxs- xoxe- xoxe.xoxb- xoxe.xoxp- xapp- xwfp-"),
     ("stripe-key", ALNUM, 16, "sk_live_ sk_test_ sk_prod_ rk_live_ rk_test_ rk_prod_"),
     ("stripe-key", BASE64, 24, "whsec_"),
@@ -62,7 +62,8 @@ PREFIXED = (
     ("netlify-token", WORD, 36, "nfp_ nfc_ nfu_"),
     ("render-token", ALNUM, 28, "rnd_"),
     ("pulumi-token", HEX, 40, "pul-"),
-    ("grafana-token", JSON64, 32, "glsa_ glc_ eyJrIjoi"),
+    ("grafana-token", WORD, 32, "glsa_"),
+    ("grafana-token", JSON64, 32, "glc_ eyJrIjoi"),
     ("atlassian-token", JSON64, 24, "ATATT3 ATCTT3 ATBB ATOA"),
     ("dropbox-token", WORD, 60, "sl. sl.u."),
     ("figma-token", WORD, 40, "figd_ figo_ figu_ figor_"),

@@ -1,0 +1,284 @@
+"""Specification of redaction: secrets vanish, all else stays, JSON stays JSON, finding nothing is cheap."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.model import masking, secret_shapes
+from orchestrator.model import redact as module
+from orchestrator.model.redact import redact
+from unit import secret_corpus
+
+ROUNDS = 5  # draws of each template
+SECRETS = [drawn for seed in range(ROUNDS) for drawn in secret_corpus.secrets(seed)]
+INNOCENTS = [text for seed in range(ROUNDS) for text in secret_corpus.innocents(seed)]
+MASK = re.compile(r"\[masked:[a-z0-9-]{1,40}\]")
+SCRIPTS = os.path.dirname(os.path.dirname(os.path.dirname(module.__file__)))
+LAX = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def test_secrets_are_masked_and_innocents_are_not(capsys):
+    """Of at least 200 shapes of secrets 99 % vanish whole; of at least 200 innocent texts 1 % changes."""
+    missed = [text for _, text, secret in SECRETS if leftover(text, secret)]
+    changed = [text for text in INNOCENTS if redact(text)[0] != text]
+    with capsys.disabled():
+        print("\nredaction: masked %d of %d, innocents changed %d of %d (%d and %d templates)" % (
+            len(SECRETS) - len(missed), len(SECRETS), len(changed), len(INNOCENTS),
+            len(SECRETS) // ROUNDS, len(INNOCENTS) // ROUNDS))
+    assert len(SECRETS) // ROUNDS >= 200 and len(INNOCENTS) // ROUNDS >= 200
+    assert len(missed) <= 0.01 * len(SECRETS), missed
+    assert len(changed) <= 0.01 * len(INNOCENTS), changed
+
+
+def leftover(text, secret):
+    """Whether a secret, or eight characters of it in a row, are still to be read."""
+    clean, hits = redact(text)
+    shown = MASK.sub("\0", clean)
+    return not hits or any(secret[at:at + 8] in shown for at in range(max(1, len(secret) - 7)))
+
+
+def test_what_stands_around_a_secret_stays():
+    """Names, users, hosts and the rest of the line are still there."""
+    torn = []
+    for template, text, secret in SECRETS:
+        before, after = text.split(secret, 1)
+        clean = redact(text)[0]
+        if not (clean.startswith(before.rstrip("-")) and clean.endswith(after)):
+            torn.append((template, clean))
+    assert len(torn) <= 0.01 * len(SECRETS), torn
+
+
+@pytest.mark.parametrize("text, clean, hits", [
+    ("ftp://app:" + "s3cr3t9@db:54/x", "ftp://app:[masked:url-password]@db:54/x", (("url-password", 1),)),
+    ("A=1\nDB_PASSWORD=swordfish\nB=2", "A=1\nDB_PASSWORD=[masked:password]\nB=2", (("password", 1),)),
+    ('{"a":"A=1\\nDB_PASSWORD=swordfish\\nB=2"}', '{"a":"A=1\\nDB_PASSWORD=[masked:password]\\nB=2"}',
+     (("password", 1),)),
+    ("PASSWORD=swordfish and PASSWORD=butterfly", "PASSWORD=[masked:password] and PASSWORD=[masked:password]",
+     (("password", 2),)),
+    ("nothing here", "nothing here", ()),
+    ("", "", ()),
+])
+def test_what_was_masked_is_said(text, clean, hits):
+    """The mask names the kind, and the kinds are counted."""
+    assert redact(text) == (clean, hits)
+
+
+def test_each_known_issuer_is_named():
+    """A token that tells its issuer by how it begins is masked by that issuer's name, wherever it stands."""
+    for kind, alphabet, least, beginnings in secret_shapes.PREFIXED:
+        for beginning in beginnings.split():
+            tail = secret_corpus.draw_from(alphabet.replace("+/=", ""), least + 2, beginning)
+            if kind == "jwt":
+                tail = tail[:12] + "." + tail[12:].replace(".", "x") + "9"
+            for text in ("say %s now", "x=%s", '"%s"', "a\\n%s\\n", "(%s)", "\n%s", "%s"):
+                clean, hits = redact(text % (beginning + tail))
+                assert tail not in clean and hits, (kind, beginning, tail, clean)
+            assert [kind] == [k for k, _ in redact("say %s now" % (beginning + tail))[1]]
+
+
+def test_masking_twice_is_masking_once():
+    """What is masked stays as it is."""
+    for _, text, _ in SECRETS:
+        clean = redact(text)[0]
+        assert redact(clean) == (clean, ())
+
+
+# Texts near secrets
+
+FRAGMENTS = st.sampled_from([
+    "password", "PASSWORD", "=", ":", ": ", "\"", "\\\"", "'", "\\", "\\n", "\n", " ", "token", "_secret",
+    "apiKey", "api_key", "hunter22x", "swordfish", "Bearer ", "Authorization: ", "Cookie: ", "sid=", "://",
+    "bob:", "@", "sk-ant-", "ghp_", "AKIA", "eyJ", ".", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0",
+    "0123456789", "12345678", "[masked:", "]", "-----BEGIN RSA " + "PRIVATE KEY-----",
+    "-----END RSA " + "PRIVATE KEY-----", "MIIEow" * 8, "value", ",", "{", "}", "<", ">", "</", "--",
+    "--password ", "curl -u ", "machine ", " login ", " password ", "${X}", "$(id)", "\0", "\ud800", "é",
+    "\u0130", "?", "&", ";", "name", "kty", "\"d\"", "hooks.slack.com/services/", "ENV ", "true", "null",
+    "x" * 20,
+])
+NEAR = st.lists(FRAGMENTS, max_size=14).map("".join)
+
+
+@LAX
+@given(NEAR)
+def test_any_text_survives(text):
+    """Lone surrogates, NUL and half a secret are masked or left; masking again finds nothing."""
+    clean, hits = redact(text)
+    assert redact(clean) == (clean, ())
+    assert bool(hits) == (clean != text)
+    assert len(MASK.findall(clean)) >= sum(n for _, n in hits)
+
+
+@LAX
+@given(NEAR)
+def test_a_trace_is_never_missed(text):
+    """Looking for every shape finds no more than looking for those that left a trace."""
+    assert redact(text)[0] == with_everything(text)
+
+
+def test_a_trace_of_each_secret_is_seen():
+    """The same for the corpora, where every kind of secret is."""
+    once = [text for _, text, _ in SECRETS[:len(SECRETS) // ROUNDS]] + INNOCENTS[:len(INNOCENTS) // ROUNDS]
+    for text in once:
+        assert redact(text)[0] == with_everything(text)
+
+
+def with_everything(text):
+    rules = list(dict.fromkeys(rule for rule, _ in secret_shapes.TRACES))
+    shapes = [(beginning, kind, alphabet, least) for kind, alphabet, least, many in secret_shapes.PREFIXED
+              for beginning in many.split()]
+    order = {shape: number for number, shape in enumerate(module.traces(text)[0])}
+    shapes.sort(key=lambda shape: order.get(shape, len(shapes)))
+    for _ in range(module.ROUNDS):
+        before = text
+        for shape in shapes:
+            text = module._mask_tokens(text, shape, {})
+        text = masking.mask(text, rules, True, (), {})
+        if text == before:
+            break
+    return text
+
+
+# JSON
+
+LEAF = st.one_of(
+    NEAR, st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(10**5, 10**12), st.text(max_size=8))
+KEY = st.one_of(NEAR, st.sampled_from(["password", "token", "apiKey", "client_secret", "value"]))
+DOCUMENT = st.recursive(
+    LEAF, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEY, inner, max_size=4), max_leaves=12)
+
+
+def shape(value):
+    """A document with only the kinds of its strings, so that all else can be compared."""
+    if isinstance(value, dict):
+        return [shape(v) for v in value.values()]
+    if isinstance(value, list):
+        return [shape(v) for v in value]
+    return "text" if isinstance(value, str) else value
+
+
+def pairs(found):
+    """An object as a list, since two keys may be masked alike."""
+    return [v for _, v in found]
+
+
+@LAX
+@given(DOCUMENT, st.booleans(), st.sampled_from([None, 1]))
+def test_json_stays_json(document, ascii_only, indent):
+    """Masking the text of a whole document leaves it valid, with the same numbers and as many strings."""
+    text = json.dumps(document, ensure_ascii=ascii_only, indent=indent)
+    clean = redact(text)[0]
+    before, after = [shape(json.loads(each, object_pairs_hook=pairs)) for each in (text, clean)]
+    assert before == after
+
+
+@LAX
+@given(st.lists(st.sampled_from(SECRETS), min_size=1, max_size=4), st.integers(1, 3), st.booleans(),
+       st.sampled_from([None, 2]), NEAR)
+def test_no_planted_secret_stays_in_a_document(planted, depth, ascii_only, indent, noise):
+    """Secrets planted in strings, lists and JSON inside of JSON are gone when the whole text is masked."""
+    document = {"session_id": "x", "n": 5, "noise": noise, "prompt": [text for _, text, _ in planted]}
+    for _ in range(depth):
+        document = {"inner": json.dumps(document, ensure_ascii=ascii_only, indent=indent), "n": 1}
+    clean = redact(json.dumps(document))[0]
+    shown = "".join(strings(json.loads(clean)))
+    for _ in range(depth + 1):
+        for template, _, secret in planted:
+            if not TORN_BY_ESCAPES.search(template):
+                assert secret not in shown, template
+        shown = shown.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")  # one level less
+
+
+# These hold escapes or quotes of their own, so that another level of JSON makes other text of them.
+TORN_BY_ESCAPES = re.compile(r'\\')
+
+
+def strings(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for item in value for text in strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+# The user's own patterns
+
+def test_own_patterns_are_masked_too():
+    """`extra` brings the user's kinds; a name is made safe for the mask."""
+    own = [("Acme Key_1", r"acme-\d{4}"), ("host", r"[a-z]+\.corp\b")]
+    assert redact("at db.corp: acme-1234, acme-12", own) == (
+        "at [masked:host]: [masked:acmekey-1], acme-12", (("acmekey-1", 1), ("host", 1)))
+
+
+@pytest.mark.parametrize("bad", ["(", "[a", "*", "(?P<x>", None, 5])
+def test_a_bad_pattern_is_skipped_and_said(bad):
+    """What is no pattern stops nothing."""
+    clean, hits = redact("acme-1 DB_PASSWORD=swordfish", [("x", bad), ("acme", r"acme-\d")])
+    assert clean == "[masked:acme] DB_PASSWORD=[masked:password]"
+    assert hits == (("acme", 1), ("bad-pattern", 1), ("password", 1))
+
+
+@pytest.mark.parametrize("pattern", [
+    r".+", r".*", r"\d+", r"masked", r"[^x]+", r"\w", r"x*", r'"', r"\\", r"(?s).+", r"n", r"u00", r"^",
+    r"\s+", r'[^"]+'])
+def test_own_patterns_take_no_json_apart(pattern):
+    """However greedy a pattern is, a JSON document stays one, and masking again changes nothing."""
+    text = json.dumps({"a": "line\none \u00e9\\ \"q\" 12", "n": 12, "l": [1, "x12", None],
+                       "p": "DB_PASSWORD=swordfish"})
+    clean, _ = redact(text, [("own", pattern)])
+    json.loads(clean)
+    assert "swordfish" not in clean
+    assert redact(clean, [("own", pattern)])[0] == clean
+
+
+# Cost
+
+EVENT = json.dumps({
+    "session_id": "f56fb4b9-31da-49a4-b418-cfaa6b0919e2", "hook_event_name": "PostToolUse",
+    "transcript_path": "/home/u/.claude/projects/-home-u-proj/f56fb4b9-31da-49a4-b418-cfaa6b0919e2.jsonl",
+    "tool_input": {"prompt": "orchestrator task t1"}, "tool_use_id": "toolu_01VVAgent",
+    "tool_response": {
+        "agentId": "a431a56b9d51fe15d", "totalTokens": 9004, "usage": {"input_tokens": 20},
+        "content": [{"text": "Parse each token; see https://docs.python.org/3/. The password stays. " * 70}],
+    },
+})
+
+
+def test_an_innocent_event_brings_in_no_patterns():
+    """Redacting a common event of 5 KB imports neither re nor json."""
+    code = ("import sys; sys.path.insert(0, %r)\n"
+            "from orchestrator.model.redact import redact\n"
+            "text = sys.stdin.read(); assert redact(text) == (text, ())\n"
+            "print(*sorted({'re', 'json', 'typing', 'orchestrator.model.masking'} & set(sys.modules)))")
+    command = [sys.executable, "-I", "-S", "-c", code % SCRIPTS]
+    done = subprocess.run(command, input=EVENT, capture_output=True, text=True, check=True)
+    assert len(EVENT) > 5000 and done.stdout.split() == []
+
+
+HOSTILE = {
+    "beginnings": "sk-ant-", "beginnings apart": "-eyJ", "dotted": "eyJ.", "names": "password",
+    "assigned": "token=", "quoted": 'token="', "escaped": "token=\\\"", "names and blanks": "password ",
+    "type": "password: a", "pairs": "tokenvalue", "urls": "://a:b", "url users": "://", "at": "://a:b@",
+    "begins": "-----BEGIN RSA " + "PRIVATE KEY-----\n", "base64": "A" * 64 + "\n",
+    "begin and body": "-----BEGIN RSA " + "PRIVATE KEY-----" + "A" * 32, "headers": "authorization: ",
+    "bearers": "bearer ", "cookies": "cookie: a=", "cookie pairs": "cookie:a=bbbbbbbbb;",
+    "curls": "curl -u ", "curl": "curl x", "mysqls": "mysql -u", "machines": "machine a login b ",
+    "backslashes": "\\", "secret\\": "secret\\\\", "digits": "1", "telegram": "12345678:AA",
+    "atlas": "a.atlasv1.", "azure": "abc8Q~", "webhooks": "/webhooks/123456789012345/",
+    "jwk": "\"kty\"\"d\":\"", "quotes": "\"'`", "connection": "user=a;password=b", "suffixes": "token_",
+    "keys": "api_key", "lines": "password:\n", "xml": "<password>", "dots": "pass.",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_texts_end(name):
+    """A quarter of a megabyte made to send patterns back and forth is redacted before the time is up."""
+    text = "kty auths sig= q~ azdo private-lines: akia, " + HOSTILE[name] * (250000 // len(HOSTILE[name]))
+    clean = redact(text)[0]
+    assert redact(clean)[0] == clean
