@@ -125,7 +125,7 @@ def test_a_damaged_history(here, damage):
             f.write(os.urandom(4096 * 20))
     before = path.read_bytes()
     topic, text = broken(here)
-    assert topic == "history" and "mv " in text and str(path) in text
+    assert topic == "history" and "sets it aside" in text and str(path) in text
     assert path.read_bytes() == before
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable, Optional, Sequence
 
 from orchestrator import paths
 from orchestrator.services import trust
@@ -25,7 +25,7 @@ def project(at: str, workspace: str, history: str, data: str, session: Optional[
     else:
         finding, problem, con = look(history)
         yield finding
-    yield waiting(workspace, problem)
+    yield waiting(list(dict.fromkeys([workspace, paths.elsewhere(at)])), problem)
     yield firing(con, session, paths.off(workspace))
     if con:
         con.close()
@@ -72,14 +72,13 @@ def look(history: str) -> tuple[Finding, Optional[str], Any]:
         whole = con.execute("PRAGMA quick_check(1)").fetchone()[0]
         if whole != "ok":
             con.close()
-            return _broken(history, f"it is damaged ({whole})", _ASIDE % (history, history)) + (None,)
+            return _broken(history, f"it is damaged ({whole})", _ASIDE) + (None,)
         mode = con.execute("PRAGMA journal_mode").fetchone()[0]
         counts = con.execute(_COUNTS).fetchone()
     except store.Error as problem:
         if con:
             con.close()
-        advice = _ASIDE % (history, history) if "not a database" in str(problem) or "malformed" in str(
-            problem) else "see that no other program holds it and that it may be read"
+        advice = _ASIDE if store.corrupt(problem) else "see that nobody else holds it and that it may be read"
         return _broken(history, f"it cannot be read ({problem})", advice) + (None,)
     problem_writing = _writing(history)
     if problem_writing:
@@ -94,7 +93,7 @@ def look(history: str) -> tuple[Finding, Optional[str], Any]:
 
 
 _COUNTS = "SELECT (SELECT count(*) FROM orchestrations), (SELECT count(*) FROM executions)"
-_ASIDE = "move it aside (mv '%s' '%s.broken'): the next event begins a new one, and what waits is taken in"
+_ASIDE = "the next event sets it aside and begins a new one; `sqlite3 FILE .recover` saves what can be saved"
 
 
 def _broken(history: str, why: str, advice: str) -> tuple[Finding, str]:
@@ -115,13 +114,13 @@ def _writing(history: str) -> Optional[str]:
     return None
 
 
-def waiting(workspace: str, problem: Optional[str]) -> Finding:
-    """What waits in the inbox, and why."""
-    found = inbox.waiting(workspace)
-    odd = len(inbox.waiting(workspace, odd=True)) - len(found)
+def waiting(places: Sequence[str], problem: Optional[str]) -> Finding:
+    """What waits in the inbox of these workspaces, and why."""
+    found = [path for each in places for path in inbox.waiting(each)]
+    odd = [path for each in places for path in inbox.waiting(each, odd=True) if path not in found]
     if not found and odd:
-        return note("inbox", f"{odd:,} events in {inbox.folder_of(workspace)} could not be taken in; each session's "
-                    "start tries again. Please report it.")  # fmt: skip
+        return note("inbox", f"{len(odd):,} events in {os.path.dirname(odd[0])} could not be taken in; each "
+                    "session's start tries again. Please report it.")  # fmt: skip
     if not found:
         return fine("inbox", "No event waits in the inbox.")
     oldest = os.path.basename(found[0])[:10]

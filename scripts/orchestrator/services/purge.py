@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
 import shutil
 from typing import Iterable, NamedTuple
@@ -16,7 +17,7 @@ from orchestrator.store import open as store
 # somebody else's: the folder may be one that is used for more.
 OURS = (
     "token-counts.db*", "build.lock", "build.log", "building-????????", "python-floor*", "install-id",
-    "ready-????????????*", "env-????????????-3.*",
+    "claude-[0-9]*.*", "ready-????????????*", "env-????????????-3.*",
 )  # fmt: skip
 
 
@@ -28,12 +29,14 @@ class Thing(NamedTuple):
     bytes: int
 
 
-def of_project(workspace: str, history: str, named: bool) -> list[Thing]:
-    """What is kept for one project: its workspace, and a history elsewhere unless a person named that."""
+def of_project(project: str, workspace: str, history: str, named: bool) -> list[Thing]:
+    """What is kept for one project: its workspace, what waits elsewhere because that could not be written, and a
+    history elsewhere unless a person named it."""
+    found = list(dict.fromkeys([workspace, paths.elsewhere(project)]))
     own = os.path.join(workspace, paths.HISTORY)
-    found = [workspace]
     if not named and os.path.realpath(history) != os.path.realpath(own):
-        found += [history, history + "-wal", history + "-shm"]
+        found += [history] + [history + each for each in ("-wal", "-shm", ".lock")]
+        found += sorted(glob.glob(glob.escape(history) + ".corrupt-*"))
     return [measure(each) for each in found if os.path.lexists(each)]
 
 

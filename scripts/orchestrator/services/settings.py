@@ -63,10 +63,11 @@ TABLE = (
         meaning="false: only orchestrations are recorded; agents that belong to none leave no trace.",
     ),
     Setting(
-        "log_level", "choice", "off", "ORCHESTRATOR_LOG_LEVEL", dotenv=True,
-        allowed=("off", "error", "warning", "info", "debug"),
-        meaning="How much hooks log of what they decided and why. "
-        "With debug in the environment commands show where they failed unexpectedly.",
+        "log_level", "choice", "error", "ORCHESTRATOR_LOG_LEVEL", dotenv=True,
+        allowed=("error", "warning", "info", "debug"),
+        meaning="What the hooks' log in the workspace holds: error, warning: where they failed unexpectedly; "
+        "info: also what each decided and why; debug: also what came in. With debug in the environment commands "
+        "show where they failed.",
     ),
     Setting(
         "redact", "patterns", (),

@@ -137,7 +137,7 @@ def purge(place: Place, everything: bool, yes: bool, force: bool) -> None:
             f"{_agents(sum(count for _, count in busy))} at work in the Claude session {busy[0][0]}: "
             "let them end, or say --force."
         )
-    things = service.of_project(place.workspace, place.history, place.named)
+    things = service.of_project(place.project, place.workspace, place.history, place.named)
     left: list[str] = []
     if everything:
         more, left = service.of_installation(place.data)
