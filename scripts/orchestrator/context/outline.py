@@ -3,6 +3,8 @@
 import ast
 from typing import Iterator, Optional, Union
 
+from orchestrator.context import languages
+
 Definition = Union[ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef]
 
 
@@ -13,17 +15,7 @@ def outline(path: str, text: str) -> Optional[str]:
             return _python(text)
         except (SyntaxError, ValueError, RecursionError):
             return None
-    return other_outline(path, text)
-
-
-def other_outline(path: str, text: str) -> Optional[str]:
-    """The outline of a file in another language."""
-    return None
-
-
-def other_symbols(path: str, text: str) -> Optional[dict[str, tuple[int, int]]]:
-    """The symbols of a file in another language."""
-    return None
+    return languages.outline(path, text)
 
 
 def python_symbols(text: str) -> dict[str, tuple[int, int]]:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Optional
 
-from orchestrator.context import outline
+from orchestrator.context import languages, outline
 from orchestrator.errors import OrchestratorError
 
 OUTLINE = "*"  # path::* asks for the outline of a file
@@ -145,11 +145,11 @@ def _symbol(wanted: str, path: str, text: str) -> tuple[int, int]:
                 f"{path} is not Python that can be read ({error}): name lines instead, as {path}:10-40."
             ) from None
     else:
-        found = outline.other_symbols(path, text)
+        found = languages.symbols(path, text)
         if found is None:
             raise NoSection(
                 f"Symbols of {os.path.splitext(path)[1] or 'this kind of'} files are not known here: "
-                f"name lines instead, as {path}:10-40."
+                f"name lines instead, as {path}:10-40{_extra(path)}."
             )
         places = found
     place = places.get(wanted) or next((p for name, p in places.items() if name.endswith("." + wanted)), None)
@@ -157,3 +157,8 @@ def _symbol(wanted: str, path: str, text: str) -> tuple[int, int]:
         near = ", ".join(list(places)[:12]) or "none"
         raise NoSection(f"{path} has no function or class '{wanted}'. It has: {near}.")
     return place
+
+
+def _extra(path: str) -> str:
+    ending = os.path.splitext(path)[1].lower()
+    return ", or install requirements/outlines.txt" if ending in languages.GRAMMARS else ""

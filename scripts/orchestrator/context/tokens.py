@@ -142,7 +142,9 @@ class Counter:
     def _count_missing(
         self, wanted: list[tuple[str, str]], progress: Optional[Callable[[int], None]]
     ) -> None:
-        encoder = _encoder() if self.how == EXACT and wanted else None
+        if not wanted:
+            return
+        encoder = _encoder() if self.how == EXACT else None
         wanted.sort(
             key=lambda pair: len(pair[1]), reverse=True
         )  # the largest first, so that no thread ends late

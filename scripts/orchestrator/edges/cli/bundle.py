@@ -2,14 +2,16 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from typing import Any
 
 import click
 
+from orchestrator import paths
 from orchestrator.context import bundle as bundles
-from orchestrator.context import margins, render
+from orchestrator.context import languages, margins, render
 from orchestrator.context.tokens import Counter
 from orchestrator.edges.cli import draw
 from orchestrator.edges.cli.place import Place, pass_place
@@ -196,6 +198,16 @@ def show_bundle(place: Place, name: str, form: str) -> None:
     width = shutil.get_terminal_size((100, 24)).columns
     for line in draw.bundle_lines(body, width, plain=not encoding.startswith("utf")):
         click.echo(line)
+
+
+@bundle.command("languages")
+def known_languages() -> None:
+    """Say of which languages outlines and symbols can be made here, and how to add the others."""
+    click.echo("python: yes")
+    for ending in languages.GRAMMARS:
+        click.echo(f"{ending}: {'yes' if languages.known('x' + ending) else 'no'}")
+    extra = os.path.join(paths.plugin_root(), "requirements", "outlines.txt")
+    click.echo(f"To add them: {shlex.quote(sys.executable)} -m pip install -r {shlex.quote(extra)}", err=True)
 
 
 @bundle.command("calibrate")
