@@ -53,6 +53,8 @@ ALLOWED = [
     "orchestrator bundle record-allocation --execution-id exec-001 --bundle bundle-001.json",
     "orchestrator count src docs --json",
     "orchestrator count src/deep/x.py:10-20 'docs/guide.md#How it works'",
+    "orchestrator outputs collect --execution-id exec-001 --deliverables \"lib/x.ts,tests/x.test.ts\"",
+    "orchestrator outputs synthesize --session-id orch-1 --output synthesis.md",
     "orchestrator list-agents --all",
     "orchestrator list-tasks",
     "orchestrator task-details t1",

@@ -221,6 +221,30 @@ def test_the_hook_path_pays_for_no_import():
     assert done.stdout.split() == ["orchestrator", "orchestrator.edges", "orchestrator.edges.own_command"]
 
 
+# Options of allowed verbs that the user is asked about all the same.
+ASKED = {"--check", "--every", "--from-message", "--take", "--watch"}
+
+
+def verbs(command, path=()):
+    """(path, command) of each verb of the program."""
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(None):
+            yield from verbs(command.get_command(None, name), (*path, name))
+    else:
+        yield " ".join(path), command
+
+
+def test_each_option_of_an_allowed_verb_was_thought_about():
+    """A new option of an allowed verb is put here, or into the judge's table if it does no more than the verb."""
+    click, cli = pytest.importorskip("click"), pytest.importorskip("orchestrator.edges.cli")
+    program = next(value for value in vars(cli).values() if isinstance(value, click.Group))
+    known = {*own_command.OPTIONS, *own_command.WRITING, *ASKED}
+    for verb, command in verbs(program):
+        options = [each for each in command.params if isinstance(each, click.Option)]
+        names = {name for option in options for name in (*option.opts, *option.secondary_opts)}
+        assert verb not in own_command.VERBS or names <= known, verb
+
+
 # The shells as judges
 
 RECORDER = """#!/bin/sh

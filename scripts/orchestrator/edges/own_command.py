@@ -28,21 +28,25 @@ VERBS = {
     "task list": ANYONE, "task show": ANYONE,
     "agents": MAIN, "count": MAIN, "doctor": MAIN, "init": MAIN, "plan": MAIN, "prime": MAIN, "report": MAIN,
     "resume": MAIN, "stop": MAIN, "task add": MAIN, "task retry": MAIN, "task skip": MAIN,
-    "bundle deduplicate": MAIN, "bundle generate-briefing": MAIN, "bundle prepare": MAIN,
-    "bundle record-allocation": MAIN, "bundle track-budget": MAIN,
+    "bundle check": MAIN, "bundle deduplicate": MAIN, "bundle generate-briefing": MAIN,
+    "bundle prepare": MAIN, "bundle prepare-bundle": MAIN, "bundle record-allocation": MAIN, "bundle show": MAIN,
+    "bundle track-budget": MAIN,
+    "outputs collect": MAIN, "outputs query": MAIN, "outputs synthesize": MAIN,
     "tracker complete-session": MAIN, "tracker init-deployment": MAIN, "tracker init-session": MAIN,
     "tracker query": MAIN, "tracker record-completion": MAIN, "tracker set-phase": MAIN,
+    "tracker validate": MAIN,
 }
-FAMILIES = ("bundle", "task", "tracker")
+FAMILIES = ("bundle", "outputs", "task", "tracker")
 
 # Every option that is known to do no more than its verb. What is not here asks: --db, --project, --yes.
 OPTIONS = frozenset("""
-    --after --agent --agent-type --all --budget-tokens --bundle --bundles --by --cache --context-bundle
-    --context-token-count --deliverables --description --driver --dry-run --execution-id --file --files
-    --final-message --format --goal --help --id --json --limit --max-tokens --may-spawn --model --no-cache
-    --orchestration --origin --phase --priority --prompt --quiet --references --retries --scope --session-id
-    --since --status --strategy --task --template --text --title --tree --until --validation-results --verbose
-    --warn-threshold --writes -n -q -v
+    --after --agent --agent-type --all --briefing --budget --budget-tokens --bundle --bundles --by --cache
+    --context-bundle --context-files --context-token-count --deliverables --depth --description --driver
+    --dry-run --errors --execution-id --file --files --final-message --format --goal --help --id --insights
+    --json --limit --max-tokens --may-spawn --metadata --model --no-cache --no-store --optional
+    --orchestration --origin --output-type --phase --print --priority --prompt --quiet --references --result
+    --retries --scope --session-id --since --state --status --strategy --task --template --text --title
+    --tree --until --validation-results --verbose --warn-threshold --writes -n -q -v
 """.split())
 
 # Options whose value is a file to write; it may be a new document in the project that nothing there obeys.
@@ -63,7 +67,7 @@ def judge(command, project, cwd, inside_agent, planner, ours):
     """
     if not isinstance(command, str) or not command.startswith(NAME + " ") or not _nameable(ours):
         return None
-    rewritten = "'" + ours.replace("'", "'\\''") + "'" + command[len(NAME):]
+    rewritten = quoted(ours) + command[len(NAME):]
     try:
         folders = _folders(project, cwd)
         if not folders:
@@ -81,6 +85,11 @@ def judge(command, project, cwd, inside_agent, planner, ours):
     except (OSError, TypeError, ValueError):
         return None  # a name that this system cannot write
     return verb, words, rewritten
+
+
+def quoted(word):
+    """A word as every shell takes it for itself; also for what a hook adds to a rewritten command."""
+    return "'" + word.replace("'", "'\\''") + "'"
 
 
 def _verb(words, inside_agent):
