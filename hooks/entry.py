@@ -3,8 +3,32 @@
 Usage: entry.py EVENT CLIENT_PID. Standard library, Python 3.9.
 """
 
+import gc
 import os
 import sys
+
+gc.disable()  # the process is over before there is anything worth collecting
+
+
+def lean_sqlite():
+    """Loads _sqlite3 without functools, of which it takes one name and which costs as much as a write (CPython 3.10 on)."""
+    import _functools
+
+    stand_in = type(sys)("functools")
+    stand_in.lru_cache = lambda size: lambda call: _functools._lru_cache_wrapper(call, size, False, tuple)
+    sys.modules["functools"] = stand_in
+    try:
+        import _sqlite3
+
+        _sqlite3.connect(":memory:").execute("SELECT 1").fetchone()
+    finally:
+        del sys.modules["functools"]
+
+
+try:
+    lean_sqlite()
+except Exception:  # another Python: it is loaded the ordinary way
+    sys.modules.pop("_sqlite3", None)
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(here), "scripts"))
