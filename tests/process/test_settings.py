@@ -377,3 +377,63 @@ def test_files_that_did_not_change_are_not_read_again(here):
     here.run("status")
     assert meta(here.workspace / "history.db")["setting.max_parallel_agents"] == "2"
     con.close()
+
+
+# observability = false
+
+def agents(here):
+    """(origin, status) of all that is recorded, and how many events there are."""
+    con = sqlite3.connect(here.workspace / "history.db")
+    try:
+        rows = con.execute("SELECT origin, status FROM executions ORDER BY deployed_at, origin").fetchall()
+        return rows, con.execute("SELECT count(*) FROM events WHERE kind != 'plan'").fetchone()[0]
+    finally:
+        con.close()
+
+
+TOLD = """<task-notification>
+<task-id>%s</task-id>
+<tool-use-id>%s</tool-use-id>
+<status>completed</status>
+<summary>Agent "look" finished</summary>
+<result>done</result>
+</task-notification>"""
+
+
+def ends(here, call, agent, kind="general-purpose"):
+    """An agent's whole life after its call: launched, begun, stopped, told."""
+    launched = {"status": "async_launched", "agentId": agent}
+    told = TOLD % (agent, call)
+    here.hook("PostToolUse", tool_name="Agent", tool_use_id=call, tool_input={}, tool_response=launched)
+    here.hook("SubagentStart", agent_id=agent, agent_type=kind)
+    here.hook("SubagentStop", agent_id=agent, agent_type=kind, last_assistant_message="done")
+    return here.hook("UserPromptSubmit", prompt=told)
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_only_orchestrations_are_recorded_where_the_user_wants_that(here, where):
+    """observability = false: an agent that belongs to no orchestration leaves no row and no event; planned
+    work and the planner are recorded as ever, and the gate is as it was (S2-39).
+    """
+    driven(here, "one")
+    if where == "environment":
+        here.environment["ENABLE_OBSERVABILITY"] = "false"
+    else:
+        (here.workspace / "config.toml").write_text("observability = false\n")
+        here.run("status")
+    assert here.deploys("c1") is None
+    assert ends(here, "c1", "a1") is None
+    here.hook("PostToolUseFailure", tool_name="Agent", tool_use_id="c9", tool_input={}, error="no such type")
+    assert agents(here) == ([], 0)
+    assert verdict(here.deploys("c2", prompt="orchestrator task one"))[0] == "allow"
+    asked = {"description": "x", "prompt": "look", "subagent_type": "general-purpose"}
+    here.hook("SubagentStart", agent_id="a2", agent_type="orchestrator:scout")
+    launched = {"status": "async_launched", "agentId": "a2"}
+    here.hook("PostToolUse", tool_name="Agent", tool_use_id="c2", tool_input={}, tool_response=launched)
+    nested = here.hook("PreToolUse", tool_name="Agent", tool_use_id="c3", tool_input=asked, agent_id="a2")
+    assert verdict(nested)[0] == "deny"  # its task may not spawn
+    ends(here, "c2", "a2", "orchestrator:scout")
+    assert agents(here)[0] == [("planned", "completed")]
+    planner = {"description": "plan", "prompt": "a goal", "subagent_type": "orchestrator:planner"}
+    here.hook("PreToolUse", session="s2", tool_name="Agent", tool_use_id="c4", tool_input=planner)
+    assert ("planner", "deployed") in agents(here)[0]

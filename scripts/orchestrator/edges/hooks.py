@@ -109,6 +109,8 @@ def handle(con, text, name, pid, now, project, workspace, once, late=False):
 
         record.append(con, "malformed", now, text, reason=str(problem), text=text[:20000])
         return None
+    if _left_out(con, p):
+        return None
     event = Event()
     event.con, event.p, event.project, event.workspace, event.now, event.pid = con, p, project, workspace, now, pid
     event.once, event.late = once, late
@@ -120,6 +122,16 @@ def handle(con, text, name, pid, now, project, workspace, once, late=False):
 
     handler = getattr(hooks_after, _HANDLERS.get(p.event, "nothing"))
     return handler(event)
+
+
+def _left_out(con, p):
+    """Whether the user wants only orchestrations recorded, and this event belongs to none."""
+    if not paths.variable("ENABLE_OBSERVABILITY") and con.execute(
+            "SELECT 1 FROM meta WHERE key = 'setting.observability'").fetchone() is None:
+        return False  # as almost always
+    from orchestrator.services import scope, settings
+
+    return not settings.value(con, "observability") and scope.outside(con, p)
 
 
 _HANDLERS = {"SessionStart": "session_start", "UserPromptSubmit": "prompt", "PostToolUse": "after_tool",
