@@ -86,7 +86,8 @@ def _show(run: Any) -> list[str]:
     click.echo(f"\nThe report   {run.report()}")
     for place, path in enumerate(run.left()):
         click.echo(("             " if place else "Left behind  ") + path)
-    program = os.path.relpath(os.path.join(paths.plugin_root(), "bin", "orchestrator"))
+    program = os.path.join(paths.plugin_root(), "bin", "orchestrator")
+    program = min(program, os.path.relpath(program), key=len)
     click.echo(f"Look closer  {program} --project {run.project} show tests")
     return [each.claim for each in found if not each.true]
 

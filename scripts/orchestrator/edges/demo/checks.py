@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from orchestrator.edges.demo import plan
 from orchestrator.edges.demo.script import Script
-from orchestrator.edges.demo.watch import held
 from orchestrator.store import blobs
 from orchestrator.store import open as store
 
@@ -21,8 +20,10 @@ class Check(NamedTuple):
     true: bool
 
 
-def check(history: str, workspace: str, orchestration: str, session: str, script: Script) -> list[Check]:
-    """Every claim of the demo."""
+def check(
+    history: str, workspace: str, orchestration: str, session: str, script: Script, heard: set
+) -> list[Check]:
+    """Every claim of the demo. `heard` are the agents whose notification a main request brought."""
     con = sqlite3.connect(history)
     con.row_factory = sqlite3.Row
     try:
@@ -38,7 +39,7 @@ def check(history: str, workspace: str, orchestration: str, session: str, script
         closed = con.execute(
             "SELECT status FROM orchestrations WHERE orchestration_id = ?", (orchestration,)
         ).fetchone()
-        waits = sum(held(e) for e in of_tasks)
+        waits = sum(e["runtime"] == "agent" and e["agent_id"] not in heard for e in of_tasks)
     finally:
         con.close()
     same = _as_recorded(history, found, script)

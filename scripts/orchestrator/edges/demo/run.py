@@ -68,7 +68,7 @@ class Run:
 
     def act(self, tell: Tell) -> None:
         """Runs the client three times: the goal, a compaction, the rest. `tell` hears every event."""
-        self.watch = Watch(self.history, self.session, tell)
+        self.watch = Watch(self.history, self.stage.log, self.session, tell)
         goal = f"/orchestrate {plan.GOAL}"
         with self.model:
             self._type(goal)
@@ -97,6 +97,8 @@ class Run:
             if self.model.faults:
                 fault = self.model.faults[0]
                 raise OrchestratorError(f"The scripted model did not know what to say ({fault!r}).")
+            if self.script.refused:
+                raise OrchestratorError(f"The plan was refused: {self.script.refused}")
             self.watch.look()
             time.sleep(seconds)
 
@@ -104,7 +106,11 @@ class Run:
 
     def checked(self) -> list[checks.Check]:
         """Every claim, asked of the rows."""
-        return checks.check(self.history, self.workspace, self.orchestration or "", self.session, self.script)
+        # 2.1.329 says "stopped", after a resume, of agents whose end was held before it.
+        told = [each for request in self.model.requests if request.main for each in request.notifications]
+        heard = {each.get("task-id") for each in told if each.get("status") != "stopped"}
+        orchestration = self.orchestration or ""
+        return checks.check(self.history, self.workspace, orchestration, self.session, self.script, heard)
 
     def measured(self) -> Measured:
         """The tokens of what the model received."""

@@ -19,7 +19,7 @@ FAILED = "; deploy it again"
 FETCH = re.compile(r"^\s*Run: (orchestrator brief \S+)\n\s*Your first act", re.M)
 BY_CALLS = "orchestrator next --driver conversation"
 # Seconds that each agent takes to think, so that a person can follow.
-PACE = {"docs": 0.8, "code": 1.2, "tests": 0.7, "check": 0.7, "gaps": 0.7, "cases": 1.4, "summary": 0.7}
+PACE = {"docs": 0.6, "code": 0.9, "tests": 0.6, "check": 0.6, "gaps": 0.6, "cases": 1.3, "summary": 0.6}
 
 
 class Script:
@@ -30,6 +30,7 @@ class Script:
         self.plan = plan.make(chosen)
         self.tasks = {task["id"]: task for task in self.plan["tasks"]}
         self.planned = self.failed = False
+        self.refused = ""  # why the plan was, if it was
         self.workflow = True  # whether this client has the tool
         self.resumed: Optional[bool] = False  # True: the user has said to go on; None: that was heard
         self.given: dict[str, str] = {}
@@ -89,7 +90,7 @@ class Script:
     def agent(self, request: Request) -> Reply:
         """The planner submits the plan; every other agent reads its briefing and works it out."""
         key, first = str(request.agent_id), request.first_text
-        fetch = FETCH.search(first)
+        fetch = None if self._task(first) else FETCH.search(first)
         if fetch and not request.turn:
             return Reply(call("Bash", command=fetch[1]))
         if key not in self.given:
@@ -117,6 +118,8 @@ class Script:
             return Reply(call("Bash", command=f"orchestrator plan - <<'PLAN'\n{text}\nPLAN")).after(0.4)
         answer = request.last_results[-1][1] if request.last_results else "Nothing was accepted."
         self.said[key] = answer.split("\n")[0]
+        if not answer.startswith("PLAN ACCEPTED"):
+            self.refused = answer
         return say(self.said[key])
 
     def _earlier(self, name: str, briefing: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ class Stage:
     def __init__(self, data: str, keep: bool = False) -> None:
         self.home = os.path.realpath(tempfile.mkdtemp(prefix="orchestrator-demo-home-"))
         self.data, self.keep = data, keep
+        self.log = os.path.join(self.home, "client.log")  # what the running client prints
         self.url = ""
         self.process: Optional[subprocess.Popen] = None
 
@@ -67,8 +68,7 @@ class Stage:
             "--allowedTools",
             "Workflow",
         ]
-        log = os.path.join(self.home, "client.log")
-        with open(log, "wb") as out:
+        with open(self.log, "ab") as out:
             self.process = subprocess.Popen(
                 command,
                 cwd=project,
@@ -83,11 +83,13 @@ class Stage:
                 look(0.1)
                 waited += 0.1
                 if waited > LONGEST:
-                    raise OrchestratorError(f"The client did not end in {LONGEST:.0f} s. {_last_words(log)}")
+                    raise OrchestratorError(
+                        f"The client did not end in {LONGEST:.0f} s. {_last_words(self.log)}"
+                    )
         look(0.0)
         if self.process.returncode:
             raise OrchestratorError(
-                f"The client ended with exit code {self.process.returncode}. {_last_words(log)}"
+                f"The client ended with exit code {self.process.returncode}. {_last_words(self.log)}"
             )
 
     def end_client(self) -> None:

@@ -1,15 +1,17 @@
-"""Watching the demo: rows of the history as they come, told as one line an event."""
+"""Watching the demo: the history's rows and the client's own lines as they come, one line an event."""
 
+import json
 import sqlite3
 from datetime import datetime, timezone
-from typing import Callable, Optional
+from typing import Callable, Iterator, Optional
 
 # seconds since the beginning, who, what, and how it is to be coloured
 Tell = Callable[[float, str, str, str], None]
+Line = tuple[str, str, str, str]  # the same, with the time as the history writes it
 
 _EXECUTIONS = """
 SELECT execution_id, task_id, origin, runtime, attempt, agent_type, context_token_count, deployed_at,
-    completed_at, status, end_reason, noticed_at, told_at,
+    completed_at, status, end_reason,
     round((julianday(completed_at) - julianday(deployed_at)) * 86400, 1) AS seconds
 FROM executions WHERE claude_session_id = ? AND (task_id IS NOT NULL OR origin = 'planner')
 ORDER BY deployed_at, execution_id"""
@@ -26,12 +28,13 @@ WHERE s.claude_session_id = ? GROUP BY o.orchestration_id"""
 class Watch:
     """Tells what is new in the rows of one Claude session, each thing once."""
 
-    def __init__(self, history: str, session: str, tell: Tell) -> None:
-        self.history, self.session, self.tell = history, session, tell
+    def __init__(self, history: str, log: str, session: str, tell: Tell) -> None:
+        self.history, self.log, self.session, self.tell = history, log, session, tell
         self.began = datetime.now(timezone.utc)
         self.orchestration: Optional[str] = None
         self._seen: set[tuple[str, str]] = set()
         self._event = 0
+        self._read = 0
 
     def connect(self) -> Optional[sqlite3.Connection]:
         """The history, to be read; None while there is none."""
@@ -57,21 +60,25 @@ class Watch:
         if con is None:
             return
         try:
-            news = [*self._plan(con), *self._events(con), *self._executions(con)]
+            plan = con.execute(_PLAN, (self.session,)).fetchone()
+            events = con.execute(_EVENTS, (self.session, self._event)).fetchall()
+            executions = con.execute(_EXECUTIONS, (self.session,)).fetchall()
         except sqlite3.Error:  # being made, or busy: the next look sees it
             return
         finally:
             con.close()
+        news = [*self._plan(plan), *self._events(events), *self._executions(executions)]
         for at, who, what, tone in sorted(news, key=lambda line: line[0]):
             self.tell(self.elapsed(at), who, what, tone)
+        for line in self._held():
+            self.say("held", line, "note")
 
     def _once(self, key: str, what: str) -> bool:
         fresh = (key, what) not in self._seen
         self._seen.add((key, what))
         return fresh
 
-    def _plan(self, con: sqlite3.Connection):
-        row = con.execute(_PLAN, (self.session,)).fetchone()
+    def _plan(self, row: Optional[sqlite3.Row]) -> Iterator[Line]:
         if row is None:
             return
         self.orchestration, status, changed, tasks, made, tokens = row
@@ -80,8 +87,8 @@ class Watch:
         if status in ("completed", "failed") and self._once("closed", ""):
             yield changed, "report", f"written; the orchestration is {status}", "good"
 
-    def _events(self, con: sqlite3.Connection):
-        for number, at, kind, body in con.execute(_EVENTS, (self.session, self._event)):
+    def _events(self, rows: list[sqlite3.Row]) -> Iterator[Line]:
+        for number, at, kind, body in rows:
             self._event = number
             if kind == "handed":
                 yield at, "workflow", f"{body} tasks handed over by one call", ""
@@ -90,30 +97,37 @@ class Watch:
             elif kind == "compacted":
                 yield at, "compacted", "the conversation forgot everything; the history did not", "note"
 
-    def _executions(self, con: sqlite3.Connection):
-        for e in con.execute(_EXECUTIONS, (self.session,)):
-            who, agent = e["task_id"] or "planner", e["agent_type"].replace("orchestrator:", "")
-            if (e["task_id"] is None or e["context_token_count"] is not None) and self._once(
-                e[0], "deployed"
-            ):
-                yield e["deployed_at"], who, "deployed" + _how(e, agent), ""
+    def _executions(self, rows: list[sqlite3.Row]) -> Iterator[Line]:
+        for e in rows:
+            who, briefed = e["task_id"] or "planner", e["context_token_count"] is not None
+            if (e["task_id"] is None or briefed) and self._once(e[0], "deployed"):
+                yield e["deployed_at"], who, "deployed" + _how(e), ""
             if e["status"] == "completed" and self._once(e[0], "ended"):
                 yield e["completed_at"], who, f"completed in {e['seconds']} s", "good"
             if e["status"] == "failed" and self._once(e[0], "ended"):
                 yield e["completed_at"], who, f"failed: {e['end_reason']}", "bad"
-            if held(e) and self._once(e[0], "held"):
-                yield e["noticed_at"], who, "held: its end does not wake the main conversation", "note"
+
+    def _held(self) -> list[str]:
+        """What the client has shown, since the last look, of notifications that a hook held."""
+        try:
+            with open(self.log, "rb") as f:
+                f.seek(self._read)
+                lines = f.read().rpartition(b"\n")[0]
+        except OSError:
+            return []
+        self._read += len(lines) + 1 if lines else 0
+        found = []
+        for line in lines.splitlines():
+            if b"informational" in line and b"blocked by hook" in line:
+                found.append(str(json.loads(line).get("content")).rpartition("\n")[2])
+        return found
 
 
-def held(e: sqlite3.Row) -> bool:
-    """Whether an execution's notification did not wake the main conversation, which heard of it later."""
-    return e["noticed_at"] is not None and e["noticed_at"] != e["told_at"] and e["runtime"] == "agent"
-
-
-def _how(e: sqlite3.Row, agent: str) -> str:
+def _how(e: sqlite3.Row) -> str:
     if e["task_id"] is None:
         return " to plan"
     again = f", attempt {e['attempt']}" if e["attempt"] > 1 else ""
+    agent = e["agent_type"].replace("orchestrator:", "")
     return f": {agent}{again}, {e['context_token_count']:,} tokens of briefing"
 
 
