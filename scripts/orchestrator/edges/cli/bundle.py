@@ -1,5 +1,6 @@
 """Commands `bundle …`: prepare, measure, compare, brief from and record bundles of context."""
 
+import copy
 import json
 import os
 import shlex
@@ -294,4 +295,6 @@ def _write(text: str, output: str | None) -> None:
         raise OrchestratorError(f"{output} cannot be written: {error.strerror}.") from None
 
 
-bundle.add_command(prepare, "prepare-bundle")
+seeds_name = copy.copy(prepare)  # seed 002 calls it prepare-bundle
+seeds_name.hidden = True
+bundle.add_command(seeds_name, "prepare-bundle")

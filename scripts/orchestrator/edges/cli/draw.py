@@ -4,7 +4,7 @@ from typing import Any
 
 FULL, HALF = "█", "▌"
 MARKS = {
-    "pointers": "duplicates are pointed at",
+    "pointers": "duplicates pointed at",
     "diff": "sent as a diff",
     "outline": "outline",
     "path": "not sent",
@@ -74,7 +74,8 @@ def _fit(label: str, note: str, room: int) -> str:
     note = "".join(c if c.isprintable() else "?" for c in note)
     note = f"  [{note}]" if note else ""
     if len(label) + len(note) > room:
-        note = note if len(note) <= room // 2 else note[: max(0, room // 2 - 4)] + "...]"
+        most = max(room // 2, room - len(label))
+        note = note if len(note) <= most else note[: max(0, most - 4)] + "...]"
         spare = room - len(note)
         label = label if len(label) <= spare else "..." + label[-max(1, spare - 3) :]
     return label + note
