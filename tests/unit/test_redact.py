@@ -216,12 +216,12 @@ def test_own_patterns_are_masked_too():
         "at [masked:host]: [masked:acmekey-1], acme-12", (("acmekey-1", 1), ("host", 1)))
 
 
-@pytest.mark.parametrize("bad", ["(", "[a", "*", "(?P<x>", None, 5])
+@pytest.mark.parametrize("bad", ["(", "[a", "*", "(?P<x>", None, 5, b"x", ["x"]])
 def test_a_bad_pattern_is_skipped_and_said(bad):
     """What is no pattern stops nothing."""
-    clean, hits = redact("acme-1 DB_PASSWORD=swordfish", [("x", bad), ("acme", r"acme-\d")])
+    clean, hits = redact("acme-1 DB_PASSWORD=swordfish", [("x", bad), ("acme", r"acme-\d"), ("y", bad)])
     assert clean == "[masked:acme] DB_PASSWORD=[masked:password]"
-    assert hits == (("acme", 1), ("bad-pattern", 1), ("password", 1))
+    assert hits == (("acme", 1), ("bad-pattern", 2), ("password", 1))
 
 
 @pytest.mark.parametrize("pattern", [

@@ -4,9 +4,8 @@ Every pattern is bounded, or goes on where its last match ended, so that time gr
 masked holds no double quote and neither begins nor ends inside an escape: JSON stays JSON.
 """
 
-import re
-
 from orchestrator.model import named_values
+from orchestrator.model.named_values import compiled
 from orchestrator.model.redact import PLACEHOLDERS, is_random, lowered
 
 QUOTE = r"(?:\\{0,31}[\"'`])?"
@@ -19,7 +18,6 @@ WORD = r"[^\s\"'\\]"
 BEGIN = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 BODY = r"(?:[A-Za-z0-9+/=:,.()\s-]+|\\{1,31}[nrt/])*"
 WALL = r"\[masked:[a-z0-9-]{1,40}\]|\\(?:u[0-9A-Fa-f]{4}|.)|[\"\\\x00-\x1f]"
-_READY = {}
 
 
 def _any(value):
@@ -99,18 +97,19 @@ def mask(text, rules, named, extra, found):
             text = _mask_cookies(text, found)
         else:
             for kind, pattern, believed in _RULES[rule]:
-                text = _compiled(pattern).sub(_replacer(kind, believed, found), text)
+                text = compiled(pattern).sub(_replacer(kind, believed, found), text)
     if named:
         text = named_values.mask(text, lowered(text), found)
+    bad = 0
     for kind, pattern in extra:
-        text = _mask_own(text, kind, pattern, found)
+        ready = _own(pattern)
+        if ready is None:
+            bad += 1
+        elif ready.search(text):
+            text = _mask_own(text, kind, ready, found)
+    if bad:
+        found["bad-pattern"] = bad
     return text
-
-
-def _compiled(pattern):
-    if pattern not in _READY:
-        _READY[pattern] = re.compile(pattern)
-    return _READY[pattern]
 
 
 def _replacer(kind, believed, found):
@@ -129,11 +128,11 @@ def _replacer(kind, believed, found):
 def _mask_private_keys(text, found):
     """The text without the blocks from BEGIN to END, or as far as the lines of one without an end go."""
     parts, done = [], 0
-    for match in _compiled(BEGIN).finditer(text):
+    for match in compiled(BEGIN).finditer(text):
         if match.start() < done:
             continue
         end = _end_of_key(text, match.end())
-        if _compiled("[A-Za-z0-9+/=]{24}").search(text, match.end(), end):
+        if compiled("[A-Za-z0-9+/=]{24}").search(text, match.end(), end):
             parts += (text[done:match.start()], "[masked:private-key]")
             found["private-key"] = found.get("private-key", 0) + 1
             done = end
@@ -142,35 +141,36 @@ def _mask_private_keys(text, found):
 
 def _end_of_key(text, start):
     stop = text.find("-----", start)
-    if text.startswith("-----END ", stop) and _compiled(BODY).match(text, start, stop).end() == stop:
+    if text.startswith("-----END ", stop) and compiled(BODY).match(text, start, stop).end() == stop:
         end = text.find("-----", stop + 9)
         return stop + 9 if end < 0 or end - stop > 80 else end + 5
-    lines = _compiled(BREAK + "*" + LINES).match(text, start)
-    return start + len(_compiled(BREAK + r"+\Z").sub("", lines.group())) if lines else start
+    lines = compiled(BREAK + "*" + LINES).match(text, start)
+    return start + len(compiled(BREAK + r"+\Z").sub("", lines.group())) if lines else start
 
 
 def _mask_cookies(text, found):
     """The text without the values of cookies that were drawn by a machine; their names stay."""
-    pair = _compiled(r"(?P<keep>(?<![A-Za-z0-9_.$-])[A-Za-z0-9_.$-]{1,64}=)[^;,\s]{8,4096}")
+    pair = compiled(r"(?P<keep>(?<![A-Za-z0-9_.$-])[A-Za-z0-9_.$-]{1,64}=)[^;,\s]{8,4096}")
     replace = _replacer("cookie", is_random, found)
-    header = _compiled(r"(?i)cookies?" + QUOTE + r"\]?\s{0,4}[:=,]\s{0,4}" + QUOTE + r"[^\r\n\"'\\`]{4,8192}")
+    header = compiled(r"(?i)cookies?" + QUOTE + r"\]?\s{0,4}[:=,]\s{0,4}" + QUOTE + r"[^\r\n\"'\\`]{4,8192}")
     return header.sub(lambda match: pair.sub(replace, match.group()), text)
 
 
-def _mask_own(text, kind, pattern, found):
+def _own(pattern):
+    """One of the user's patterns, compiled; None if it is none."""
+    try:
+        return compiled(pattern) if isinstance(pattern, str) else None
+    except Exception:  # re.error and whatever else a regular expression can go wrong with
+        return None
+
+
+def _mask_own(text, kind, ready, found):
     """The text without what one of the user's own patterns finds, outside of masks."""
     name = str(kind).lower().replace("_", "-")
     name = "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-"))[:40] or "own"
-    try:
-        ready = _compiled(pattern)
-    except (re.error, TypeError, ValueError, OverflowError, RecursionError):
-        found["bad-pattern"] = found.get("bad-pattern", 0) or 1
-        return text
-    if not ready.search(text):
-        return text
     masked, count = _apply_own(text, name, ready, None)
     if text.lstrip()[:1] in ("{", "[") and _is_json(text) and not _is_json(masked):
-        strings = [match.span() for match in _compiled(r'"(?:[^"\\]|\\.)*"').finditer(text)]
+        strings = [match.span() for match in compiled(r'"(?:[^"\\]|\\.)*"').finditer(text)]
         masked, count = _apply_own(text, name, ready, strings)
     if count:
         found[name] = found.get(name, 0) + count
@@ -180,7 +180,7 @@ def _mask_own(text, kind, pattern, found):
 def _apply_own(text, name, ready, strings):
     """(text, how many) with matches masked, between quotes, escapes and masks, so that a greedy pattern takes
     no JSON apart; if `strings` are given, only in those."""
-    walls = [match.span() for match in _compiled(WALL).finditer(text)]
+    walls = [match.span() for match in compiled(WALL).finditer(text)]
     parts, done, count, wall, inside = [], 0, 0, 0, 0
     for match in ready.finditer(text):
         start, end = match.span()

@@ -6,8 +6,6 @@ INI, JSON (also inside JSON strings), XML, query strings, connection strings, op
 assignments in code.
 """
 
-import re
-
 from orchestrator.model.redact import PLACEHOLDERS, is_given_a_value, is_random, places
 from orchestrator.model.secret_shapes import LONGER, NAME, NAMES
 
@@ -35,11 +33,11 @@ _NO_CREDENTIAL = (
     "page", "next", "continuation", "pagination", "sync", "cancel", "cancellation", "change", "lock",
     "publickey", "idempotency", "eos", "bos", "pad", "unk", "sep", "mask", "cls", "start", "end", "stop",
     "special", "first", "last", "max", "min")
-_MORE = re.compile(
-    r"(?:[_-]?(?:key|base|value|val|string|str|prod|production|dev|development|tests?|testing|staging|stage|live"
+_MORE = (
+    r"(?i)(?:[_-]?(?:key|base|value|val|string|str|prod|production|dev|development|tests?|testing|staging|stage|live"
     r"|sandbox|old|new|raw|plain|text|b64|base64|hex|primary|secondary|main|default|local|ci|confirm|confirmation"
-    r"|again|repeat|[a-z]?\d{1,4}))*\Z", re.I)
-_AFTER = re.compile(r"""
+    r"|again|repeat|[a-z]?\d{1,4}))*\Z")
+_AFTER = r"""(?x)
     (?P<more>[A-Za-z0-9_-]{0,32})
     (?P<closed>(?:\\{0,31}["'`])?\]?)
     (?: (?P<pair>[,;]?(?:[ \t\r\n]|\\{1,31}[nrt]){0,40}
@@ -50,17 +48,29 @@ _AFTER = re.compile(r"""
                 (?:=>|:=|\?=|\+=|={1,3}|:)[ \t]{0,8})
     |   (?P<comma>,[ \t]{0,8})
     |   (?P<blank>[ \t]{1,4})
-    )""", re.X)
-_OPEN = re.compile(r"[rbfuRBFU@]{0,2}\\{0,31}([\"'`])")
-_INSIDE = {quote: re.compile(r"(?:[^%s\\\r\n]|\\\\(?![\\\"'`nrtu/])){1,160}" % ends)
+    )"""
+_OPEN = r"[rbfuRBFU@]{0,2}\\{0,31}([\"'`])"
+_INSIDE = {quote: r"(?:[^%s\\\r\n]|\\\\(?![\\\"'`nrtu/])){1,160}" % ends
            for quote, ends in (('"', '"'), ("'", "'\""), ("`", "`\""))}
-_BARE = re.compile(r"[^\s\"'`\\<>]{1,160}")
-_ELEMENT = re.compile(r"[^<\"'`\\\r\n]{1,160}(?=<)")
-_NUMBER = re.compile(r"(?:-?[\d.eE+-]+|true|false|null)\Z")
-_DOTTED = re.compile(r"[A-Za-z_$][\w$]*(?:[.][A-Za-z_$][\w$]*)+\Z")
-_CONNECTION = re.compile(
+_BARE = r"[^\s\"'`\\<>]{1,160}"
+_ELEMENT = r"[^<\"'`\\\r\n]{1,160}(?=<)"
+_NUMBER = r"(?:-?[\d.eE+-]+|true|false|null)\Z"
+_DOTTED = r"[A-Za-z_$][\w$]*(?:[.][A-Za-z_$][\w$]*)+\Z"
+_CONNECTION = (
     r"(?i)(?:server|host|user ?id|uid|user|username|data source|dbname|database|driver)=[^;,\s'\"()]*"
     r"(?:;|[ \t]+)(?:[^;=,'\"()]{1,40}=[^;,\s'\"()]*(?:;|[ \t]+)){0,8}[^;=,'\"()]{0,24}\Z")
+
+
+_READY = {}
+
+
+def compiled(pattern):
+    """A pattern, compiled once. `re` itself is loaded only now: a hook that finds no trace does without."""
+    if pattern not in _READY:
+        import re
+
+        _READY[pattern] = re.compile(pattern)
+    return _READY[pattern]
 
 
 def mask(text, low, found):
@@ -90,8 +100,8 @@ def _value_at(text, at, word, family):
         if text[after:after + len(more)].lower() == more:
             after += len(more)
             family = "phrase" if more == "phrase" else family
-    match = _AFTER.match(text, after)
-    if not match or not _MORE.match(match["more"]):
+    match = compiled(_AFTER).match(text, after)
+    if not match or not compiled(_MORE).match(match["more"]):
         return None
     before = text[max(0, at - 160):at]
     stem = before.rstrip(NAME + ".$")
@@ -113,7 +123,7 @@ def _value_at(text, at, word, family):
         return None  # words in a row
     if match["blank"] and not option and not stem.endswith(("ENV ", "setx ", "#define ")):
         return None
-    opened = _OPEN.match(text, match.end())
+    opened = compiled(_OPEN).match(text, match.end())
     if opened:
         return _in_quotes(text, match, opened, family, name, short and not prefix)
     if match["comma"] is not None:
@@ -121,17 +131,17 @@ def _value_at(text, at, word, family):
     as_is = bool(match["blank"]) and not option
     if match["sep"] == "=":
         as_is = option or (name.isupper() and stem[-1:] not in (".", "(", ",")) or (
-            family == "password" and (stem[-1:] in ("?", "&") or bool(_CONNECTION.search(before))))
+            family == "password" and (stem[-1:] in ("?", "&") or bool(compiled(_CONNECTION).search(before))))
     return _in_the_open(text, match, family, as_is, as_is and name.isupper())
 
 
 def _in_element(text, match, family):
-    value = _ELEMENT.match(text, match.end())
+    value = compiled(_ELEMENT).match(text, match.end())
     return value.span() if value and _believed(value.group(), family, True, False, "") else None
 
 
 def _in_quotes(text, match, opened, family, name, alone):
-    inside = _INSIDE[opened[1]]
+    inside = compiled(_INSIDE[opened[1]])
     value = inside.match(text, opened.end())
     if not value or value.group().lstrip()[:1] in (",", ":", "]", "}", ")", ""):
         return None  # that quote closed a string, and what follows is in none
@@ -144,16 +154,16 @@ def _in_quotes(text, match, opened, family, name, alone):
 
 
 def _in_the_open(text, match, family, as_is, env):
-    value = _BARE.match(text, match.end())
+    value = compiled(_BARE).match(text, match.end())
     if not value:
         return None
     made_up = _cut(value.group(), env)
-    if (match["closed"] or match["pair"]) and _NUMBER.match(made_up):
+    if (match["closed"] or match["pair"]) and compiled(_NUMBER).match(made_up):
         return None  # a number of a JSON document, not of a string in it
     end = match.end() + len(made_up)
     if not _believed(made_up, family, False, as_is, text[end:end + 1]):
         return None
-    return match.end(), _end_of(_BARE, text, end) if end == value.end() else end
+    return match.end(), _end_of(compiled(_BARE), text, end) if end == value.end() else end
 
 
 def _end_of(pattern, text, end):
@@ -207,7 +217,7 @@ def _believed(value, family, quoted, as_is, after):
 def _is_code(value, after):
     """Whether a bare value is an expression."""
     marks = "::" in value or any(c in value for c in "([<>{}")
-    return marks or after in ("(", "[") or bool(_DOTTED.match(value))
+    return marks or after in ("(", "[") or bool(compiled(_DOTTED).match(value))
 
 
 def _refers(value, low):
@@ -218,12 +228,13 @@ def _refers(value, low):
 
 
 def _pieces(value):
-    return [piece for piece in re.split(r"[-_./:@ ]+", value) if piece]
+    return [piece for piece in compiled(r"[-_./:@ ]+").split(value) if piece]
 
 
 def _is_wordlike(value):
     """Whether a value is a name: words, perhaps numbered, and what joins them."""
-    return all(re.match(r"[A-Za-z]*\d{0,3}\Z", piece) for piece in _pieces(value))
+    word = compiled(r"[A-Za-z]*\d{0,3}\Z")
+    return all(word.match(piece) for piece in _pieces(value))
 
 
 def _is_password(value, low, quoted):
