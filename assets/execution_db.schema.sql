@@ -61,12 +61,19 @@ CREATE TABLE claude_sessions (           -- one Claude Code session and the proc
     nagged_rev INTEGER,                  -- the rev at which that count began
     idle_since TEXT,                     -- when its last turn ended; NULL during a turn
     cwd TEXT, transcript_path TEXT, source TEXT, model TEXT, permission_mode TEXT,
-    client_version TEXT
+    client_version TEXT,
+    usage_offset INTEGER NOT NULL DEFAULT 0, -- how many bytes of its transcript have been read
+    usage_read_at TEXT,                  -- when that was
+    forked INTEGER NOT NULL DEFAULT 0,   -- 1: its transcript begins with another's history
+    client_usage TEXT                    -- what the client itself last said it used, by model (JSON; not every client says it)
 );
+CREATE INDEX claude_sessions_unread ON claude_sessions (claude_session_id) -- whose transcript may have grown
+    WHERE transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at < ended_at);
 CREATE INDEX claude_sessions_by_orchestration ON claude_sessions (orchestration_id);
 
 CREATE TABLE executions (                -- one attempt by one agent
-    execution_id TEXT PRIMARY KEY,       -- exec-…, or as given
+    number INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of arrival
+    execution_id TEXT NOT NULL UNIQUE,   -- exec-…, or as given
     orchestration_id TEXT,               -- NULL: unplanned
     task_id TEXT,                        -- NULL: unplanned, or the planner
     attempt INTEGER NOT NULL DEFAULT 1,
@@ -98,6 +105,12 @@ CREATE TABLE executions (                -- one attempt by one agent
     context_size INTEGER,                -- tokens of its last request, as the notification says
     refused_calls INTEGER NOT NULL DEFAULT 0,
     refused_names TEXT,                  -- the tools of those calls, by comma
+    calls INTEGER NOT NULL DEFAULT 0,    -- its tool calls, refused and failed ones too
+    failed_calls INTEGER NOT NULL DEFAULT 0, -- those that were let through and failed
+    files_read INTEGER NOT NULL DEFAULT 0, files_written INTEGER NOT NULL DEFAULT 0, -- how many files it read or wrote
+    lines_added INTEGER NOT NULL DEFAULT 0, lines_removed INTEGER NOT NULL DEFAULT 0, -- over all files it wrote
+    models TEXT,                         -- the models it used, in order, by comma
+    stop_reason TEXT,                    -- of its last message, as the model's API says it
     transcript_path TEXT, transcript_hash TEXT,
     usage_read_at TEXT,                  -- when its transcript was read to its end
     noticed_at TEXT,                     -- when its notification reached the main conversation's door, held or passed
@@ -112,6 +125,11 @@ CREATE INDEX executions_by_task ON executions (orchestration_id, task_id, attemp
 CREATE INDEX executions_by_type ON executions (agent_type, deployed_at);
 CREATE INDEX executions_by_deployed ON executions (deployed_at);
 CREATE INDEX executions_in_flight ON executions (claude_session_id) WHERE status = 'deployed';
+CREATE INDEX executions_by_session ON executions (claude_session_id);
+CREATE INDEX executions_by_parent ON executions (parent_agent_id) WHERE parent_agent_id IS NOT NULL;
+CREATE INDEX executions_by_bundle ON executions (bundle_id) WHERE bundle_id IS NOT NULL;
+CREATE INDEX executions_unread ON executions (claude_session_id) -- whose transcript is still to be read
+    WHERE transcript_path IS NOT NULL AND status != 'deployed' AND (usage_read_at IS NULL OR usage_read_at < completed_at);
 
 CREATE TABLE segments (                  -- one stretch of an execution: its first, or one begun by a message to it
     execution_id TEXT NOT NULL REFERENCES executions (execution_id),
@@ -120,6 +138,7 @@ CREATE TABLE segments (                  -- one stretch of an execution: its fir
     status TEXT, end_reason TEXT, final_message TEXT,
     PRIMARY KEY (execution_id, ordinal)
 ) WITHOUT ROWID;
+CREATE INDEX segments_under_way ON segments (execution_id) WHERE ended_at IS NULL AND ordinal > 1;
 
 CREATE TABLE events (                    -- one fact as it arrived; append-only
     event_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -135,23 +154,26 @@ CREATE TABLE events (                    -- one fact as it arrived; append-only
 );
 CREATE INDEX events_by_execution ON events (execution_id) WHERE execution_id IS NOT NULL;
 CREATE INDEX events_by_agent ON events (agent_id) WHERE agent_id IS NOT NULL;
+CREATE INDEX events_unattached ON events (claude_session_id) WHERE execution_id IS NULL AND agent_id IS NOT NULL;
 CREATE INDEX events_of_runs ON events (claude_session_id, tool_use_id)
     WHERE kind IN ('handed', 'workflow', 'workflow_ended');
 CREATE INDEX events_by_orchestration ON events (orchestration_id, event_id) WHERE orchestration_id IS NOT NULL;
 
-CREATE TABLE usage (                     -- tokens of one execution, or of a Claude session's main conversation, by model
+CREATE TABLE usage (                     -- tokens of one owner, by model and day
     owner TEXT NOT NULL,                 -- execution_id, or claude_session_id
-    kind TEXT NOT NULL CHECK (kind IN ('execution', 'session', 'compaction')),
+    kind TEXT NOT NULL CHECK (kind IN ('execution', 'session', 'compaction', 'unseen')), -- unseen: the client says so, no transcript does
     model TEXT NOT NULL,
+    day TEXT NOT NULL,                   -- of the messages, UTC
     messages INTEGER NOT NULL DEFAULT 0, -- distinct message ids
     input_tokens INTEGER NOT NULL DEFAULT 0,
     cache_write_5m_tokens INTEGER NOT NULL DEFAULT 0,
     cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0,
     cache_read_tokens INTEGER NOT NULL DEFAULT 0,
     output_tokens INTEGER NOT NULL DEFAULT 0,
-    cost_usd REAL,                       -- NULL: no price known
-    PRIMARY KEY (owner, kind, model)
+    cost_usd REAL,                       -- at the prices of the day it was read; NULL: no price known
+    PRIMARY KEY (owner, kind, model, day)
 ) WITHOUT ROWID;
+CREATE INDEX usage_unpriced ON usage (model) WHERE cost_usd IS NULL;
 
 CREATE TABLE counted_messages (          -- message ids already counted, so that a copied history is not counted again
     message_id TEXT PRIMARY KEY,
@@ -245,20 +267,134 @@ CREATE TABLE token_counts (              -- tokens of a text, by its hash
     PRIMARY KEY (hash, how)
 ) WITHOUT ROWID;
 
-CREATE TABLE daily (                     -- roll-up by day of deployment, kept by triggers in the writer's transaction
-    day TEXT NOT NULL,
-    agent_type TEXT NOT NULL,
-    model TEXT NOT NULL,
-    status TEXT NOT NULL,
+CREATE TABLE daily (                     -- roll-up of executions and usage, kept by the triggers below
+    day TEXT NOT NULL,                   -- of deployment; tokens stand on the day of their messages
+    agent_type TEXT NOT NULL,            -- empty: main conversations
+    model TEXT NOT NULL,                 -- used, or else asked for; empty: not known
+    status TEXT NOT NULL,                -- of the execution; else the usage's kind
     executions INTEGER NOT NULL DEFAULT 0,
-    seconds REAL NOT NULL DEFAULT 0,
+    retries INTEGER NOT NULL DEFAULT 0,  -- of these, second and later attempts
+    milliseconds INTEGER NOT NULL DEFAULT 0, -- how long they took together
+    calls INTEGER NOT NULL DEFAULT 0, refused_calls INTEGER NOT NULL DEFAULT 0, failed_calls INTEGER NOT NULL DEFAULT 0,
+    files_read INTEGER NOT NULL DEFAULT 0, files_written INTEGER NOT NULL DEFAULT 0,
+    lines_added INTEGER NOT NULL DEFAULT 0, lines_removed INTEGER NOT NULL DEFAULT 0,
+    messages INTEGER NOT NULL DEFAULT 0,
     input_tokens INTEGER NOT NULL DEFAULT 0,
     cache_write_tokens INTEGER NOT NULL DEFAULT 0,
     cache_read_tokens INTEGER NOT NULL DEFAULT 0,
     output_tokens INTEGER NOT NULL DEFAULT 0,
-    cost_usd REAL NOT NULL DEFAULT 0,
+    cost_usd REAL NOT NULL DEFAULT 0,    -- as far as prices are known
+    unpriced_tokens INTEGER NOT NULL DEFAULT 0, -- tokens of models without a price
     PRIMARY KEY (day, agent_type, model, status)
 ) WITHOUT ROWID;
+
+CREATE TABLE daily_checks (              -- roll-up of validation results by day, kept by the triggers below
+    day TEXT PRIMARY KEY,                -- when the result was kept
+    passed INTEGER NOT NULL DEFAULT 0,   -- verdicts that begin with pass
+    not_passed INTEGER NOT NULL DEFAULT 0 -- all others
+) WITHOUT ROWID;
+
+-- Roll-ups -----------------------------------------------------------------------------------------
+-- What each row adds to `daily` is said once, in daily_parts; the triggers keep `daily` its sum.
+
+CREATE VIEW daily_parts AS               -- what each execution and each row of usage adds to daily
+SELECT e.execution_id AS owner, 'row' AS part, substr(e.deployed_at, 1, 10) AS day, e.agent_type,
+    replace(COALESCE(e.resolved_model, e.model, ''), '[1m]', '') AS model, e.status, 1 AS executions,
+    e.attempt > 1 AS retries, CAST(COALESCE(round(max(0, julianday(e.completed_at) -
+        julianday(COALESCE(e.started_at, e.deployed_at))) * 86400000), 0) AS INTEGER) AS milliseconds,
+    e.calls, e.refused_calls, e.failed_calls, e.files_read, e.files_written, e.lines_added, e.lines_removed,
+    0 AS messages, 0 AS input_tokens, 0 AS cache_write_tokens, 0 AS cache_read_tokens, 0 AS output_tokens,
+    0.0 AS cost_usd, 0 AS unpriced_tokens
+FROM executions e
+UNION ALL
+SELECT u.owner, u.kind, u.day, COALESCE(e.agent_type, ''), u.model, COALESCE(e.status, u.kind), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    u.messages, u.input_tokens, u.cache_write_5m_tokens + u.cache_write_1h_tokens, u.cache_read_tokens, u.output_tokens,
+    COALESCE(u.cost_usd, 0.0), CASE WHEN u.cost_usd IS NULL THEN u.input_tokens + u.cache_write_5m_tokens +
+        u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens ELSE 0 END
+FROM usage u LEFT JOIN executions e ON e.execution_id = u.owner AND u.kind = 'execution';
+
+CREATE VIEW daily_changes AS SELECT 1 AS sign, * FROM daily_parts WHERE false; -- written to by the triggers, never read
+
+CREATE TRIGGER daily_changed INSTEAD OF INSERT ON daily_changes BEGIN
+    INSERT INTO daily VALUES (NEW.day, NEW.agent_type, NEW.model, NEW.status, NEW.sign * NEW.executions,
+        NEW.sign * NEW.retries, NEW.sign * NEW.milliseconds, NEW.sign * NEW.calls, NEW.sign * NEW.refused_calls,
+        NEW.sign * NEW.failed_calls, NEW.sign * NEW.files_read, NEW.sign * NEW.files_written, NEW.sign * NEW.lines_added,
+        NEW.sign * NEW.lines_removed, NEW.sign * NEW.messages, NEW.sign * NEW.input_tokens,
+        NEW.sign * NEW.cache_write_tokens, NEW.sign * NEW.cache_read_tokens, NEW.sign * NEW.output_tokens,
+        NEW.sign * NEW.cost_usd, NEW.sign * NEW.unpriced_tokens)
+    ON CONFLICT DO UPDATE SET executions = executions + excluded.executions, retries = retries + excluded.retries,
+        milliseconds = milliseconds + excluded.milliseconds, calls = calls + excluded.calls,
+        refused_calls = refused_calls + excluded.refused_calls, failed_calls = failed_calls + excluded.failed_calls,
+        files_read = files_read + excluded.files_read, files_written = files_written + excluded.files_written,
+        lines_added = lines_added + excluded.lines_added, lines_removed = lines_removed + excluded.lines_removed,
+        messages = messages + excluded.messages, input_tokens = input_tokens + excluded.input_tokens,
+        cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
+        cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
+        output_tokens = output_tokens + excluded.output_tokens, cost_usd = cost_usd + excluded.cost_usd,
+        unpriced_tokens = unpriced_tokens + excluded.unpriced_tokens;
+END;
+CREATE TRIGGER daily_opened AFTER INSERT ON executions BEGIN
+    INSERT INTO daily_changes SELECT 1, * FROM daily_parts WHERE owner = NEW.execution_id;
+END;
+CREATE TRIGGER daily_before BEFORE UPDATE OF deployed_at, agent_type, model, resolved_model, status, attempt,
+        started_at, completed_at, calls, refused_calls, failed_calls, files_read, files_written, lines_added,
+        lines_removed ON executions
+    WHEN (OLD.deployed_at, OLD.agent_type, OLD.model, OLD.resolved_model, OLD.status, OLD.attempt, OLD.started_at,
+        OLD.completed_at, OLD.calls, OLD.refused_calls, OLD.failed_calls, OLD.files_read, OLD.files_written,
+        OLD.lines_added, OLD.lines_removed)
+    IS NOT (NEW.deployed_at, NEW.agent_type, NEW.model, NEW.resolved_model, NEW.status, NEW.attempt, NEW.started_at,
+        NEW.completed_at, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
+        NEW.lines_added, NEW.lines_removed)
+BEGIN
+    INSERT INTO daily_changes SELECT -1, * FROM daily_parts WHERE owner = OLD.execution_id;
+END;
+CREATE TRIGGER daily_after AFTER UPDATE OF deployed_at, agent_type, model, resolved_model, status, attempt,
+        started_at, completed_at, calls, refused_calls, failed_calls, files_read, files_written, lines_added,
+        lines_removed ON executions
+    WHEN (OLD.deployed_at, OLD.agent_type, OLD.model, OLD.resolved_model, OLD.status, OLD.attempt, OLD.started_at,
+        OLD.completed_at, OLD.calls, OLD.refused_calls, OLD.failed_calls, OLD.files_read, OLD.files_written,
+        OLD.lines_added, OLD.lines_removed)
+    IS NOT (NEW.deployed_at, NEW.agent_type, NEW.model, NEW.resolved_model, NEW.status, NEW.attempt, NEW.started_at,
+        NEW.completed_at, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
+        NEW.lines_added, NEW.lines_removed)
+BEGIN
+    INSERT INTO daily_changes SELECT 1, * FROM daily_parts WHERE owner = NEW.execution_id;
+END;
+CREATE TRIGGER daily_gone BEFORE DELETE ON executions BEGIN
+    DELETE FROM usage WHERE owner = OLD.execution_id AND kind = 'execution';
+    INSERT INTO daily_changes SELECT -1, * FROM daily_parts WHERE owner = OLD.execution_id;
+END;
+CREATE TRIGGER daily_used AFTER INSERT ON usage BEGIN
+    INSERT INTO daily_changes SELECT 1, * FROM daily_parts
+    WHERE owner = NEW.owner AND part = NEW.kind AND model = NEW.model AND day = NEW.day;
+END;
+CREATE TRIGGER daily_unused BEFORE DELETE ON usage BEGIN
+    INSERT INTO daily_changes SELECT -1, * FROM daily_parts
+    WHERE owner = OLD.owner AND part = OLD.kind AND model = OLD.model AND day = OLD.day;
+END;
+CREATE TRIGGER daily_used_before BEFORE UPDATE ON usage BEGIN
+    INSERT INTO daily_changes SELECT -1, * FROM daily_parts
+    WHERE owner = OLD.owner AND part = OLD.kind AND model = OLD.model AND day = OLD.day;
+END;
+CREATE TRIGGER daily_used_after AFTER UPDATE ON usage BEGIN
+    INSERT INTO daily_changes SELECT 1, * FROM daily_parts
+    WHERE owner = NEW.owner AND part = NEW.kind AND model = NEW.model AND day = NEW.day;
+END;
+
+CREATE VIEW check_parts AS               -- how many verdicts of each validation result passed, and how many did not
+SELECT o.output_id, substr(o.created_at, 1, 10) AS day, count(*) FILTER (WHERE v.type = 'true' OR v.atom LIKE 'pass%') AS passed,
+    count(*) FILTER (WHERE v.type != 'true' AND v.atom NOT LIKE 'pass%' AND v.atom != 'named') AS not_passed
+FROM outputs o, json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v
+WHERE o.output_type = 'validation_result' AND o.created_at IS NOT NULL GROUP BY o.output_id;
+
+CREATE TRIGGER check_kept AFTER INSERT ON outputs WHEN NEW.output_type = 'validation_result' BEGIN
+    INSERT INTO daily_checks SELECT day, passed, not_passed FROM check_parts WHERE output_id = NEW.output_id
+    ON CONFLICT DO UPDATE SET passed = passed + excluded.passed, not_passed = not_passed + excluded.not_passed;
+END;
+CREATE TRIGGER check_gone BEFORE DELETE ON outputs WHEN OLD.output_type = 'validation_result' BEGIN
+    UPDATE daily_checks SET passed = daily_checks.passed - p.passed, not_passed = daily_checks.not_passed - p.not_passed
+    FROM check_parts p WHERE p.output_id = OLD.output_id AND p.day = daily_checks.day;
+END;
 
 -- Views ------------------------------------------------------------------------------------------
 

@@ -20,6 +20,18 @@ EVERYWHERE = {
     "seconds": "how long they took together",
     "calls": "how many tool calls",
     "executions": "how many executions",
+    "retries": "how many of these were second or later attempts",
+    "milliseconds": "how long they took together",
+    "unpriced_tokens": "tokens of models without a price",
+    "passed": "how many verdicts begin with pass",
+    "not_passed": "how many verdicts do not",
+    "output_id": "the output, by its number",
+    "owner": "whose: an execution or a Claude session",
+    "part": "row: what an execution's own row adds; else the kind of a row of usage",
+    "sign": "1: to be added; -1: to be taken away",
+    "failed_calls": "how many tool calls failed",
+    "files_read": "how many files were read",
+    "files_written": "how many files were written",
     "lines_added": "how many lines were added",
     "lines_removed": "how many lines were removed",
     "messages": "how many messages, each counted once",
@@ -143,7 +155,7 @@ def described():
         columns = []
         for _, column, declared, _, _, primary in con.execute("PRAGMA table_info(%s)" % table):
             words = SAID.get("%s.%s" % (table, column)) or said.get((table, column))
-            declared = (declared or "").upper() + (", key" if primary else "")
+            declared = "" if kind == "view" else declared + (", key" if primary else "")
             columns.append((column, declared, words or inherited(said, column, kind)))
         out.append((table, kind, sentence(said.get((table, None)) or VIEWS.get(table) or ""), columns))
     return out

@@ -129,7 +129,7 @@ def test_tokens_say_how_they_were_obtained(filled):
     assert known["t1", 1]["tokens"] == {"number": 110 + 20 + 700 + 100, "how": "usage"}
     assert known["t1", 1]["context_size"] == 12345
     assert known["t4", 1]["tokens"] == {"number": None, "how": None}
-    assert known["t1", 1]["cost_usd"] is None  # no price is known
+    assert known["t1", 1]["cost_usd"] == pytest.approx(0.003525)
     filled.con.execute("SAVEPOINT unread")
     filled.con.execute("DELETE FROM usage")
     row = queries.executions(filled.con, task="t1")[0]

@@ -1,139 +1,298 @@
-"""What a transcript shows once its agent has ended: tokens by model, tool calls, refused calls, files touched.
+"""Usage: tokens and cost as transcripts show them, of ended executions, and of conversations as they grow.
 
-One message stands on a line per content block, each repeating the same usage: it is counted once per message id
-(client-facts §1.5). A forked transcript repeats its parent's history: an id counted for another owner is not counted again.
+One message stands on a line per content block, each repeating the same usage: it is counted once per message
+id. A forked transcript repeats its parent's history: an id counted for another owner is not counted again.
 """
 
 import os
 
+from orchestrator.recording import prices, touches
+from orchestrator.recording.payload import mend
+
 MOST_IN_HOOK = 8_000_000  # bytes of transcripts one hook reads; a later command reads the rest
 
+_WORDS = ('"assistant"', '"tool_result"', '"cost-state"')  # what a line that is looked at holds
 _LINES = "CREATE TEMP TABLE IF NOT EXISTS lines (n INTEGER PRIMARY KEY, line TEXT)"
-_ASSISTANT = "json_valid(line) AND json_extract(line, '$.type') = 'assistant'"
-_REAL = " AND json_extract(line, '$.isApiErrorMessage') IS NULL AND json_extract(line, '$.message.id') IS NOT NULL"
-_USAGE = """
-INSERT OR REPLACE INTO usage (owner, kind, model, messages, input_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
-    cache_read_tokens, output_tokens)
-SELECT ?1, ?2, model, count(*), sum(input), sum(CASE WHEN w5 + w1 = 0 THEN written ELSE w5 END), sum(w1), sum(cached),
-    sum(output)
-FROM (SELECT json_extract(line, '$.message.id') AS id, json_extract(line, '$.message.model') AS model,
-        COALESCE(json_extract(line, '$.message.usage.input_tokens'), 0) AS input,
-        COALESCE(json_extract(line, '$.message.usage.cache_creation_input_tokens'), 0) AS written,
-        COALESCE(json_extract(line, '$.message.usage.cache_creation.ephemeral_5m_input_tokens'), 0) AS w5,
-        COALESCE(json_extract(line, '$.message.usage.cache_creation.ephemeral_1h_input_tokens'), 0) AS w1,
-        COALESCE(json_extract(line, '$.message.usage.cache_read_input_tokens'), 0) AS cached,
-        max(COALESCE(json_extract(line, '$.message.usage.output_tokens'), 0)) AS output
-    FROM lines WHERE """ + _ASSISTANT + _REAL + """ GROUP BY id)
-WHERE model IS NOT NULL AND model != '<synthetic>'
-    AND EXISTS (SELECT 1 FROM counted_messages c WHERE c.message_id = id AND c.owner = ?1)
-GROUP BY model"""
-_COUNTED = ("INSERT OR IGNORE INTO counted_messages SELECT DISTINCT json_extract(line, '$.message.id'), ?1 FROM lines "
-            "WHERE " + _ASSISTANT + _REAL)
-_CALLS = """
-SELECT json_extract(b.value, '$.id'), json_extract(b.value, '$.name'),
-    COALESCE(json_extract(b.value, '$.input.file_path'), json_extract(b.value, '$.input.notebook_path')),
-    json_extract(line, '$.timestamp'), json_extract(b.value, '$.input.content')
-FROM lines, json_each(line, '$.message.content') b
-WHERE """ + _ASSISTANT + """ AND json_extract(b.value, '$.type') = 'tool_use' ORDER BY n"""
-_RESULTS = """
-SELECT json_extract(b.value, '$.tool_use_id'), json_extract(b.value, '$.is_error'),
-    substr(CASE json_type(b.value, '$.content') WHEN 'array' THEN json_extract(b.value, '$.content[0].text')
-        ELSE json_extract(b.value, '$.content') END, 1, 200),
-    (SELECT count(*) FROM json_each(line, '$.toolUseResult.structuredPatch') h, json_each(h.value, '$.lines') l
-        WHERE l.value LIKE '+%'),
-    (SELECT count(*) FROM json_each(line, '$.toolUseResult.structuredPatch') h, json_each(h.value, '$.lines') l
-        WHERE l.value LIKE '-%')
-FROM lines, json_each(line, '$.message.content') b
-WHERE json_valid(line) AND json_extract(line, '$.type') = 'user' AND json_type(line, '$.message.content') = 'array'
-    AND json_extract(b.value, '$.type') = 'tool_result'"""
-
-# How both pinned clients begin the answer to a call they did not let through, and how hooks' denials read.
-_REFUSALS = ("Permission to use", "Claude requested permissions", "The user doesn't want to", "Cannot write to",
-             "This command requires approval", "Claude Code is running in don't ask mode")
-_WRITERS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
+_MESSAGES = """
+CREATE TEMP TABLE IF NOT EXISTS messages (n INTEGER, id TEXT PRIMARY KEY, model TEXT, day TEXT, input INTEGER,
+    w5 INTEGER, w1 INTEGER, cached INTEGER, output INTEGER, searches INTEGER, speed TEXT, geo TEXT,
+    stop_reason TEXT)"""
 
 
-def read(con, owner, kind, path):
-    """Reads a transcript's messages into `usage` (kind: execution, session or compaction). Returns whether it was there.
+def _count(path):
+    """A count in a message's usage; what is no whole number there counts as none."""
+    path = "'$.message.usage.%s'" % path
+    return "CASE json_type(line, %s) WHEN 'integer' THEN max(0, json_extract(line, %s)) ELSE 0 END" % (
+        path,
+        path,
+    )
 
-    Lines stay in the temporary table for `calls`.
+
+_FILL = (
     """
+INSERT INTO temp.messages
+SELECT min(n), id, model, substr(at, 1, 10), input, max(written, s5 + s1) - min(s1, max(written, s5 + s1)),
+    min(s1, max(written, s5 + s1)), cached, max(output), searches, speed, geo, max(stop_reason)
+FROM (SELECT n, json_extract(line, '$.message.id') AS id, json_extract(line, '$.message.model') AS model,
+        json_extract(line, '$.timestamp') AS at, json_extract(line, '$.message.stop_reason') AS stop_reason,
+        json_extract(line, '$.message.usage.speed') AS speed,
+        json_extract(line, '$.message.usage.inference_geo') AS geo,
+        """
+    + _count("input_tokens")
+    + " AS input, "
+    + _count("cache_creation_input_tokens")
+    + """ AS written,
+        """
+    + _count("cache_creation.ephemeral_5m_input_tokens")
+    + """ AS s5,
+        """
+    + _count("cache_creation.ephemeral_1h_input_tokens")
+    + """ AS s1,
+        """
+    + _count("cache_read_input_tokens")
+    + " AS cached, "
+    + _count("output_tokens")
+    + """ AS output,
+        """
+    + _count("server_tool_use.web_search_requests")
+    + """ AS searches
+    FROM temp.lines WHERE json_extract(line, '$.type') = 'assistant'
+        AND json_extract(line, '$.isApiErrorMessage') IS NULL)
+WHERE typeof(id) = 'text' AND typeof(model) = 'text' AND model != '<synthetic>' GROUP BY id"""
+)
+_SUMS = (
+    """
+SELECT ?1, ?2, m.model, COALESCE(m.day, ''), count(*), sum(m.input), sum(m.w5), sum(m.w1), sum(m.cached),
+    sum(m.output), CASE WHEN m.model IN (SELECT model FROM temp.prices) THEN sum("""
+    + prices.COST
+    + """) END
+FROM temp.messages m WHERE true GROUP BY m.model, COALESCE(m.day, '')"""
+)
+_ADD = (
+    "INSERT INTO usage "
+    + _SUMS
+    + """
+ON CONFLICT DO UPDATE SET messages = messages + excluded.messages,
+    input_tokens = input_tokens + excluded.input_tokens,
+    output_tokens = output_tokens + excluded.output_tokens,
+    cache_write_5m_tokens = cache_write_5m_tokens + excluded.cache_write_5m_tokens,
+    cache_write_1h_tokens = cache_write_1h_tokens + excluded.cache_write_1h_tokens,
+    cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
+    cost_usd = cost_usd + excluded.cost_usd"""
+)
+
+
+def _take(con, lines):
+    """Puts a transcript's lines into temp.lines and its messages, once each, into temp.messages."""
+    con.execute(_LINES)
+    con.execute(_MESSAGES)
+    con.execute("DELETE FROM temp.lines")
+    con.execute("DELETE FROM temp.messages")
+    con.executemany(
+        "INSERT INTO temp.lines (line) SELECT ?1 WHERE json_valid(?1)",
+        (
+            (mend(line) if "\\u" in line else line,)
+            for line in lines
+            if any(word in line for word in _WORDS)
+        ),
+    )
+    con.execute(_FILL)
+
+
+def _claim(con, project, owner):
+    """Leaves in temp.messages what counts for this owner, loads prices. Returns how many were another's."""
+    con.execute("INSERT OR IGNORE INTO counted_messages SELECT id, ?1 FROM temp.messages", (owner,))
+    others = con.execute(
+        "SELECT m.id, c.owner FROM temp.messages m JOIN counted_messages c "
+        "ON c.message_id = m.id WHERE c.owner != ?1",
+        (owner,),
+    ).fetchall()
+    for message, other in others:
+        if con.execute(
+            "SELECT 1 FROM executions WHERE execution_id = ?1 UNION ALL SELECT 1 FROM claude_sessions "
+            "WHERE claude_session_id = ?1",
+            (other,),
+        ).fetchone():
+            con.execute("DELETE FROM temp.messages WHERE id = ?", (message,))
+        else:  # that execution was merged into another since
+            con.execute("UPDATE counted_messages SET owner = ? WHERE message_id = ?", (owner, message))
+    prices.load(con, project, [r[0] for r in con.execute("SELECT DISTINCT model FROM temp.messages")])
+    return len(others)
+
+
+def read(con, project, execution, path):
+    """Reads an execution's transcript: its usage, tool calls, files, models. Returns whether it was there."""
     try:
         with open(path, encoding="utf-8", errors="replace") as f:
-            con.execute(_LINES)
-            con.execute("DELETE FROM lines")
-            con.executemany("INSERT INTO lines (line) VALUES (?)", (
-                (line,) for line in f if '"assistant"' in line or '"tool_result"' in line))
+            _take(con, f)
     except OSError:
         return False
-    con.execute(_COUNTED, (owner,))
-    con.execute("DELETE FROM usage WHERE owner = ? AND kind = ?", (owner, kind))
-    con.execute(_USAGE, (owner, kind))
+    last = con.execute(
+        "SELECT group_concat(model), (SELECT stop_reason FROM temp.messages ORDER BY n DESC LIMIT 1), "
+        "(SELECT model FROM temp.messages ORDER BY n DESC LIMIT 1) FROM "
+        "(SELECT model FROM temp.messages GROUP BY model ORDER BY min(n))"
+    ).fetchone()
+    _claim(con, project, execution)
+    con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'execution'", (execution,))
+    con.execute("INSERT INTO usage " + _SUMS, (execution, "execution"))
+    con.execute(
+        "UPDATE executions SET models = ?, stop_reason = ?, resolved_model = COALESCE(resolved_model, ?) "
+        "WHERE execution_id = ?",
+        last + (execution,),
+    )
+    touches.keep(con, execution, project)
     return True
 
 
-def calls(con, execution, project):
-    """Reads tool calls, refused and failed ones, and files touched, from the lines that `read` left."""
-    by_id, tools, refused_names = {}, {}, []
-    for call, tool, path, at, content in con.execute(_CALLS).fetchall():
-        if call not in by_id:
-            by_id[call] = (tool, path, at, content)
-            tools.setdefault(tool, [0, 0, 0])[0] += 1
-    touched = {}
-    answers = {}
-    for call, wrong, text, added, removed in con.execute(_RESULTS).fetchall():
-        if call in by_id and call not in answers:
-            answers[call] = (wrong, text or "", added, removed)
-    for call, (tool, path, at, content) in by_id.items():
-        wrong, text, added, removed = answers.get(call, (0, "", 0, 0))
-        if wrong:
-            refused = text.startswith(_REFUSALS) or " hook error: " in text[:60]
-            tools[tool][1 if refused else 2] += 1
-            if refused and tool not in refused_names:
-                refused_names.append(tool)
-        elif path and (tool == "Read" or tool in _WRITERS):
-            inside = _relative(project, path)
-            if inside:
-                mode = "write" if tool in _WRITERS else "read"
-                row = touched.setdefault((inside, mode), [0, at, at, 0, 0])
-                row[0] += 1
-                row[2] = at
-                if not (added or removed) and tool == "Write" and isinstance(content, str):  # a new file has no patch
-                    added = content.count("\n") + (not content.endswith("\n"))
-                row[3] += added
-                row[4] += removed
-    con.execute("DELETE FROM tool_calls WHERE execution_id = ?", (execution,))
-    con.execute("DELETE FROM file_touches WHERE execution_id = ?", (execution,))
-    con.executemany("INSERT INTO tool_calls VALUES (?, ?, ?, ?, ?)", [(execution, t or "?") + tuple(n) for t, n in tools.items()])
-    con.executemany("INSERT INTO file_touches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    [(execution,) + key + tuple(row) for key, row in touched.items()])
-    con.execute("UPDATE executions SET refused_calls = ?, refused_names = ? WHERE execution_id = ?",
-                (sum([n[1] for n in tools.values()]), ", ".join(refused_names) or None, execution))
+def grow(con, project, session, path, kind="session", offset=0, most=None):
+    """Counts the messages of a Claude session's transcript from `offset` on. Returns the offset it came to.
 
-
-def _relative(project, path):
-    """A path relative to the project; one that lies outside is kept as it is; None for what is no path."""
-    if not isinstance(path, str):
+    kind compaction: the transcript of the hidden agent that summed a conversation up. None: it is not there.
+    """
+    try:
+        with open(path, "rb") as f:
+            if offset > os.fstat(f.fileno()).st_size:  # another file by that name: ids tell what is new in it
+                offset = 0
+            f.seek(offset)
+            data = f.read(-1 if most is None else most)
+            data += f.readline() if len(data) == most else b""
+    except OSError:
         return None
-    full = os.path.normpath(os.path.join(project, path))
-    return os.path.relpath(full, project) if full.startswith(project + os.sep) else full
+    data = data[: data.rfind(b"\n") + 1]  # a line that is still being written waits
+    if not data:
+        return offset
+    _take(con, data.decode("utf-8", "replace").split("\n"))
+    said = con.execute(
+        "SELECT json_extract(line, '$.modelUsage') FROM temp.lines WHERE json_extract(line, '$.type') "
+        "= 'cost-state' ORDER BY n DESC LIMIT 1"
+    ).fetchone()
+    con.execute(
+        "DELETE FROM temp.messages WHERE id IN (SELECT message_id FROM counted_messages WHERE owner = ?)",
+        (session,),
+    )
+    copied = _claim(con, project, session)
+    con.execute(_ADD, (session, kind))
+    con.execute(
+        "UPDATE claude_sessions SET forked = max(forked, ?), client_usage = COALESCE(?, client_usage) "
+        "WHERE claude_session_id = ?",
+        (copied > 0, said[0] if said else None, session),
+    )
+    return offset + len(data)
+
+
+_UNREAD = (
+    "transcript_path IS NOT NULL AND status != 'deployed' AND "
+    "(usage_read_at IS NULL OR usage_read_at < completed_at)"
+)
+_GROWN = (
+    "transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at < ended_at)"
+)
+
+
+def waiting(con):
+    """Whether there is something new to read in a transcript."""
+    if con.execute("SELECT 1 FROM executions WHERE %s LIMIT 1" % _UNREAD).fetchone():
+        return True
+    for path, offset, ended in con.execute(
+        "SELECT transcript_path, usage_offset, ended_at FROM claude_sessions WHERE " + _GROWN
+    ):
+        try:
+            if ended or os.path.getsize(path) > offset:
+                return True
+        except OSError:
+            pass
+    return False
 
 
 def due(con, project, now, session=None, execution=None, most=None):
-    """Reads the transcripts of executions that have ended and were not read since. `most` bounds the bytes."""
+    """Reads what has ended, or grown, since it was read: of one execution, of one Claude session, or of all.
+
+    `most` bounds the bytes. With it a transcript that is missing is looked for again the next time.
+    """
     rows = con.execute(
-        "SELECT execution_id, transcript_path, status FROM executions WHERE transcript_path IS NOT NULL AND "
-        "status != 'deployed' AND (usage_read_at IS NULL OR usage_read_at < completed_at) AND "
-        "(?1 IS NULL OR claude_session_id = ?1) AND (?2 IS NULL OR execution_id = ?2)", (session, execution)).fetchall()
+        "SELECT execution_id, transcript_path, claude_session_id FROM executions WHERE "
+        + _UNREAD
+        + " AND (?1 IS NULL OR claude_session_id = ?1) AND (?2 IS NULL OR execution_id = ?2)",
+        (session, execution),
+    ).fetchall()
     for owner, path, _ in rows:
         try:
             size = os.path.getsize(path)
         except OSError:
+            if most is None:
+                con.execute("UPDATE executions SET usage_read_at = ? WHERE execution_id = ?", (now, owner))
             continue
         if most is not None:
             most -= size
             if most < 0:
                 return
-        if read(con, owner, "execution", path):
-            calls(con, owner, project)
+        if read(con, project, owner, path):
             con.execute("UPDATE executions SET usage_read_at = ? WHERE execution_id = ?", (now, owner))
+    for each in {row[2] for row in rows}:
+        unseen(con, each, now)
+    if execution is None:
+        _conversations(con, project, now, session, most)
+
+
+def _conversations(con, project, now, session, most):
+    """Reads on in the transcripts of main conversations."""
+    for owner, path, offset, ended in con.execute(
+        "SELECT claude_session_id, transcript_path, usage_offset, ended_at FROM claude_sessions WHERE "
+        + _GROWN
+        + " AND (?1 IS NULL OR claude_session_id = ?1)",
+        (session,),
+    ).fetchall():
+        come = grow(con, project, owner, path, offset=offset, most=most)
+        if come is None and (most is not None or ended is None):
+            continue
+        con.execute(
+            "UPDATE claude_sessions SET usage_offset = ?, usage_read_at = ? WHERE claude_session_id = ?",
+            (come or 0, now, owner),
+        )
+        unseen(con, owner, now)
+        if most is not None:
+            most -= come - offset
+            if most <= 0:
+                return
+
+
+_UNSEEN = """
+INSERT INTO usage
+SELECT ?1, 'unseen', model, substr(?2, 1, 10), 0, max(0, input - sum(i)), max(0, written - wrote1 - sum(w5)),
+    max(0, wrote1 - sum(w1)), max(0, cached - sum(r)), max(0, output - sum(o)),
+    CASE WHEN count(cost) = count(*) AND said IS NOT NULL THEN max(0.0, said - sum(cost)) END
+FROM (SELECT replace(c.key, '[1m]', '') AS model, json_extract(c.value, '$.inputTokens') AS input,
+        json_extract(c.value, '$.cacheCreationInputTokens') AS written,
+        COALESCE(json_extract(c.value, '$.cacheCreationEphemeral1hInputTokens'), 0) AS wrote1,
+        json_extract(c.value, '$.cacheReadInputTokens') AS cached,
+        json_extract(c.value, '$.outputTokens') AS output, json_extract(c.value, '$.costUSD') AS said
+    FROM claude_sessions s, json_each(s.client_usage) c WHERE s.claude_session_id = ?1 AND c.type = 'object')
+JOIN (SELECT model AS of, input_tokens AS i, cache_write_5m_tokens AS w5, cache_write_1h_tokens AS w1,
+        cache_read_tokens AS r, output_tokens AS o, cost_usd AS cost FROM usage
+        WHERE owner = ?1 OR owner IN (SELECT execution_id FROM executions WHERE claude_session_id = ?1)
+    UNION ALL SELECT NULL, 0, 0, 0, 0, 0, 0.0) ON of IS NULL OR of = model
+GROUP BY model HAVING input + written + cached + output > sum(i + w5 + w1 + r + o)"""
+
+
+def unseen(con, session, now):
+    """Keeps what the client says an ended session used beyond its transcripts: compaction, titles, checks.
+
+    Only client 2.1.329 leaves its own sums in the transcript; those of a fork begin with its parent's, so
+    nothing is concluded from them.
+    """
+    con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'unseen'", (session,))
+    whole = con.execute(
+        "SELECT json_valid(client_usage) FROM claude_sessions WHERE claude_session_id = ? AND NOT forked AND "
+        "ended_at IS NOT NULL AND usage_read_at >= ended_at",
+        (session,),
+    ).fetchone()
+    if (
+        whole
+        and whole[0]
+        and con.execute(
+            "SELECT 1 FROM executions WHERE claude_session_id = ? AND (status = 'deployed' OR %s)" % _UNREAD,
+            (session,),
+        ).fetchone()
+        is None
+    ):
+        con.execute(_UNSEEN, (session, now))

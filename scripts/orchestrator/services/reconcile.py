@@ -10,10 +10,9 @@ from orchestrator.store.open import writing
 def reconcile(con, project, workspace):
     """Closes sessions whose process is gone; their planned executions are lost from then on. Returns those sessions.
 
-    Transcripts of ended executions that no hook read yet are read now.
+    What no hook has read yet in transcripts is read now.
     """
-    if con.execute("SELECT 1 FROM executions WHERE transcript_path IS NOT NULL AND status != 'deployed' AND "
-                   "(usage_read_at IS NULL OR usage_read_at < completed_at) LIMIT 1").fetchone():
+    if usage.waiting(con):
         with writing(con):
             usage.due(con, project, present(con))
     living = con.execute("SELECT 1 FROM claude_sessions WHERE ended_at IS NULL LIMIT 1").fetchone()

@@ -1,0 +1,193 @@
+"""Touches: an execution's tool calls, those refused or failed among them, and the files they read and wrote.
+
+Agents' transcripts hold no patches (measured on both pinned clients), so lines are counted from the calls
+themselves. What shell commands do to files is not seen.
+"""
+
+import os
+
+# How both pinned clients begin the answer to a call they did not let through.
+REFUSALS = (
+    "Permission to use",
+    "Claude requested permissions",
+    "The user doesn't want to",
+    "Cannot write to",
+    "This command requires approval",
+    "Claude Code is running in don't ask mode",
+)
+WRITERS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
+_WORKTREES = ".claude/worktrees/"
+_MOST_CELLS = 250_000  # lines times lines; a larger change counts every line between its unchanged ends
+
+_CALLS = """
+SELECT json_extract(b.value, '$.id'), json_extract(b.value, '$.name'),
+    COALESCE(json_extract(b.value, '$.input.file_path'), json_extract(b.value, '$.input.notebook_path')),
+    json_extract(line, '$.timestamp'),
+    COALESCE(json_extract(b.value, '$.input.content'), json_extract(b.value, '$.input.new_string'),
+        json_extract(b.value, '$.input.new_source'), ''),
+    json_extract(b.value, '$.input.old_string'), json_extract(b.value, '$.input.replace_all'),
+    COALESCE(json_extract(b.value, '$.input.offset'), json_extract(b.value, '$.input.limit')) IS NOT NULL
+FROM temp.lines, json_each(line, '$.message.content') b
+WHERE json_extract(line, '$.type') = 'assistant' AND b.type = 'object'
+    AND json_extract(b.value, '$.type') = 'tool_use' ORDER BY n"""
+_TEXT = """CASE json_type(b.value, '$.content') WHEN 'array' THEN json_extract(b.value, '$.content[0].text')
+        ELSE json_extract(b.value, '$.content') END"""
+_FROM_ANSWERS = """FROM temp.lines, json_each(line, '$.message.content') b
+WHERE json_extract(line, '$.type') = 'user' AND json_type(line, '$.message.content') = 'array'
+    AND b.type = 'object' AND json_extract(b.value, '$.type') = 'tool_result'"""
+_PATCH = """(SELECT count(*) FROM json_each(line, '$.toolUseResult.structuredPatch') h,
+        json_each(h.value, '$.lines') l WHERE l.value LIKE '%s%%')"""
+_ANSWERS = (
+    "SELECT json_extract(b.value, '$.tool_use_id'), json_extract(b.value, '$.is_error'), substr("
+    + _TEXT
+    + ", 1, 200), "
+    + _PATCH % "+"
+    + ", "
+    + _PATCH % "-"
+    + _FROM_ANSWERS
+)
+_SHOWN = "SELECT " + _TEXT + _FROM_ANSWERS + " AND json_extract(b.value, '$.tool_use_id') = ? LIMIT 1"
+
+
+def keep(con, execution, project):
+    """Keeps what temp.lines shows: rows of tool_calls and file_touches, their sums in the execution's row."""
+    calls, tools, refused_names = {}, {}, []
+    for call in con.execute(_CALLS).fetchall():
+        if call[0] not in calls:
+            calls[call[0]] = call[1:]
+            tools.setdefault(str(call[1] or "?"), [0, 0, 0])[0] += 1
+    answers = {}
+    for answer in con.execute(_ANSWERS).fetchall():
+        answers.setdefault(answer[0], answer[1:])
+    touched, texts = {}, _Texts(con, calls)
+    for name, (tool, path, at, new, old, everywhere, part) in calls.items():
+        wrong, text, added, removed = answers.get(name, (0, "", 0, 0))
+        text, tool = str(text or ""), str(tool or "?")
+        if wrong:
+            refused = text.startswith(REFUSALS) or " hook error: " in text[:60]
+            tools[tool][1 if refused else 2] += 1
+            if refused and tool not in refused_names:
+                refused_names.append(tool)
+            continue
+        if not isinstance(path, str) or (tool != "Read" and tool not in WRITERS):
+            continue
+        if tool == "Read":
+            texts.shown(path, name, part)
+        elif isinstance(new, str):
+            lines = texts.written(path, new, old, everywhere, "created" in text[:40])
+            added, removed = (added, removed) if added or removed else lines
+        mode = "read" if tool == "Read" else "write"
+        row = touched.setdefault((inside(project, path), mode), [0, at, at, 0, 0])
+        row[0] += 1
+        row[2:] = at, row[3] + added, row[4] + removed
+    _store(con, execution, tools, refused_names, touched)
+
+
+def _store(con, execution, tools, refused_names, touched):
+    con.execute("DELETE FROM tool_calls WHERE execution_id = ?", (execution,))
+    con.execute("DELETE FROM file_touches WHERE execution_id = ?", (execution,))
+    con.executemany(
+        "INSERT INTO tool_calls VALUES (?, ?, ?, ?, ?)",
+        [(execution, tool) + tuple(counts) for tool, counts in tools.items()],
+    )
+    con.executemany(
+        "INSERT INTO file_touches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [(execution,) + key + tuple(row) for key, row in touched.items()],
+    )
+    written = [row for (_, mode), row in touched.items() if mode == "write"]
+    counts = [sum([n[i] for n in tools.values()]) for i in range(3)]
+    counts += [len(touched) - len(written), len(written)] + [sum([row[i] for row in written]) for i in (3, 4)]
+    con.execute(
+        "UPDATE executions SET calls = ?, refused_calls = ?, failed_calls = ?, files_read = ?, "
+        "files_written = ?, lines_added = ?, lines_removed = ?, refused_names = ? WHERE execution_id = ?",
+        counts + [", ".join(refused_names) or None, execution],
+    )
+
+
+class _Texts:
+    """What files held, as far as it is shown: where a whole file is replaced, or a text everywhere in one."""
+
+    def __init__(self, con, calls):
+        self.con, self.known = con, {}
+        self.wanted = {c[1] for c in calls.values() if c[0] == "Write" or c[5]}
+
+    def shown(self, path, call, part):
+        """A file was read: its text is known, unless it was a part of it."""
+        if path not in self.wanted or part:
+            return
+        row = self.con.execute(_SHOWN, (call,)).fetchone()
+        if row and isinstance(row[0], str):
+            text = _without_numbers(row[0])
+            if text is not None:
+                self.known[path] = text
+
+    def written(self, path, new, old, everywhere, created):
+        """(lines added, lines removed) by a call that wrote `new`, in place of `old` or of the whole file."""
+        before = self.known.get(path)
+        if not isinstance(old, str):
+            if path in self.wanted:
+                self.known[path] = new
+            return changed("" if created or before is None else before, new, whole=True)
+        times = before.count(old) if everywhere and before and old else 1
+        if before is not None:
+            self.known[path] = before.replace(old, new, -1 if everywhere else 1)
+        added, removed = changed(old, new)
+        return added * times, removed * times
+
+
+def _without_numbers(shown):
+    """A file's text, as the Read tool shows it with a number before each line; None where it does not."""
+    lines = []
+    for line in shown.split("\n"):
+        number, mark, text = line.lstrip(" ").partition("\t")
+        if not number.isdigit():  # as clients before 2.1 had it
+            number, mark, text = line.lstrip(" ").partition("\u2192")
+        if not (number.isdigit() and mark):
+            return None
+        lines.append(text)
+    return "\n".join(lines)
+
+
+def changed(old, new, whole=False):
+    """(lines added, lines removed) from one text to another, by the shortest way; of parts or whole files."""
+    a, b = old.split("\n"), new.split("\n")
+    if whole:  # the newline at the end begins no line
+        a, b = a[:-1] if not a[-1] else a, b[:-1] if not b[-1] else b
+    first = 0
+    while first < min(len(a), len(b)) and a[first] == b[first]:
+        first += 1
+    last = 0
+    while last < min(len(a), len(b)) - first and a[-1 - last] == b[-1 - last]:
+        last += 1
+    a, b = a[first : len(a) - last], b[first : len(b) - last]
+    same = _common(a, b) if a and b and len(a) * len(b) <= _MOST_CELLS else 0
+    return len(b) - same, len(a) - same
+
+
+def _common(a, b):
+    """The length of the longest common subsequence of two lists of lines."""
+    row = [0] * (len(b) + 1)
+    for line in a:
+        before = 0
+        for j, other in enumerate(b, 1):
+            above = row[j]
+            if line == other:
+                row[j] = before + 1
+            elif row[j - 1] > above:
+                row[j] = row[j - 1]
+            before = above
+    return row[-1]
+
+
+def inside(project, path):
+    """A path relative to the project, of an agent's worktree to its top; one that lies outside as it is."""
+    full = os.path.normpath(os.path.join(project, path))
+    if not full.startswith(project + os.sep):
+        real = os.path.realpath(full)
+        if not real.startswith(project + os.sep):
+            return full
+        full = real
+    name = os.path.relpath(full, project).replace(os.sep, "/")
+    if name.startswith(_WORKTREES) and "/" in name[len(_WORKTREES) :]:
+        name = name[len(_WORKTREES) :].partition("/")[2]
+    return name
