@@ -73,6 +73,7 @@ def brief_call(con, p, project, task, now):
     mine = record.by_agent(con, p.agent)
     if mine and con.execute("SELECT task_id FROM executions WHERE execution_id = ?", (mine,)).fetchone()[0] == task:
         return mine
+    _join_ended(con, p)
     graph = Graph(con, orchestration)
     if task not in graph.handed:
         raise Refused("%s was not handed to a workflow." % line(task, 40))
@@ -101,6 +102,15 @@ def brief_call(con, p, project, task, now):
                       orchestration_id=orchestration, task_id=task, execution_id=mine, agent_type=p.agent_type)
         keep_briefing(con, mine, text, sent, bundle, tokens, how)
     return mine
+
+
+def _join_ended(con, p):
+    """Joins ended agents that never asked for their briefing, and whose transcripts were not there yet when they ended."""
+    for execution, agent in con.execute(
+            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND runtime = 'workflow' AND task_id IS "
+            "NULL AND status != 'deployed' AND agent_id IS NOT NULL", (p.session,)).fetchall():
+        with writing(con):
+            join_by_prompt(con, p.session, execution, transcript.path_of(p.transcript, agent))
 
 
 def refused(con, session, call, now):
