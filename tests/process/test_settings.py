@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from commands import Here
+from orchestrator.store import blobs
 
 
 @pytest.fixture
@@ -437,3 +438,17 @@ def test_only_orchestrations_are_recorded_where_the_user_wants_that(here, where)
     planner = {"description": "plan", "prompt": "a goal", "subagent_type": "orchestrator:planner"}
     here.hook("PreToolUse", session="s2", tool_name="Agent", tool_use_id="c4", tool_input=planner)
     assert ("planner", "deployed") in agents(here)[0]
+
+
+def test_patterns_of_the_users_own_are_masked_everywhere(here):
+    """What the setting `redact` matches is kept by neither hooks nor commands."""
+    here.run("init")
+    (here.workspace / "config.toml").write_text("redact = ['ACME-[0-9]{6}']\n")
+    here.run("task", "add", "Look at ACME-123456", "--agent", "scout", "--prompt", "Ask ACME-123456 why")
+    here.deploys("c1", prompt="Ask ACME-654321 why")
+    con = sqlite3.connect(here.workspace / "history.db")
+    kept = "\n".join(con.iterdump())
+    texts = [blobs.get(con, address).decode() for (address,) in con.execute("SELECT hash FROM blobs")]
+    con.close()
+    assert "Ask [masked:own] why" in "\n".join(texts)
+    assert "ACME-" not in kept.replace("ACME-[0-9]{6}", "") + "\n".join(texts)

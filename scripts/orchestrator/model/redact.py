@@ -43,12 +43,20 @@ for _kind, _alphabet, _least, _beginnings in PREFIXED:
             _BY_TWO.setdefault(_beginning[:2], []).append(_shape)
 
 
+_also = []  # (kind, regular expression) that this process masks everywhere: the setting `redact`
+
+
+def mask_also(patterns):
+    """Masks these regular expressions too from now on, as `[masked:own]`, whoever calls."""
+    _also[:] = [("own", pattern) for pattern in patterns]
+
+
 def redact(text, extra=()):
     """(text with each secret as `[masked:KIND]`, ((kind, how many), …)).
 
     `extra` are the user's own (kind, regular expression); what is no pattern counts as `bad-pattern`.
     """
-    found = {}
+    found, extra = {}, [*extra, *_also]
     for _ in range(ROUNDS):
         tokens, rules, named = traces(text)
         if not (tokens or rules or named or extra):

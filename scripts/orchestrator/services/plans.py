@@ -64,6 +64,7 @@ def accept(
     """
     fresh = orchestration_id is None
     orchestration = orchestration_id or new_id(now)
+    specs = [dict(s, title=record.clean(str(s["title"]))) for s in specs]  # it heads the briefing and the bundle
     made = prepare(con, project, orchestration, [dict(s) for s in specs], settings, progress)
     if made.faults:
         raise NotPrepared(made.faults)

@@ -33,10 +33,10 @@ def _known(con, agent):
 
 
 def _expected(con, p):
-    """Whether an agent may be one of ours whose call has not been joined yet, or runs in a workflow of ours."""
+    """Whether an agent may be one of ours that is not joined to its call yet, or runs in our workflow."""
     waits = con.execute(
-        "SELECT 1 FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id IS NULL "
-        "AND agent_type = ?", (p.session, p.agent_type))
+        "SELECT 1 FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_type = ? "
+        "AND agent_id IS NULL", (p.session, p.agent_type))
     runs = con.execute(
         "SELECT 1 FROM claude_sessions s JOIN tasks t USING (orchestration_id) WHERE s.claude_session_id = ? "
         "AND t.handed_to IS NOT NULL", (p.session,))

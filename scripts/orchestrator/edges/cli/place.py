@@ -72,6 +72,8 @@ class Place:
     def _settled(self, con: Connection) -> Connection:
         from orchestrator.edges.config_kept import keep
         from orchestrator.edges.hooks import replay
+        from orchestrator.model.redact import mask_also
+        from orchestrator.services.settings import value
 
         moved = keep(con, self.project, self.workspace, self.data, self.history, self.named)
         if moved:
@@ -80,6 +82,7 @@ class Place:
             self.history = moved
             con = self._open()
             keep(con, self.project, self.workspace, self.data, self.history, self.named)
+        mask_also(value(con, "redact"))
         if not self.off:
             replay(con, self.project, self.workspace)
         return con
