@@ -109,10 +109,20 @@ def test_json_has_the_documents_keys_and_the_exact_text(run, filled):
 
 def test_nothing_found_is_no_error(run):
     """An empty list is [] in JSON, nothing in CSV, and a word on stderr for people."""
-    assert run("history", "--task", "nix", "--format", "json").stdout == "[]\n"
-    assert run("history", "--task", "nix", "--format", "csv").stdout == ""
-    result = run("history", "--task", "nix")
+    assert run("history", "--text", "nix", "--format", "json").stdout == "[]\n"
+    assert run("history", "--text", "nix", "--format", "csv").stdout == ""
+    result = run("history", "--text", "nix")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No execution fits.\n")
+
+
+def test_a_task_is_the_conversations_own_or_named_with_its_orchestration(run, filled):
+    """history --task takes the id of a task of the current orchestration, or ORCHESTRATION/TASK."""
+    for name in ("t2", filled.orchestration + "/t2"):
+        rows = json.loads(run("history", "--task", name, "--format", "json").stdout)
+        assert [(r["orchestration_id"], r["attempt"]) for r in rows] == [
+            (filled.orchestration, 2),
+            (filled.orchestration, 1),
+        ]
 
 
 def test_history_says_when_there_is_more(run):
@@ -147,6 +157,9 @@ def test_wrong_use_is_exit_code_2(run, words):
     "words",
     [
         ("show", "nix"),
+        ("history", "--task", "nix"),
+        ("history", "--task", "exec-001"),
+        ("history", "--task", "t1", "--orchestration", "orch-2025"),
         ("show", "exec-"),
         ("history", "--orchestration", "nix"),
         ("tracker", "query", "--session-id", "nix"),

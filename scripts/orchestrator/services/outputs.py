@@ -5,6 +5,7 @@ from typing import Any, Optional, Sequence
 from orchestrator.errors import OrchestratorError
 from orchestrator.recording import outputs, record
 from orchestrator.services import queries
+from orchestrator.services.conditions import Where
 from orchestrator.store.open import writing
 
 TYPES = ("deliverable", "validation_result", "insight", "error")
@@ -20,7 +21,6 @@ SELECT o.output_id, o.execution_id, o.output_type, o.content, o.created_at, o.me
     o.content_hash, o.version, e.agent_type, COALESCE(e.resolved_model, e.model), e.orchestration_id,
     e.task_id
 FROM outputs o LEFT JOIN executions e USING (execution_id)"""
-_LATEST = " ORDER BY o.created_at DESC, o.output_id DESC LIMIT ?"
 
 
 def collect(
@@ -111,17 +111,20 @@ def query(
     limit: int = 20,
 ) -> list[dict[str, Any]]:
     """Outputs in the seed's Output Schema, the latest first; what it nests is read from other rows."""
-    where = queries.Where()
+    where = Where(con)
     where.add("o.output_id = ?", output)
     where.add("o.execution_id = ?", execution)
     where.add("e.orchestration_id = ?", orchestration)
     where.add("e.task_id = ?", task)
-    where.add("e.agent_type IN (?, 'orchestrator:' || ?)", agent_type, agent_type)
+    if agent_type:
+        names = (agent_type, "orchestrator:" + agent_type)
+        typed = "SELECT execution_id FROM executions WHERE agent_type IN (?, ?)"
+        where.add_members("o.execution_id", typed, names, "e.agent_type IN (?, ?)")
     where.add("o.output_type = ?", output_type)
     where.add("o.created_at >= ?", since)
     where.add("o.created_at <= ?", until)
-    where.add("o.content LIKE ? ESCAPE '\\'", text and queries.like(text))
-    rows = con.execute(f"{_ROW}{where}{_LATEST}", (*where.values, limit)).fetchall()
+    where.add_text(text, "o.content")
+    rows = con.execute(_ROW + where.latest("o.created_at", "o.output_id"), (*where.values, limit)).fetchall()
     return [_output(con, *row) for row in rows]
 
 

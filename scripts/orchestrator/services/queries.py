@@ -4,6 +4,8 @@ import json
 import os
 from typing import Any, Optional
 
+from orchestrator.services.conditions import Where
+
 STATUSES = ("deployed", "completed", "failed", "lost")
 ORIGINS = ("planned", "planner", "unplanned", "nested", "workflow", "skill", "tracker", "imported")
 
@@ -53,6 +55,7 @@ _ROW = f"""SELECT {", ".join("e." + name for name in _EXECUTION)}, {LOST},
         CASE WHEN count(u.cost_usd) = count(*) THEN sum(u.cost_usd) END, count(*))
         FROM usage u WHERE u.owner = e.execution_id AND u.kind = 'execution')
 FROM executions e"""
+_IN_FLIGHT = "SELECT execution_id FROM executions WHERE status = 'deployed'"
 
 
 def executions(
@@ -76,70 +79,24 @@ def executions(
     `agent_type` may be a bare role of ours; `model` part of a name; `status` also lost, which deployed leaves
     out; `text` stands in scope, result or error; `file` is a path or folder that was read, written or left.
     """
-    where = Where()
+    where = Where(con)
     where.add("e.execution_id = ?", execution)
     where.add("e.orchestration_id = ?", orchestration)
     where.add("e.task_id = ?", task)
-    where.add("e.agent_type IN (?, 'orchestrator:' || ?)", agent_type, agent_type)
-    where.add("COALESCE(e.resolved_model, e.model) LIKE ? ESCAPE '\\'", model and like(model))
+    where.add_agent_type(agent_type)
+    where.add_text(model, "COALESCE(e.resolved_model, e.model)")
     where.add("e.origin = ?", origin)
     where.add("e.deployed_at >= ?", since)
     where.add("e.deployed_at <= ?", until)
-    pattern = text and like(text)
-    where.add(
-        "e.scope LIKE ? ESCAPE '\\' OR e.final_message LIKE ? ESCAPE '\\' OR "
-        "e.error_message LIKE ? ESCAPE '\\'",
-        pattern,
-        pattern,
-        pattern,
-    )
+    where.add_text(text, "e.scope", "e.final_message", "e.error_message")
+    where.add_path(file)
     if status in ("lost", "deployed"):
-        where.add(LOST if status == "lost" else f"e.status = 'deployed' AND NOT ({LOST})")
-    elif status:
+        where.add_members("e.execution_id", _IN_FLIGHT, (), "e.status = 'deployed'")
+        where.add(LOST if status == "lost" else f"NOT ({LOST})")
+    else:
         where.add("e.status = ?", status)
-    if file:
-        below = folder_glob(file)
-        where.add(
-            "e.execution_id IN (SELECT execution_id FROM file_touches WHERE path = ? OR path GLOB ? UNION "
-            "SELECT execution_id FROM outputs WHERE path = ? OR path GLOB ?)",
-            file,
-            below,
-            file,
-            below,
-        )
-    rows = con.execute(
-        f"{_ROW}{where} ORDER BY e.deployed_at DESC, e.execution_id DESC LIMIT ?", (*where.values, limit)
-    )
+    rows = con.execute(_ROW + where.latest("e.deployed_at", "e.execution_id"), (*where.values, limit))
     return [_execution(row) for row in rows]
-
-
-class Where:
-    """Conditions of a query and the values they are asked with."""
-
-    def __init__(self) -> None:
-        self.conditions: list[str] = []
-        self.values: list[Any] = []
-
-    def add(self, condition: str, *values: Any) -> None:
-        """Adds a condition; one whose first value is None or empty was not asked for."""
-        if not values or values[0]:
-            self.conditions.append(f"({condition})")
-            self.values += values
-
-    def __str__(self) -> str:
-        return " WHERE " + " AND ".join(self.conditions) if self.conditions else ""
-
-
-def like(text: str) -> str:
-    """A LIKE pattern for whatever contains the text."""
-    return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-
-
-def folder_glob(path: str) -> str:
-    """A GLOB pattern for whatever lies below a path."""
-    if path == ".":
-        return "*"
-    return "".join([f"[{c}]" if c in "*?[" else c for c in path.rstrip("/")]) + "/*"
 
 
 def _execution(row: tuple[Any, ...]) -> dict[str, Any]:
@@ -199,7 +156,6 @@ SELECT o.orchestration_id, o.created_at, o.completed_at, o.goal, o.phase, o.stat
         count(*) FILTER (WHERE status = 'completed'), 'failed', count(*) FILTER (WHERE status = 'failed'))
         FROM executions e WHERE e.orchestration_id = o.orchestration_id)
 FROM orchestrations o"""
-_LATEST_SESSION = " ORDER BY o.created_at DESC, o.orchestration_id DESC LIMIT ?"
 
 
 def sessions(
@@ -213,13 +169,13 @@ def sessions(
     limit: int = 20,
 ) -> list[dict[str, Any]]:
     """Orchestrations under the column names of the view sessions, with their tasks and executions counted."""
-    where = Where()
+    where = Where(con)
     where.add("o.orchestration_id = ?", orchestration)
     where.add("o.status = ?", status)
     where.add("o.created_at >= ?", since)
     where.add("o.created_at <= ?", until)
-    where.add("o.goal LIKE ? ESCAPE '\\'", text and like(text))
-    rows = con.execute(f"{_SESSION}{where}{_LATEST_SESSION}", (*where.values, limit))
+    where.add_text(text, "o.goal")
+    rows = con.execute(_SESSION + where.latest("o.created_at", "o.orchestration_id"), (*where.values, limit))
     names = (
         "session_id",
         "created_at",

@@ -8,6 +8,7 @@ from orchestrator.edges.cli import filters, tables
 from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import Column
+from orchestrator.errors import OrchestratorError
 from orchestrator.services import queries
 
 
@@ -53,7 +54,7 @@ EXECUTIONS = (
     metavar="ID",
     help="Of this orchestration; a prefix will do.",
 )
-@click.option("--task", type=WORDS, metavar="ID", help="Of this task.")
+@click.option("--task", type=WORDS, metavar="ID", help="Of this task: T or ORCHESTRATION/T.")
 @click.option("--agent-type", type=WORDS, help="Of this agent type; a bare role such as builder is ours.")
 @click.option("--model", type=WORDS, help="On models whose name holds this.")
 @click.option(
@@ -89,9 +90,12 @@ def history(
     """
     con = place.reading
     place.reconcile()
+    target = place.orchestration(orchestration) if orchestration else None
+    if task:
+        target, task = _task(place, task, target)
     found = queries.executions(
         con,
-        orchestration=place.orchestration(orchestration) if orchestration else None,
+        orchestration=target,
         task=task,
         agent_type=agent_type,
         model=model,
@@ -106,3 +110,16 @@ def history(
     tables.emit(found[:limit], EXECUTIONS, form, "No execution fits.")
     if len(found) > limit:
         click.echo(f"orchestrator: there are more; --limit {limit * 5} shows more of them.", err=True)
+
+
+def _task(place: Place, given: str, orchestration: Optional[str]) -> tuple[Optional[str], str]:
+    """(orchestration, task) of a task's name; the conversation's own orchestration comes first."""
+    from orchestrator.edges.cli.show import current
+    from orchestrator.services import details
+
+    kind, name, home = details.find(place.reading, given, orchestration or current(place))
+    if kind != "task" or (orchestration and home != orchestration):
+        raise OrchestratorError(
+            f"There is no task {given[:128]!r} here: `orchestrator list-tasks` names them."
+        )
+    return home, name
