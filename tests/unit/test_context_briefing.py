@@ -129,6 +129,22 @@ def test_the_shared_part_is_byte_identical_and_first(con, project):
     assert first["type"] == "shared_context" and len(first["shared_with"]) == 2
 
 
+def test_a_task_shares_with_those_it_has_most_in_common_with(con, project):
+    """Of several ways to share, the one that siblings read most tokens again of; a task is in one group."""
+    for n in range(4):
+        (project / f"big{n}.md").write_text(f"big {n}\n" * 200)
+    plan = [
+        task("t1", files=["big0.md", "spec.md"]),
+        task("t2", files=["big0.md", "spec.md"]),
+        task("t3", files=["big1.md", "spec.md"]),
+        task("t4", files=["big1.md", "spec.md"]),
+        task("t5", files=["spec.md"]),
+    ]
+    assert prepare_plan(con, str(project), "o", plan) == []
+    hashes = [row[0] for row in con.execute("SELECT shared_hash FROM prepared ORDER BY task_id")]
+    assert hashes[0] == hashes[1] != hashes[2] == hashes[3] and hashes[4] is None
+
+
 def test_the_same_input_gives_the_same_bytes(con, project, tmp_path):
     """Prepared twice in two histories, joined twice: the same text and the same bundle."""
     plan = [
@@ -362,6 +378,14 @@ def test_a_short_budget_leaves_the_sharing_group(con, project):
         not i["included"] or i["form"] == "outline" for i in body["context_items"]
     )
     assert "# Left out" in assemble(con, project, "t3").text
+
+
+def test_a_document_is_named_and_not_quoted(con, project):
+    """A document of the plan is an item of the bundle, given by its id."""
+    assert prepare_plan(con, str(project), "o", [task("t1", documents=["doc-1"])]) == []
+    made = assemble(con, project, "t1")
+    assert "- `doc-1`: a document, named by the plan" in made.text
+    assert [row[:2] for row in made.sent if row[0] == "document"] == [("document", "doc-1")]
 
 
 def test_preparing_again_tells_what_changed(con, project):

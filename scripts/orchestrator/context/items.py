@@ -137,6 +137,7 @@ class Shelf:
         self._masked: dict[str, tuple[str, list[tuple[str, int]]]] = {}
         self._matching: dict[str, list[str]] = {}
         self._outlines: dict[str, Optional[str]] = {}
+        self._found: dict[tuple[str, Spec], tuple[int, int]] = {}
 
     def source(self, path: str, whole: bool = True) -> Source:
         """The file, read once."""
@@ -156,6 +157,12 @@ class Shelf:
         if path not in self._outlines:
             self._outlines[path] = outline(path, text)
         return self._outlines[path]
+
+    def section(self, path: str, spec: Spec, text: str) -> tuple[int, int]:
+        """Where a section lies, found once."""
+        if (path, spec) not in self._found:
+            self._found[path, spec] = sections.find(spec, path, text)
+        return self._found[path, spec]
 
     def matching(self, pattern: str) -> list[str]:
         """The files a glob means, listed once."""
@@ -239,7 +246,7 @@ def _item(shelf: Shelf, path: str, named: list[tuple[Request, Spec]]) -> Item:
     for _, spec in named:
         if spec.symbol != sections.OUTLINE and spec.label not in labels:
             labels.append(spec.label)
-            ranges.append(sections.find(spec, path, source.text))
+            ranges.append(shelf.section(path, spec, source.text))
     text, masked, first = _cut(shelf, source, ranges)
     return Item(
         kind, path, priority, labels, text, form="sections", file=source, masked=masked, first_line=first

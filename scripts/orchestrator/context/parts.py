@@ -46,7 +46,6 @@ def values(bundle: Bundle, task: dict[str, Any]) -> dict[str, Any]:
             "may_spawn": bool(task.get("may_spawn")),
         },
         "left_out": out,
-        "documents": [quoting.label(str(d)) for d in task.get("documents") or []],
         "bundle": {"budget": bundle.budget, "agent_type": quoting.label(bundle.agent_type)},
     }
 

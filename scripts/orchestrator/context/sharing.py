@@ -3,6 +3,7 @@ them.
 """
 
 from dataclasses import dataclass
+from typing import Collection
 
 from orchestrator.context.items import Item
 
@@ -20,43 +21,54 @@ def groups(wants: list[Wants]) -> dict[str, list[str]]:
     """{task: keys of its shared items, in the order they are sent}; tasks of one group have the same list.
 
     The most valuable group comes first: what a set of tasks has in common, times the siblings that read it
-    again.
+    again. A task is in one group only, since a briefing has one beginning.
     """
     found: dict[str, list[str]] = {}
     for family in dict.fromkeys(w.family for w in wants):
-        left = {w.task_id: w for w in wants if w.family == family}
-        while len(left) > 1:
-            members, keys = _best(list(left.values()))
-            if not keys:
-                break
-            for task in members:
-                found[task] = keys
-                del left[task]
+        mine = {w.task_id: _shareable(w) for w in wants if w.family == family}
+        ranked = sorted(((_value(group, mine), sorted(group)) for group in _candidates(mine)), key=_rank)
+        for _, members in ranked:
+            left = [task for task in members if task not in found]
+            if len(left) > 1:
+                common = _common(left, mine)
+                keys = sorted(common, key=lambda key: (common[key].source, key))
+                found.update((task, keys) for task in left)
     return found
 
 
-def _best(wants: list[Wants]) -> tuple[list[str], list[str]]:
-    weight: dict[str, int] = {}
-    source: dict[str, str] = {}
+Shareable = dict[str, Item]
+
+
+def _shareable(want: Wants) -> Shareable:
+    return {item.identity: item for item in want.items if item.included and item.type != "briefing"}
+
+
+def _candidates(mine: dict[str, Shareable]) -> set[frozenset[str]]:
+    """The sets of tasks that want some item together."""
     users: dict[str, set[str]] = {}
-    for want in wants:
-        for item in want.items:
-            if item.included and item.type != "briefing":
-                weight[item.identity] = item.tokens
-                source[item.identity] = item.source
-                users.setdefault(item.identity, set()).add(want.task_id)
-    best: tuple[int, list[str], list[str]] = (0, [], [])
-    for members in {frozenset(tasks) for tasks in users.values() if len(tasks) > 1}:
-        keys = sorted((k for k, tasks in users.items() if tasks >= members), key=lambda k: (source[k], k))
-        value = (len(members) - 1) * sum(weight[k] for k in keys)
-        candidate = (value, sorted(members), keys)
-        if value > best[0] or (value == best[0] and candidate[1:] < best[1:]):
-            best = candidate
-    return best[1], best[2]
+    for task, items in mine.items():
+        for key in items:
+            users.setdefault(key, set()).add(task)
+    return {frozenset(tasks) for tasks in users.values() if len(tasks) > 1}
+
+
+def _common(members: Collection[str], mine: dict[str, Shareable]) -> Shareable:
+    """The items that all of them want."""
+    smallest = min((mine[task] for task in members), key=len)
+    return {key: item for key, item in smallest.items() if all(key in mine[task] for task in members)}
+
+
+def _value(members: Collection[str], mine: dict[str, Shareable]) -> int:
+    return (len(members) - 1) * sum(item.tokens for item in _common(members, mine).values())
+
+
+def _rank(candidate: tuple[int, list[str]]) -> tuple[int, list[str]]:
+    return -candidate[0], candidate[1]
 
 
 def arrange(items: list[Item], keys: list[str]) -> tuple[list[Item], int]:
     """The items with the shared ones first, in the group's order, and how many those are."""
     by_key = {item.identity: item for item in items}
     first = [by_key[key] for key in keys]
-    return first + [item for item in items if item.identity not in keys], len(first)
+    rest = set(by_key) - set(keys)
+    return first + [item for item in items if item.identity in rest], len(first)

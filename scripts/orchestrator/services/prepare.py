@@ -6,7 +6,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 from orchestrator.context import budget, dedupe, margins, parts, render, sharing
 from orchestrator.context.bundle import Bundle
 from orchestrator.context.count_cache import HistoryCache
-from orchestrator.context.items import Request, Shelf, gather
+from orchestrator.context.items import Item, Request, Shelf, gather
 from orchestrator.context.kept import find_bundle, keep_bundle
 from orchestrator.context.tokens import Counter
 from orchestrator.errors import OrchestratorError
@@ -15,6 +15,7 @@ from orchestrator.services import bundles, calibrate
 from orchestrator.store.open import writing
 
 Progress = Callable[[int, int], None]
+NO_DOCUMENT = "a document, named by the plan and not kept here"
 
 
 @dataclass
@@ -141,6 +142,7 @@ def _gathered(
         requests = [_request(each, "file", "required") for each in spec.get("files") or []]
         requests += [_request(each, "reference", "recommended") for each in spec.get("references") or []]
         items, faults = gather(shelf, requests, pending)
+        items += [_document(str(each)) for each in spec.get("documents") or []]
         made.faults += [f"{spec['id']}: {fault}" for fault in faults]
         wants.append(sharing.Wants(spec["id"], (str(spec.get("agent")), _model(spec, settings)), items))
     return wants
@@ -173,6 +175,11 @@ def _request(each: Any, kind: str, priority: str) -> Request:
     if isinstance(each, dict):
         return Request(str(each["path"]), kind, str(each.get("priority") or priority))
     return Request(str(each), kind, priority)
+
+
+def _document(name: str) -> Item:
+    """A document as the plan names it. Until documents are kept here, it is named and not quoted."""
+    return Item("document", name, "recommended", form="path", reason=NO_DOCUMENT, why_absent=NO_DOCUMENT)
 
 
 def _model(spec: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
