@@ -162,9 +162,9 @@ def _replay(con, project, workspace, path):
     kept = inbox.take(path)
     if kept is None:
         return
-    name, pid, at, text = kept
+    name, process, at, text = kept
     try:
-        handle(con, text, name, pid, at, project, workspace, os.path.basename(path), late=True)
+        handle(con, text, name, process, at, project, workspace, os.path.basename(path), late=True)
     except Exception as problem:
         if store.refused(problem):
             raise
@@ -204,12 +204,13 @@ def _put_off(memory, workspace, once, name, pid, now, text, problem, project):
 def _keep(workspace, once, name, pid, now, text, project):
     """Keeps an event where there is room for it; returns the folder, or None where nothing can be written at all."""
     from orchestrator.model.redact import redact
+    from orchestrator.recording.sessions import process_of
 
-    text = redact(text)[0]
+    text, process = redact(text)[0], process_of(pid)
     for place_of in (workspace, paths.elsewhere(project)):
         try:
             place.make(place_of, paths.data_folder())
-            inbox.keep(place_of, once, name, pid, now, text)
+            inbox.keep(place_of, once, name, process, now, text)
             return inbox.folder_of(place_of)
         except OSError:
             pass

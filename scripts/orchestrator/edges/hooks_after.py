@@ -1,8 +1,7 @@
 """Hooks after the fact: what began, what ended, what the conversation is told about it."""
 
-
 from orchestrator.edges import hooks
-from orchestrator.recording import ends, notification, payload, record, sessions, transcript, usage
+from orchestrator.recording import agents, ends, notification, payload, record, sessions, transcript, usage
 from orchestrator.store.open import writing
 
 
@@ -12,7 +11,12 @@ def nothing(e):
 
 
 def _seen(e):
-    return sessions.seen(e.con, e.p, e.pid, e.now)
+    return sessions.seen(e.con, e.p, e.pid, e.now, e.late)
+
+
+def _odd(e, why):
+    """An event that lacks what it is about, or contradicts what is known: kept as it is, and nobody's."""
+    record.append(e.con, "malformed", e.now, e.p.text, claude_session_id=e.p.session, reason=why, text=e.p.text[:20000])
 
 
 def _project(e, execution=None):
@@ -30,25 +34,34 @@ def _project(e, execution=None):
 
 def session_start(e):
     """SessionStart: exports the project, closes what is gone, tells the state where this session drives or could adopt."""
+    if e.late:
+        with writing(e.con):
+            _seen(e)
+        return None
     from orchestrator.services import turn
 
-    if e.late:
-        return None
     if e.p.agent is None:
         hooks.export(e.project)
     with writing(e.con):
         _seen(e)
-        for gone in sessions.bury(e.con, e.now):
-            _lost(e, gone)
+        _bury(e)
         text = None if e.p.agent else turn.begin(e.con, e.p, e.now)
     _project(e)
     return hooks.context(e.con, "SessionStart", text) if text else None
 
 
+def _bury(e):
+    """Sessions whose process is gone, by a kill or a restart of the machine, are closed."""
+    for gone in sessions.bury(e.con, e.now):
+        _lost(e, gone)
+
+
 def _lost(e, session):
-    """A session is gone: its planned executions are lost, which its orchestration's driver must know."""
+    """A session is over: agents whose transcript shows their end have ended; planned ones that have not are lost, which
+    their orchestration's driver must know."""
     from orchestrator.recording.graph import rise
 
+    ends.salvage(e.con, e.project, session, e.now)
     for (orchestration,) in e.con.execute(
             "SELECT DISTINCT orchestration_id FROM lost_executions WHERE claude_session_id = ? AND task_id IS NOT NULL",
             (session,)).fetchall():
@@ -76,12 +89,15 @@ def prompt(e):
     with writing(e.con):
         _seen(e)
         execution = ends.notified(e.con, e.p, e.project, told, e.now)
-        if execution is None and told.call:
+        if execution is None and told.call and not (told.summary or "").startswith('Agent "'):
             from orchestrator.services import handover
 
             handover.ended(e.con, e.p, e.project, told.call, e.now)
             usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_HOOK)
-        verdict, text = turn.receive(e.con, e.p.session, execution, e.p.mode, e.now)
+        if e.late:  # it was passed when it came
+            e.con.execute("UPDATE executions SET noticed_at = ? WHERE execution_id = ?", (e.now, execution))
+        else:
+            verdict, text = turn.receive(e.con, e.p.session, execution, e.p.mode, e.now)
     _project(e, execution)
     if e.late:
         return None
@@ -93,7 +109,8 @@ def prompt(e):
 
 
 def after_tool(e):
-    """PostToolUse: an Agent call was launched or came back, a workflow was launched, a task was stopped."""
+    """PostToolUse: an Agent call was launched or came back, a message put an agent to work again, a workflow was launched,
+    a task was stopped, a report was handed back."""
     execution = text = None
     with writing(e.con):
         _seen(e)
@@ -104,30 +121,26 @@ def after_tool(e):
             return None
         if e.p.tool == "TaskStop":
             execution = _stopped(e)
+        elif e.p.tool == "SendMessage":
+            execution = _resumed(e)
         elif e.p.tool == "SubagentHandback":
             execution = _ended_agent(e)
+            ends.handed_back(e.con, e.p.session, e.p.agent, execution, e.p.report, e.now)
             if execution:
-                ends.handed_back(e.con, e.p.session, e.p.agent, execution, e.p.report, e.now)
                 ends.conclude(e.con, e.project, execution, e.now)
+        elif e.p.call is None:
+            _odd(e, "an Agent call without tool_use_id")
         else:
-            execution = record.join(e.con, e.p.session, e.p.call, e.p.given_agent)
-            if execution is None:  # the gate's own event was lost: the call is recorded from what came back
-                execution = record.open_execution(
-                    e.con, e.now, origin="nested" if e.p.agent else "unplanned", claude_session_id=e.p.session,
-                    tool_use_id=e.p.call, parent_agent_id=e.p.agent, prompt_id=e.p.prompt_id,
-                    agent_type=e.p.input_type or "general-purpose", scope=e.p.description)
-                record.join(e.con, e.p.session, e.p.call, e.p.given_agent)
-            kind = "launched" if e.p.given_status == "async_launched" else "returned"
-            record.append(e.con, kind, e.now, "%s %s" % (e.p.session, e.p.call), claude_session_id=e.p.session,
-                          agent_id=e.p.given_agent, tool_use_id=e.p.call, execution_id=execution, status=e.p.given_status,
-                          model=e.p.given_model, text=payload.response_text(e.con, e.p) if kind == "returned" else None)
-            if kind == "returned":
-                told = e.con.execute("SELECT 1 FROM events WHERE execution_id = ? AND kind IN ('stopped', 'api_error')",
-                                     (execution,)).fetchone()
-                if told is None:
-                    ends.look(e.con, execution, transcript.path_of(e.p.transcript, e.p.given_agent), e.now)
+            execution = _called(e)
+            returned = e.p.given_status == "completed"
+            if returned:
+                ends.returned(e.con, e.p, e.project, execution, payload.response_text(e.con, e.p), e.now)
+            else:
+                record.append(e.con, "launched", e.now, "%s %s" % (e.p.session, e.p.call), claude_session_id=e.p.session,
+                              agent_id=e.p.given_agent, tool_use_id=e.p.call, execution_id=execution,
+                              status=e.p.given_status, model=e.p.given_model)
             ends.conclude(e.con, e.project, execution, e.now)
-            if kind == "returned" and not e.p.agent and not e.late:
+            if returned and not e.p.agent and not e.late:
                 from orchestrator.services import turn
 
                 verdict, text = turn.receive(e.con, e.p.session, execution, e.p.mode, e.now)
@@ -136,19 +149,53 @@ def after_tool(e):
     return hooks.context(e.con, "PostToolUse", text) if text else None
 
 
-def _stopped(e):
-    """TaskStop: an agent, or a workflow with all its agents, was stopped."""
-    from orchestrator.services import handover
+def _called(e):
+    """The execution of an Agent call that was let through; opened where the gate's own event was lost."""
+    origin = "nested" if e.p.agent else "unplanned"
+    execution = (record.join(e.con, e.p.session, e.p.call, e.p.given_agent)
+                 or record.by_call(e.con, e.p.session, e.p.call))
+    if execution is None:
+        execution = record.open_execution(
+            e.con, e.now, origin=origin, claude_session_id=e.p.session, tool_use_id=e.p.call,
+            agent_id=None if record.by_agent(e.con, e.p.given_agent) else e.p.given_agent)
+    if e.con.execute("SELECT tool_use_id IS NOT ?2 AND task_id IS NULL FROM executions WHERE execution_id = ?1",
+                     (execution, e.p.call)).fetchone()[0]:  # its agent was recorded first, or its call was only guessed
+        e.con.execute("UPDATE executions SET runtime = 'agent', tool_use_id = ? WHERE execution_id = ?",
+                      (e.p.call, execution))
+    record.fill(e.con, execution, origin=origin, agent_type=e.p.input_type or "general-purpose", scope=e.p.description,
+                parent_agent_id=e.p.agent, prompt_id=e.p.prompt_id)
+    return execution
 
+
+def _resumed(e):
+    """SendMessage to an agent that had ended: another segment of its execution, known by the call."""
+    if e.p.resumed is None or e.p.call is None:
+        return None  # to an agent at work, a teammate, another session
+    execution = record.by_agent(e.con, e.p.resumed)
+    record.append(e.con, "resumed", e.now, "%s %s" % (e.p.session, e.p.call), claude_session_id=e.p.session,
+                  agent_id=e.p.resumed, tool_use_id=e.p.call, prompt_id=e.p.prompt_id, execution_id=execution)
+    if execution:
+        ends.conclude(e.con, e.project, execution, e.now)
+    return execution
+
+
+def _stopped(e):
+    """TaskStop: an agent, or a workflow with all its agents, was stopped; something else is no agent's end."""
     execution = record.by_agent(e.con, e.p.stop_id)
     if execution is None:
-        for execution in handover.stopped(e.con, e.p, e.project, e.p.stop_id, e.now):
-            ends.conclude(e.con, e.project, execution, e.now)
-        return None
-    record.append(e.con, "killed", e.now, "%s %s" % (e.p.call, execution), claude_session_id=e.p.session,
-                  tool_use_id=e.p.call, execution_id=execution)
-    ends.look(e.con, execution, transcript.path_of(e.p.transcript, e.p.stop_id), e.now)
-    ends.conclude(e.con, e.project, execution, e.now)
+        from orchestrator.recording import runs
+
+        if any(body == e.p.stop_id for _, body, _ in runs.open_runs(e.con, e.p.session)):
+            from orchestrator.services import handover
+
+            for each in handover.stopped(e.con, e.p, e.project, e.p.stop_id, e.now):
+                ends.conclude(e.con, e.project, each, e.now)
+            return None
+    record.append(e.con, "killed", e.now, "%s %s" % (e.p.call, e.p.stop_id), claude_session_id=e.p.session,
+                  agent_id=e.p.stop_id, tool_use_id=e.p.call, execution_id=execution)
+    if execution:
+        ends.look(e.con, execution, transcript.path_of(e.p.transcript, e.p.stop_id), e.now)
+        ends.conclude(e.con, e.project, execution, e.now)
     return execution
 
 
@@ -162,12 +209,11 @@ def tool_failed(e):
         if e.p.tool == "Workflow":
             if handover.refused(e.con, e.p.session, e.p.call, e.now) and not e.late:
                 text = turn.asked(e.con, e.p)
-        elif e.p.tool != "TaskStop":
-            execution = record.by_call(e.con, e.p.session, e.p.call)
-            if execution:
-                record.append(e.con, "refused", e.now, "%s %s" % (e.p.session, e.p.call), claude_session_id=e.p.session,
-                              tool_use_id=e.p.call, execution_id=execution, reason=e.p.error)
-                ends.conclude(e.con, e.project, execution, e.now)
+        elif e.p.tool in ("Agent", "Task") and e.p.call:
+            execution = _called(e)
+            record.append(e.con, "refused", e.now, "%s %s" % (e.p.session, e.p.call), claude_session_id=e.p.session,
+                          tool_use_id=e.p.call, execution_id=execution, reason=e.p.error)
+            ends.conclude(e.con, e.project, execution, e.now)
     _project(e, execution)
     return hooks.context(e.con, "PostToolUseFailure", text) if text else None
 
@@ -176,43 +222,25 @@ def agent_start(e):
     """SubagentStart: joined to its call when that is known, else opened by its agent id when no call can be its own."""
     with writing(e.con):
         _seen(e)
-        execution = record.by_agent(e.con, e.p.agent)
-        if execution is None and e.p.agent_type and not e.con.execute(
-                "SELECT 1 FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id IS NULL AND "
-                "agent_type = ?", (e.p.session, e.p.agent_type)).fetchone():
-            execution = _open_by_agent(e)
-        record.append(e.con, "started", e.now, e.once, claude_session_id=e.p.session, agent_id=e.p.agent,
-                      prompt_id=e.p.prompt_id, execution_id=execution, agent_type=e.p.agent_type)
+        if e.p.agent is None or agents.contradicts(e.con, e.p):
+            _odd(e, "a start without agent_id, or of an agent that was of another type")
+            return None
+        execution = agents.of_start(e.con, e.p, e.now)
+        record.append(e.con, "started", e.now, "%s %s %s" % (e.p.session, e.p.agent, e.p.prompt_id),
+                      claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,
+                      agent_type=e.p.agent_type)
         if execution:
             ends.conclude(e.con, e.project, execution, e.now)
     return None
 
 
-def _open_by_agent(e):
-    """An agent that no Agent call explains: of a workflow, a skill, or a call whose events are still to come."""
-    from orchestrator.recording import runs
-
-    origin, call = runs.origin_of(e.con, e.p.session)
-    return record.open_execution(e.con, e.now, origin=origin, runtime="workflow" if call else "agent", tool_use_id=call,
-                                 claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id,
-                                 agent_type=e.p.agent_type)
-
-
 def _ended_agent(e):
-    """The execution of an agent that says it ended; its meta file is there by now."""
-    execution = record.by_agent(e.con, e.p.agent)
-    call = transcript.call_of(e.con, e.p.transcript, e.p.agent)
-    execution = record.join(e.con, e.p.session, call, e.p.agent) or execution
-    if execution is None and e.p.agent_type:
-        execution = _open_by_agent(e)
-        e.con.execute("UPDATE events SET execution_id = ? WHERE agent_id = ? AND execution_id IS NULL",
-                      (execution, e.p.agent))
+    """The execution of an agent that says it ended; of a workflow's agent that asked for no briefing, its task's."""
+    execution = agents.of_end(e.con, e.p, e.now)
     if execution:
-        path = e.p.agent_transcript or transcript.path_of(e.p.transcript, e.p.agent)
-        e.con.execute("UPDATE executions SET transcript_path = COALESCE(?, transcript_path) WHERE execution_id = ?",
-                      (path, execution))
-        if e.con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND runtime = 'workflow' AND task_id IS NULL",
-                         (execution,)).fetchone():
+        runtime, task, path = e.con.execute("SELECT runtime, task_id, transcript_path FROM executions WHERE execution_id "
+                                            "= ?", (execution,)).fetchone()
+        if runtime == "workflow" and task is None and path:
             from orchestrator.services import handover
 
             handover.join_by_prompt(e.con, e.p.session, execution, path)
@@ -221,18 +249,24 @@ def _ended_agent(e):
 
 def agent_stop(e):
     """SubagentStop: a normal end. A planner that submitted nothing is sent back once, with the command to use."""
-    from orchestrator.edges import hooks_planner
-
     with writing(e.con):
         _seen(e)
-        execution = _ended_agent(e) if e.p.agent_type else None  # compaction's hidden agent has no type: no execution
+        if e.p.agent is None or agents.contradicts(e.con, e.p):
+            _odd(e, "an end without agent_id, or of two agents at once")
+            return None
+        execution = _ended_agent(e)
     if execution and not e.late:
+        from orchestrator.edges import hooks_planner
+
         back = hooks_planner.send_back(e, execution)
         if back:
             return back
     with writing(e.con):
-        record.append(e.con, "stopped", e.now, e.once, claude_session_id=e.p.session, agent_id=e.p.agent,
-                      prompt_id=e.p.prompt_id, execution_id=execution, agent_type=e.p.agent_type, text=e.p.last)
+        execution = record.by_agent(e.con, e.p.agent)  # it may have been joined to its call since
+        again = "again" if e.p.again else None
+        record.append(e.con, "stopped", e.now, "%s %s %s %s %s" % (e.p.session, e.p.agent, e.p.prompt_id, again, e.p.last),
+                      claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,
+                      agent_type=e.p.agent_type, status=again, text=e.p.last)
         if execution:
             ends.conclude(e.con, e.project, execution, e.now)
     _project(e, execution)
@@ -241,11 +275,18 @@ def agent_stop(e):
 
 def agent_failed(e):
     """StopFailure: an agent's (with agent_id), or the main conversation's, which ends no execution."""
+    execution = None
     with writing(e.con):
         _seen(e)
-        execution = _ended_agent(e) if e.p.agent else None
-        record.append(e.con, "api_error", e.now, e.once, claude_session_id=e.p.session, agent_id=e.p.agent,
-                      execution_id=execution, agent_type=e.p.agent_type, reason=e.p.error, text=e.p.last)
+        if e.p.agent:
+            if agents.contradicts(e.con, e.p):
+                _odd(e, "a failure of two agents at once")
+                return None
+            execution = _ended_agent(e)
+        record.append(e.con, "api_error", e.now, "%s %s %s %s %s" % (
+            e.p.session, e.p.agent, e.p.prompt_id, e.p.error, e.p.last if e.p.agent else e.once),
+            claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,
+            agent_type=e.p.agent_type, reason=e.p.error, text=e.p.last)
         if execution:
             ends.conclude(e.con, e.project, execution, e.now)
     _project(e, execution)
@@ -260,10 +301,12 @@ def stop(e):
     with writing(e.con):
         _seen(e)
         running = payload.background_ids(e.con, e.p)
-        if runs.open_runs(e.con, e.p.session):
-            from orchestrator.services import handover
+        if not e.late:
+            _bury(e)
+            if runs.open_runs(e.con, e.p.session):
+                from orchestrator.services import handover
 
-            handover.sweep(e.con, e.p, e.project, running, e.now)
+                handover.sweep(e.con, e.p, e.project, running, e.now)
         ends.sweep(e.con, e.p, e.project, running, e.now)
         usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_HOOK)
         text = None if e.late else turn.stop(e.con, e.p, e.now)

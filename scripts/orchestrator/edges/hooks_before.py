@@ -41,7 +41,7 @@ def _late(e):
     """An Agent call that could not be written when it was made: recorded as it was let through then, answered by nobody."""
     if e.p.tool in ("Agent", "Task") and gate.task_of(e.p.input_prompt) is None:
         with writing(e.con):
-            sessions.seen(e.con, e.p, e.pid, e.now)
+            sessions.seen(e.con, e.p, e.pid, e.now, late=True)
         try:
             gate.agent_call(e.con, e.p, e.project, e.now)
         except gate.Refused:

@@ -1,136 +1,283 @@
-"""The fold: one execution's events, in canonical order, become its row. Pure; order of arrival does not matter."""
+"""The fold: what is known of one execution, as events in any order, becomes its row. Pure; references/signals.md is its table.
 
-# An event here is (kind, at, event_id, status, reason, text, model). Kinds:
-#   intent launched started   it was asked for, accepted, at work
-#   stopped handback          SubagentStop: it ended its turn; it delivered its report by the client's tool (329, auto mode)
-#   api_error                 StopFailure: the model could not be reached
-#   notified returned         the task-notification, or the foreground call's return: it ended somehow
-#   killed refused            stopped by TaskStop; the client did not start it
-#   absent tail               Stop no longer lists it; what its transcript ends with
-#   closed                    a command or a sweep says how it ended (reason given, lost, never_started, …)
-COLUMNS = "kind, at, event_id, status, reason, text, model"
+Which end an agent came to follows from which signals there are, never from the order they arrived in. Times
+are those of arrival. Where one agent worked several times (a message to a finished agent begins another
+segment), signals are dealt out by the call that began the segment, else by the text they carry, else by order.
+"""
 
-_ENDS = ("stopped", "handback", "api_error", "notified", "returned", "killed", "refused", "absent", "closed")
-_RANK = {"intent": 0, "launched": 1, "started": 1, "tail": 3}  # every other kind: 2
+# An event here is a tuple of these columns. Kinds:
+#   intent launched started resumed  it was asked for, accepted, at work; a message (`call`) put it to work again
+#   stopped handback       SubagentStop: it ended its turn; it delivered its report by the client's tool (329, auto mode)
+#   api_error              StopFailure: the model could not be reached
+#   notified returned      the task-notification, or the foreground call's return: it ended somehow
+#   killed refused         stopped by TaskStop; the client did not start it
+#   absent tail            Stop no longer lists it; what its transcript ends with
+#   closed                 a command or a sweep says how it ended (reason given, lost, never_started, …)
+#   met                    its meta file names its call
+COLUMNS = "kind, at, event_id, status, reason, text, model, tool_use_id, prompt_id, body"
+
+SAID = ("stopped", "handback", "api_error")  # the agent's own hooks say so
 _TURN_LIMIT = "-turn limit"  # 329 says "stopped at its 2-turn limit"; 197 says nothing
+_RESOLVED = ("returned", "launched", "tail")  # which signal knows best what model it was
+_OPENING = ("intent", "launched", "returned", "refused", "met")
+_WEAK = ("lost", "never_started")
 
 
 class Folded:
-    """What the events say of one execution; every attribute is a column of `executions`."""
+    """What the events say of one execution; but for `segments`, every attribute is a column of `executions`."""
 
-    __slots__ = ("started_at", "completed_at", "status", "end_reason", "inferred", "final_message",
-                 "error_message", "resolved_model", "segments")
+    __slots__ = ("started_at", "completed_at", "status", "end_reason", "inferred", "final_message", "error_message",
+                 "resolved_model", "context_size", "segments")
+
+
+class Event:
+    """One event's columns as attributes."""
+
+    __slots__ = ("kind", "at", "id", "status", "reason", "text", "model", "call", "prompt", "body")
+
+    def __init__(self, row):
+        (self.kind, self.at, self.id, self.status, self.reason, self.text, self.model, self.call, self.prompt,
+         self.body) = row
 
 
 class Segment:
-    """One stretch between a start and an end."""
+    """One stretch of work: what began it, and by kind what is known of it. The last of a kind counts."""
 
-    __slots__ = ("started_at", "found")
+    __slots__ = ("call", "prompt", "begun", "found", "all")
 
-    def __init__(self):
-        self.started_at = None
-        self.found = {}
+    def __init__(self, call=None, prompt=None, begun=None):
+        self.call, self.prompt, self.begun = call, prompt, begun
+        self.found, self.all = {}, []
+
+    def add(self, event):
+        self.found[event.kind] = event
+        self.all.append(event)
+
+    def said(self):
+        """Whether one of its own hooks said that it ended."""
+        return any([kind in self.found for kind in SAID])
 
 
 def fold(events):
-    """Folds event tuples (COLUMNS) into a Folded row. The same set gives the same row in any order, repeated or not."""
-    segments, model = [Segment()], None
-    for event in sorted(set(events), key=_canonical):
-        kind, at = event[0], event[1]
-        current = segments[-1]
-        if event[6]:
-            model = event[6]
-        if kind == "started":
-            if any([k in current.found for k in _ENDS[:6]]):
-                current = Segment()  # a message to a finished agent began another stretch
-                segments.append(current)
-            if current.started_at is None:
-                current.started_at = at
-        elif kind == "launched" and current.started_at is None and len(segments) == 1:
-            current.found.setdefault(kind, event)
-        elif kind == "closed" and event[4] in ("lost", "never_started"):
-            current.found.setdefault("closed_weak", event)
-        elif kind == "stopped" and event[5]:
-            current.found[kind] = event  # sent back to deliver a report, an agent stops again: the last word counts
-        else:
-            current.found.setdefault(kind, event)
+    """Folds event rows (COLUMNS) into a Folded row. The same set gives the same row in any order, repeated or not."""
+    events = [Event(e) for e in sorted(set(events), key=lambda e: (e[1], e[2]))]
+    segments = _dealt(events)
     row = Folded()
-    row.resolved_model = model
-    row.started_at = segments[0].started_at or _at(segments[0], "launched")
-    ends = [_end(s) for s in segments]
-    row.segments = [(s.started_at, e) for s, e in zip(segments, ends)]
-    first = ends[0]
-    latest = first
-    for end in ends[1:]:
-        if end is not None:
-            latest = end
-    if first is None:
+    row.resolved_model = _resolved(events)
+    row.segments, row.context_size = [], None
+    ended = []
+    for segment in segments:
+        started, end = _started(segment), _end(segment)
+        if started and end and end[3] < started:
+            started = end[3]  # its start was heard of late
+        row.segments.append((started, end))
+        if end:
+            ended.append(end)
+        told = segment.found.get("notified") or segment.found.get("returned")
+        if told and told.body and told.body.isdigit():
+            row.context_size = int(told.body)
+    row.started_at = row.segments[0][0]
+    if not ended:
         row.status, row.end_reason, row.inferred = "deployed", None, 0
         row.completed_at = row.final_message = row.error_message = None
-        return row
-    row.status, row.end_reason, row.inferred, row.error_message = first[0], first[1], first[2], first[5]
-    row.completed_at, row.final_message = latest[3], latest[4]
+    else:
+        row.status, row.end_reason, row.inferred, row.error_message = [ended[0][n] for n in (0, 1, 2, 5)]
+        row.completed_at, row.final_message = ended[-1][3:5]
     return row
 
 
-def _canonical(event):
-    return (event[1], _RANK.get(event[0], 2), event[2])
+def _resolved(events):
+    for kind in _RESOLVED:
+        found = [e.model for e in events if e.kind == kind and e.model]
+        if found:
+            return found[-1]
+    return None
 
 
-def _at(segment, kind):
-    event = segment.found.get(kind)
-    return event[1] if event else None
+# Dealing out --------------------------------------------------------------------------------------
+
+def _dealt(events):
+    """The segments with their events."""
+    first = Segment()
+    for event in events:
+        if event.kind in _OPENING and event.call and first.call is None:
+            first.call = event.call
+        if event.kind == "intent":
+            first.prompt = event.prompt
+    segments = [first] + _resumed(events, first)
+    if len(segments) == 1:
+        for event in events:
+            first.add(event)
+        return segments
+    ends = []
+    for event in events:
+        if event.kind in _OPENING:
+            first.add(event)
+        elif event.kind == "resumed":
+            _of_call(segments, event.call).add(event)
+        elif event.kind == "notified":
+            (_of_call(segments, event.call) or first).add(event)
+        elif event.kind == "started":
+            _of_prompt(segments, event).add(event)
+        elif event.kind in SAID:
+            ends.append(event)
+    _deal_ends(segments, ends)
+    for event in events:
+        if event.kind == "killed":
+            open_ones = [s for s in segments if not s.said() and "notified" not in s.found]
+            told = [s for s in segments if "notified" in s.found and s.found["notified"].status == "killed"]
+            (told or open_ones or segments)[-1].add(event)
+        elif event.kind in ("absent", "tail"):
+            (segments if event.kind == "absent" else
+             [s for s in segments if s is first or s.begun <= event.at])[-1].add(event)
+        elif event.kind == "closed":
+            open_ones = [s for s in segments if not s.said() and "notified" not in s.found]
+            (open_ones or segments)[0].add(event)
+    return segments
+
+
+def _resumed(events, first):
+    """The segments that messages began: those whose call is known, and those that other signals give away."""
+    found = {}
+    for event in events:
+        if event.kind == "resumed" and event.call and event.call != first.call and event.call not in found:
+            found[event.call] = Segment(event.call, event.prompt, event.at)
+    for event in events:
+        if event.kind == "notified" and event.call and event.call not in found:
+            if first.call is None:
+                first.call = event.call  # the earliest is its own
+            elif event.call != first.call:
+                found[event.call] = Segment(event.call, None, event.at)
+    later = sorted(found.values(), key=lambda s: s.begun)
+    known = {s.prompt for s in later} | {first.prompt}
+    loose = [e for e in events if e.kind == "started" and e.prompt not in known]
+    nameless = [s for s in later if s.prompt is None]
+    if first.prompt is None and loose:
+        first.prompt = loose.pop(0).prompt
+    for event in loose:  # begun in a turn that nothing else explains: another segment, whose message went unheard
+        if nameless:
+            nameless.pop(0).prompt = event.prompt
+        elif event.prompt not in [s.prompt for s in [first] + later]:
+            later.append(Segment(None, event.prompt, event.at))
+    return sorted(later, key=lambda s: s.begun)
+
+
+def _of_call(segments, call):
+    for segment in segments:
+        if call and segment.call == call:
+            return segment
+    return None
+
+
+def _of_prompt(segments, event):
+    for segment in segments:
+        if segment.prompt == event.prompt and "started" not in segment.found:
+            return segment
+    for segment in segments:
+        if segment.prompt == event.prompt:
+            return segment
+    return segments[0]
+
+
+def _deal_ends(segments, ends):
+    """Gives each end that a hook told to its segment: by the result that the segment's notification carries, else in turn."""
+    loose = []
+    for group in _grouped(ends):
+        texts = {e.text for e in group if e.text}
+        told = [s for s in segments if "notified" in s.found and s.found["notified"].text in texts]
+        for segment in told:
+            for event in group:
+                segment.add(event)
+        if not told:
+            loose.append(group)
+    for group in loose:
+        open_ones = [s for s in segments if not s.said()]
+        for event in group:
+            (open_ones[0] if open_ones else segments[-1]).add(event)
+
+
+def _grouped(ends):
+    """Ends that belong together: a report that was handed back with the stop that follows it, an agent that was sent
+    back and stopped again."""
+    groups = []
+    for event in ends:
+        follows = event.kind == "stopped" and (event.status == "again" or not event.text)
+        if groups and follows:
+            groups[-1].append(event)
+        else:
+            groups.append([event])
+    return groups
+
+
+# One segment's end --------------------------------------------------------------------------------
+
+def _started(segment):
+    for kind in ("started", "resumed", "launched"):
+        found = [e.at for e in segment.all if e.kind == kind]
+        if found:
+            return found[0]
+    return None
 
 
 def _end(segment):
     """(status, reason, inferred, at, final message, error message) of a segment, or None while nothing ended it."""
     found = segment.found
-    stopped, error, told = found.get("stopped"), found.get("api_error"), found.get("notified")
-    back, tail, closed = found.get("returned"), found.get("tail"), found.get("closed")
-    at = min([found[k][1] for k in _ENDS if k in found], default=None)
-    handed = found.get("handback")
-    text = _first_text(handed, stopped, tail if tail and tail[3] == "end_turn" else None, told, back, tail)
-    if closed:
-        good = closed[3] == "completed"
-        return (closed[3], closed[4] or "given", 0, closed[1], closed[5] if closed[5] is not None else text,
-                None if good else closed[5] or closed[4])
-    if "killed" in found or (told and told[3] == "killed"):
+    error, told, back = found.get("api_error"), found.get("notified"), found.get("returned")
+    tail = found.get("tail") or Event((None,) * 10)
+    at = min([e.at for e in segment.all if e.kind in SAID or e.kind in ("notified", "returned", "killed", "refused",
+                                                                        "absent", "closed")], default=None)
+    text = _text(segment, tail)
+    given = [e for e in segment.all if e.kind == "closed" and e.reason not in _WEAK]
+    if given:
+        closed = given[-1]
+        good = closed.status == "completed"
+        return (closed.status, closed.reason or "given", 0, closed.at, text if closed.text is None else closed.text,
+                None if good else closed.text or closed.reason)
+    if "killed" in found or (told and told.status == "killed"):
         return "failed", "stopped", 0, at, text, "It was stopped before it ended its turn."
-    if error or (told and told[3] == "failed"):
-        said = error[5] if error else told[4]
+    if error or (told and told.status == "failed"):
+        said = error.text or error.reason if error else told.reason
         return "failed", "api_error", 0, at, None if text == said else text, said
     if "refused" in found:  # the client did not start it, or (329, foreground) it broke off on an error
-        begun = segment.started_at or "launched" in found
-        return "failed", "api_error" if begun else "refused", 0, at, text, found["refused"][4]
-    if stopped or handed:
+        begun = "started" in found or "launched" in found
+        return "failed", "api_error" if begun else "refused", 0, at, text, found["refused"].reason
+    if "stopped" in found or "handback" in found:
         if (text or "").lstrip().startswith("NO BRIEFING"):
             return "failed", "no_briefing", 0, at, text, text
         return "completed", "end_turn", 0, at, text, None
+    words = ((told.reason or "") + (told.text or "") if told else "") + (back.text or "" if back else "")
+    if _TURN_LIMIT in words:
+        return "failed", "max_turns", 0, at, text, "It reached its turn limit."
+    if (told or back or "absent" in found) and tail.status == "end_turn":
+        return "completed", "end_turn", 1, at, text, None
+    if (told or back or "absent" in found) and tail.status == "api_error":
+        return "failed", "api_error", 1, at, None, tail.text
+    if tail.status == "stopped":
+        return "failed", "stopped", 1, at or tail.at, text, "It was stopped with its Claude session."
+    if (told or back) and (tail.status or "absent" in found):
+        return "failed", "max_turns", 1, at, text, "It ended without a last word: its turn limit, most likely."
     if told or back:
-        words = (told[4] or "") + (told[5] or "") if told else back[5] or ""
-        if _TURN_LIMIT in words:
-            return "failed", "max_turns", 0, at, text, "It reached its turn limit."
-        if tail and tail[3] == "end_turn":
-            return "completed", "end_turn", 1, at, text, None
-        if tail and tail[3] == "api_error":
-            return "failed", "api_error", 1, at, None, tail[5]
-        if tail or "absent" in found:
-            return "failed", "max_turns", 1, at, text, "It ended without a last word: its turn limit, most likely."
         return None
     if "absent" in found:
-        if tail and tail[3] == "end_turn":
-            return "completed", "end_turn", 1, at, text, None
-        if tail and tail[3] == "api_error":
-            return "failed", "api_error", 1, at, None, tail[5]
         return "failed", "ended", 1, at, text, "It is no longer running, and nothing says how it ended."
-    weak = found.get("closed_weak")
-    if weak and not (weak[4] == "never_started" and (segment.started_at or "launched" in found)):
-        return "failed", weak[4], 1, weak[1], text, weak[5]
+    weak = [e for e in segment.all if e.kind == "closed"]
+    begun = "started" in found or "launched" in found
+    weak = [e for e in weak if not (e.reason == "never_started" and begun)]
+    if weak:
+        return "failed", weak[-1].reason, 1, weak[-1].at, text, weak[-1].text
     return None
 
 
-def _first_text(*events):
-    for event in events:
-        if event and event[5]:
-            return event[5]
+def _text(segment, tail):
+    """The last words of a segment: what it handed back or said at its end, else what others say it said."""
+    told = [e.text for e in segment.all if e.kind in ("notified", "returned") and e.text]
+    handed = [e.text for e in segment.all if e.kind == "handback" and e.text]
+    stops = [e for e in segment.all if e.kind == "stopped" and e.text]
+    for texts in (
+        [text for text in told if text in handed], handed,
+        [e.text for e in stops if e.text in told], [e.text for e in stops if e.status == "again"], [e.text for e in stops],
+        [tail.text] if tail.status == "end_turn" and tail.text else [], told, [tail.text] if tail.text else [],
+    ):
+        if texts:
+            return texts[-1]
     return None

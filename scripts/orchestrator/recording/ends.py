@@ -1,6 +1,6 @@
 """Ends: what each signal of an end adds to the record, and what follows from it for the orchestration."""
 
-from orchestrator.recording import outputs, record, transcript, usage
+from orchestrator.recording import agents, outputs, record, transcript, usage
 from orchestrator.recording.graph import task_ended
 
 
@@ -36,7 +36,7 @@ def never_started(con, project, execution, now):
 
 
 def look(con, execution, path, now):
-    """Adds what the transcript ends with as evidence (kind tail)."""
+    """Adds what the transcript ends with as evidence (kind tail). Returns it: (how, text, model), or None."""
     found = transcript.tail(con, path) if path else None
     if found:
         con.execute("UPDATE executions SET transcript_path = ? WHERE execution_id = ?", (path, execution))
@@ -47,29 +47,43 @@ def look(con, execution, path, now):
 
 def notified(con, p, project, told, now):
     """A task-notification's end. Returns its execution, or None when it is nobody's (a monitor, a workflow, a shell)."""
-    execution = record.join(con, p.session, told.call, told.task_id)
-    if execution is None:
-        call = transcript.call_of(con, p.transcript, told.task_id) if told.task_id else None
-        execution = record.join(con, p.session, call, told.task_id) if call else None
-    if execution is None:
-        return None
+    is_agent = (told.summary or "").startswith('Agent "')
+    execution = agents.of_other(con, p, told.task_id, told.call, now, is_agent)
     if told.status == "handed_back":
         handed_back(con, p.session, told.task_id, execution, told.result, now)
-        conclude(con, project, execution, now)
+        if execution:
+            conclude(con, project, execution, now)
         return execution
-    record.append(con, "notified", now, p.text, claude_session_id=p.session, agent_id=told.task_id, tool_use_id=told.call,
-                  execution_id=execution, status=told.status, reason=told.summary, text=told.result)
-    if told.tokens is not None:
-        con.execute("UPDATE executions SET context_size = ? WHERE execution_id = ?", (told.tokens, execution))
-    said = con.execute("SELECT count(*) FROM events WHERE execution_id = ? AND kind IN ('stopped', 'handback', 'api_error', 'killed')",
-                       (execution,)).fetchone()[0]
-    if told.status == "completed" and not said:  # 197 says completed of everything: the transcript knows better
-        look(con, execution, transcript.path_of(p.transcript, told.task_id), now)
-    conclude(con, project, execution, now)
+    if execution is None and not is_agent:
+        return None
+    record.append(con, "notified", now, "%s %s" % (p.session, p.prompt), claude_session_id=p.session, agent_id=told.task_id,
+                  tool_use_id=told.call, execution_id=execution, status=told.status, reason=told.summary, text=told.result,
+                  body=None if told.tokens is None else str(told.tokens))
+    if execution is None:
+        return None  # nobody knows yet whose it is: it will be found by its agent
     path = transcript.path_of(p.transcript, told.task_id)
-    con.execute("UPDATE executions SET transcript_path = COALESCE(transcript_path, ?) WHERE execution_id = ?", (path, execution))
+    if told.status == "completed" and not _said(con, execution):
+        look(con, execution, path, now)  # 197 says completed of everything: the transcript knows better
+    record.fill(con, execution, transcript_path=path)
+    conclude(con, project, execution, now)
     usage.due(con, project, now, execution=execution, most=usage.MOST_IN_HOOK)
     return execution
+
+
+def _said(con, execution):
+    """Whether the agent's own hooks, or TaskStop, have said how it ended."""
+    return con.execute("SELECT 1 FROM events WHERE execution_id = ? AND kind IN ('stopped', 'handback', 'api_error', "
+                       "'killed')", (execution,)).fetchone() is not None
+
+
+def returned(con, p, project, execution, text, now):
+    """The end of a foreground call; returns whether it was new."""
+    new = record.append(con, "returned", now, "%s %s" % (p.session, p.call), claude_session_id=p.session,
+                        agent_id=p.given_agent, tool_use_id=p.call, execution_id=execution, status=p.given_status,
+                        model=p.given_model, text=text, body=p.given_tokens)
+    if not _said(con, execution):
+        look(con, execution, transcript.path_of(p.transcript, p.given_agent), now)
+    return new
 
 
 def handed_back(con, session, agent, execution, report, now):
@@ -80,26 +94,70 @@ def handed_back(con, session, agent, execution, report, now):
 
 def sweep(con, p, project, running, now):
     """At Stop: what the client no longer lists has ended, what was asked for and never began never will."""
-    for execution, agent, runtime, call, parent in con.execute(
-            "SELECT execution_id, agent_id, runtime, tool_use_id, parent_agent_id FROM executions "
-            "WHERE claude_session_id = ? AND status = 'deployed' AND runtime IN ('agent', 'workflow')",
+    agents.explain(con, p, now)
+    for execution, agent, runtime, call, parent, deployed, begun in con.execute(
+            "SELECT execution_id, agent_id, runtime, tool_use_id, parent_agent_id, deployed_at, (SELECT max(s.started_at) "
+            "FROM segments s WHERE s.execution_id = e.execution_id AND s.ended_at IS NULL) FROM executions e WHERE "
+            "claude_session_id = ?1 AND status = 'deployed' AND runtime IN ('agent', 'workflow') UNION "
+            "SELECT e.execution_id, agent_id, runtime, tool_use_id, parent_agent_id, deployed_at, s.started_at FROM segments s "
+            "JOIN executions e USING (execution_id) WHERE s.ended_at IS NULL AND s.ordinal > 1 AND claude_session_id = ?1",
             (p.session,)).fetchall():
+        if max(deployed, begun or "") > now:
+            continue  # this Stop was heard of late: what it lists is older than this
         if agent is None and parent is None:
-            begun = con.execute("SELECT 1 FROM events WHERE execution_id = ? AND kind IN ('launched', 'started')",
-                                (execution,)).fetchone()
-            if not begun:
+            if not begun and not agents.unexplained(con, p.session, execution):
                 never_started(con, project, execution, now)
-        elif agent is not None and agent not in running and not _within(con, p, execution, runtime, call, running):
-            record.append(con, "absent", now, "%s %s" % (execution, agent), claude_session_id=p.session, agent_id=agent,
-                          execution_id=execution)
+        elif agent is not None and agent not in running and not _within(con, p, runtime, call, running) and not (
+                parent and _just_begun(con, max(deployed, begun or ""), now)):
+            record.append(con, "absent", now, "%s %s %s" % (execution, agent, begun), claude_session_id=p.session,
+                          agent_id=agent, execution_id=execution)
             look(con, execution, transcript.path_of(p.transcript, agent), now)
+            conclude(con, project, execution, now)
+    _look_again(con, p, project, now)
+
+
+def _just_begun(con, begun, now):
+    """Whether an agent's own agent began so shortly ago that the client's list may be older."""
+    return con.execute("SELECT (julianday(?2) - julianday(?1)) * 86400 < 5", (begun, now)).fetchone()[0]
+
+
+def _look_again(con, p, project, now):
+    """Ends that were concluded from an unfinished transcript: by now it may have been written to its end."""
+    for execution, agent in con.execute(
+            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND status != 'deployed' AND "
+            "transcript_path IS NOT NULL AND (usage_read_at IS NULL OR usage_read_at < completed_at) AND inferred = 1 AND "
+            "end_reason IN ('max_turns', 'ended')", (p.session,)).fetchall():
+        found = look(con, execution, transcript.path_of(p.transcript, agent), now)
+        if found and found[0] != "unfinished":
             conclude(con, project, execution, now)
 
 
-def _within(con, p, execution, runtime, call, running):
+def _within(con, p, runtime, call, running):
     """Whether a workflow's agent may still be at work: its workflow is still listed."""
     if runtime != "workflow":
         return False
     run = con.execute("SELECT body FROM events WHERE kind = 'workflow' AND claude_session_id = ? AND tool_use_id = ?",
                       (p.session, call)).fetchone() if call else None
     return run[0] in running if run else bool(running)
+
+
+def salvage(con, project, session, now):
+    """A Claude session is over: of the agents that were at work in it, those whose transcript shows that they ended have
+    ended; for the others what is known is kept, and they are lost."""
+    main = con.execute("SELECT transcript_path FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone()
+    for execution, agent in con.execute(
+            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id "
+            "IS NOT NULL", (session,)).fetchall():
+        meta = transcript.meta(con, main[0], agent) if main and main[0] else None
+        path = meta.path if meta else transcript.path_of(main[0], agent) if main and main[0] else None
+        if meta and meta.stopped:
+            record.append(con, "tail", now, "%s stopped" % agent, agent_id=agent, execution_id=execution, status="stopped",
+                          text=(transcript.tail(con, path) or (None, None))[1])
+            record.fill(con, execution, transcript_path=path)
+            conclude(con, project, execution, now)
+            continue
+        found = look(con, execution, path, now)
+        if found and found[0] != "unfinished":
+            record.append(con, "absent", now, "%s over" % agent, claude_session_id=session, agent_id=agent,
+                          execution_id=execution)
+        conclude(con, project, execution, now)

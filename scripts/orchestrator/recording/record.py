@@ -4,9 +4,11 @@ from orchestrator.model import fold
 from orchestrator.model.ids import content_hash, execution_id
 from orchestrator.model.redact import redact
 
+UNKNOWN = "unknown"  # an agent's type while no signal has named it
 _EVENT = ("claude_session_id", "agent_id", "parent_agent_id", "tool_use_id", "prompt_id", "orchestration_id", "task_id",
           "execution_id", "agent_type", "model", "status", "reason", "text", "body")
 _FOLDED = ("started_at", "completed_at", "status", "end_reason", "inferred", "final_message", "error_message")
+ORIGINS = ("skill", "workflow", "unplanned", "nested")  # what explains an agent nobody planned, the surest last
 
 
 def clean(text):
@@ -26,20 +28,55 @@ def append(con, kind, at, once, **fields):
             fields[name] = clean(fields[name])
     key = content_hash(("%s\n%s" % (kind, once)).encode("utf-8", "surrogateescape"))
     cursor = con.execute(
-        "INSERT OR IGNORE INTO events (dedupe_key, at, kind, %s) VALUES (?, ?, ?%s)" % (", ".join(_EVENT), ", ?" * len(_EVENT)),
+        "INSERT OR IGNORE INTO events (dedupe_key, at, kind, %s) VALUES (?, ?, ?%s)" % (
+            ", ".join(_EVENT), ", ?" * len(_EVENT)),
         (key, at, kind) + tuple([fields.get(name) for name in _EVENT]))
     return cursor.rowcount > 0
 
 
 def open_execution(con, now, **fields):
-    """Opens an execution (status deployed); `fields` are columns of `executions`. Returns its id."""
+    """Opens an execution (status deployed); `fields` are columns of `executions`. Returns its id.
+
+    It is never deployed before its Claude session's process began: that would be the mark of a lost one.
+    """
     fields.setdefault("execution_id", execution_id())
-    fields.setdefault("deployed_at", now)
+    fields.setdefault("deployed_at", con.execute(
+        "SELECT max(?1, COALESCE((SELECT started_at FROM claude_sessions WHERE claude_session_id = ?2), ?1))",
+        (now, fields.get("claude_session_id"))).fetchone()[0])
     fields["scope"] = clean(fields.get("scope"))
+    if fields.get("agent_type") is None:
+        fields["agent_type"] = UNKNOWN
     names = list(fields)
     con.execute("INSERT INTO executions (%s) VALUES (%s)" % (", ".join(names), ", ".join("?" * len(names))),
                 [fields[n] for n in names])
+    if fields.get("agent_id"):
+        adopt(con, fields["execution_id"], fields["agent_id"])
     return fields["execution_id"]
+
+
+def adopt(con, execution, agent):
+    """Gives an execution the events of its agent that nobody's were until now."""
+    con.execute("UPDATE events SET execution_id = ? WHERE agent_id = ? AND execution_id IS NULL", (execution, agent))
+
+
+def fill(con, execution, origin=None, agent_type=None, surely=False, **fields):
+    """Adds to an execution's row what a signal says of it and no other said before; so their order does not matter.
+
+    A surer origin takes the place of a less sure one; so does an agent type that is said `surely`.
+    What a plan, a tracker or an import says stays as it is.
+    """
+    if "scope" in fields:
+        fields["scope"] = clean(fields["scope"])
+    names = [name for name in fields if fields[name] is not None]
+    if names:
+        con.execute("UPDATE executions SET %s WHERE execution_id = ?" % ", ".join(
+            ["%s = COALESCE(%s, ?)" % (name, name) for name in names]), [fields[n] for n in names] + [execution])
+    had = con.execute("SELECT origin, agent_type FROM executions WHERE execution_id = ?", (execution,)).fetchone()
+    if had and had[0] in ORIGINS:
+        if origin in ORIGINS and ORIGINS.index(origin) > ORIGINS.index(had[0]):
+            con.execute("UPDATE executions SET origin = ? WHERE execution_id = ?", (origin, execution))
+        if agent_type and agent_type != had[1] and (surely or had[1] == UNKNOWN):
+            con.execute("UPDATE executions SET agent_type = ? WHERE execution_id = ?", (agent_type, execution))
 
 
 def next_attempt(con, orchestration_id, task_id):
@@ -67,34 +104,71 @@ def _one(con, sql, *args):
 def join(con, session, call, agent):
     """The execution that a call and an agent belong to, joined when both are known; None when there is none yet.
 
-    An agent that was recorded by itself before its call was known is merged into the call's execution.
+    An agent that was recorded by itself before its call was known is merged into the call's execution. Where the
+    two were joined to others before, one signal or the other is wrong: nothing is moved, and the answer is None.
     """
     called, working = by_call(con, session, call), by_agent(con, agent)
-    if called and working and called != working:
-        con.execute("UPDATE executions SET agent_id = NULL WHERE execution_id = ?", (working,))
-        con.execute("UPDATE events SET execution_id = ? WHERE execution_id = ?", (called, working))
-        con.execute("UPDATE OR IGNORE outputs SET execution_id = ? WHERE execution_id = ?", (called, working))
-        con.execute("DELETE FROM segments WHERE execution_id = ?", (working,))
-        con.execute("DELETE FROM executions WHERE execution_id = ?", (working,))
-    if called and agent and called != working:
-        con.execute("UPDATE executions SET agent_id = ? WHERE execution_id = ? AND agent_id IS NULL", (agent, called))
-        con.execute("UPDATE events SET execution_id = ? WHERE agent_id = ? AND execution_id IS NULL", (called, agent))
-    return called or working
+    if not called or not agent or called == working:
+        return called or working
+    if con.execute("SELECT agent_id FROM executions WHERE execution_id = ?", (called,)).fetchone()[0] is not None:
+        return None
+    if working:
+        if con.execute("SELECT task_id FROM executions WHERE execution_id = ?", (working,)).fetchone()[0] or con.execute(
+                "SELECT 1 FROM events WHERE execution_id = ? AND kind IN ('intent', 'launched', 'returned', 'refused', 'met') "
+                "AND tool_use_id != ?", (working, call)).fetchone():
+            return None  # it has a task, or surely another call
+        _merge(con, called, working)
+    con.execute("UPDATE executions SET agent_id = ? WHERE execution_id = ?", (agent, called))
+    adopt(con, called, agent)
+    return called
+
+
+def _merge(con, called, working):
+    """Moves everything that was recorded of an agent alone into its call's execution."""
+    con.execute("UPDATE executions SET agent_id = NULL WHERE execution_id = ?", (working,))
+    con.execute("UPDATE events SET execution_id = ? WHERE execution_id = ?", (called, working))
+    con.execute("UPDATE OR IGNORE outputs SET execution_id = ? WHERE execution_id = ?", (called, working))
+    con.execute("DELETE FROM outputs WHERE execution_id = ?", (working,))
+    kept = con.execute("SELECT transcript_path, context_size, prompt_id, scope, agent_type, usage_read_at, noticed_at "
+                       "FROM executions WHERE execution_id = ?", (working,)).fetchone()
+    fill(con, called, transcript_path=kept[0], context_size=kept[1], prompt_id=kept[2], scope=kept[3], noticed_at=kept[6])
+    fill(con, called, agent_type=kept[4], surely=kept[4] != UNKNOWN)
+    if kept[5]:  # its transcript was read: it is read again for the call's execution
+        con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'execution'", (working,))
+        con.execute("DELETE FROM tool_calls WHERE execution_id = ?", (working,))
+        con.execute("DELETE FROM file_touches WHERE execution_id = ?", (working,))
+    con.execute("DELETE FROM segments WHERE execution_id = ?", (working,))
+    con.execute("DELETE FROM executions WHERE execution_id = ?", (working,))
 
 
 def settle(con, execution):
     """Folds an execution's events into its row and segments. Returns (status before, status now)."""
-    before = con.execute("SELECT status FROM executions WHERE execution_id = ?", (execution,)).fetchone()
+    before = con.execute("SELECT status, deployed_at, claude_session_id FROM executions WHERE execution_id = ?",
+                         (execution,)).fetchone()
     if before is None:
         return None, None
-    row = fold.fold([tuple(e) for e in con.execute(
-        "SELECT %s FROM events WHERE execution_id = ?" % fold.COLUMNS, (execution,))])
+    events = [tuple(e) for e in con.execute(
+        "SELECT %s FROM events WHERE execution_id = ?" % fold.COLUMNS, (execution,))]
+    row = fold.fold(events)
+    deployed = _deployed(con, before, events)
+    row.started_at = row.started_at and max(row.started_at, deployed)  # a clock that jumped back makes no negative times
+    row.completed_at = row.completed_at and max(row.completed_at, row.started_at or deployed)
     success = None if row.status == "deployed" else int(row.status == "completed")
-    con.execute("UPDATE executions SET %s, success = ?, resolved_model = COALESCE(?, resolved_model) "
-                "WHERE execution_id = ?" % ", ".join([n + " = ?" for n in _FOLDED]),
-                [getattr(row, n) for n in _FOLDED] + [success, row.resolved_model, execution])
+    con.execute("UPDATE executions SET %s, success = ?, deployed_at = ?, resolved_model = COALESCE(?, resolved_model), "
+                "context_size = COALESCE(?, context_size) WHERE execution_id = ?" % ", ".join([n + " = ?" for n in _FOLDED]),
+                [getattr(row, n) for n in _FOLDED] + [success, deployed, row.resolved_model, row.context_size, execution])
+    con.execute("DELETE FROM segments WHERE execution_id = ? AND ordinal > ?", (execution, len(row.segments)))
     for ordinal, (started, end) in enumerate(row.segments, 1):
         status, reason, _, at, text, _ = end or (None,) * 6
         con.execute("INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (execution, ordinal, started, at, status, reason, text))
     return before[0], row.status
+
+
+def _deployed(con, before, events):
+    """When it was deployed: its earliest signal may have arrived late. (A lost one keeps its time, see open_execution.)"""
+    deployed, earliest = before[1], min([e[1] for e in events], default=before[1])
+    if earliest >= deployed:
+        return deployed
+    began = con.execute("SELECT started_at FROM claude_sessions WHERE claude_session_id = ?", (before[2],)).fetchone()
+    return max(earliest, min(deployed, began[0])) if began else earliest

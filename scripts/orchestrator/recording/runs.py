@@ -9,6 +9,9 @@ def launched(con, p, now):
     """PostToolUse(Workflow): a workflow runs, ours or another's; kept under its call, with the id that Stop lists."""
     record.append(con, "workflow", now, "%s %s" % (p.session, p.call), claude_session_id=p.session, tool_use_id=p.call,
                   orchestration_id=orchestration_of(con, p.call), reason=p.given_run, body=p.given_task)
+    if p.given_run:  # agents that ended before this was heard
+        con.execute("UPDATE executions SET tool_use_id = ? WHERE claude_session_id = ? AND runtime = 'workflow' AND "
+                    "tool_use_id IS NULL AND instr(transcript_path, ?)", (p.call, p.session, "/workflows/%s/" % p.given_run))
 
 
 def call_of(con, session, run):

@@ -2,9 +2,15 @@
 
 import os
 
+from orchestrator.paths import variable
+
+FOREIGN_DAYS = 14  # a session on another machine, or under this one's former name, is over after that
+
 
 def process_of(pid):
-    """(host, boot id, pid, start) of a process, as far as this system tells without starting another."""
+    """(host, boot id, pid, start) of a process, as far as this system tells. One that was kept as such is given back."""
+    if isinstance(pid, tuple):
+        return pid
     return os.uname().nodename, _line("/proc/sys/kernel/random/boot_id"), pid, _started(pid)
 
 
@@ -17,16 +23,24 @@ def _line(path):
 
 
 def _started(pid):
-    """The start time in clock ticks since boot, field 22 of /proc/PID/stat; None where there is no /proc."""
+    """The start time in clock ticks since boot, field 22 of /proc/PID/stat; without /proc what `ps` says; None where there
+    is no such process."""
     line = _line("/proc/%d/stat" % pid)
-    return line.rpartition(")")[2].split()[19] if line and ")" in line else None
+    if line and ")" in line:
+        return line.rpartition(")")[2].split()[19]
+    if os.path.exists("/proc/self/stat"):
+        return None
+    with os.popen("LC_ALL=C TZ=UTC ps -o lstart= -p %d 2>/dev/null" % pid) as answer:  # once a session, where it must be
+        return answer.read().strip() or None
 
 
 def alive(host, boot_id, pid, started):
-    """Whether that process still exists; a process of another host is taken to be alive."""
-    if pid is None or host != os.uname().nodename:
+    """Whether that process still exists; a process of another machine is taken to be alive."""
+    boot_now = _line("/proc/sys/kernel/random/boot_id")
+    here = host == os.uname().nodename or (boot_id is not None and boot_id == boot_now)  # a machine may change its name
+    if pid is None or not here:
         return True
-    if boot_id and boot_id != _line("/proc/sys/kernel/random/boot_id"):
+    if boot_id and boot_id != boot_now:
         return False
     if started:
         return _started(pid) == started
@@ -39,32 +53,51 @@ def alive(host, boot_id, pid, started):
     return True
 
 
-def seen(con, p, pid, now):
+def seen(con, p, pid, now, late=False):
     """Makes or refreshes the row of the Claude session an event came from; the first event will do, whichever it is.
 
     Returns whether this conversation took another's place in its process.
     """
-    row = con.execute("SELECT host, boot_id, pid, process_started, ended_at, permission_mode FROM claude_sessions "
-                      "WHERE claude_session_id = ?", (p.session,)).fetchone()
+    row = con.execute("SELECT host, boot_id, pid, process_started, ended_at, permission_mode, end_reason, source FROM "
+                      "claude_sessions WHERE claude_session_id = ?", (p.session,)).fetchone()
+    main = p.agent is None  # an agent's working folder may be a worktree, its mode its own
     if row is None:
         con.execute(
             "INSERT OR IGNORE INTO claude_sessions (claude_session_id, host, boot_id, pid, process_started, started_at, "
-            "cwd, transcript_path, source, model, permission_mode) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (p.session,) + process_of(pid) + (now, p.cwd, p.transcript, p.source, p.model, p.mode))
-        return _replaces(con, p.session, now)
+            "cwd, transcript_path, source, model, permission_mode, client_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (p.session,) + process_of(pid) + (now, p.cwd if main else None, p.transcript, p.source, p.model,
+                                              p.mode if main else None, None if late else _client()))
+        return not late and _replaces(con, p.session, now)
     if row[2] is None:  # a command of ours made the row; the process is known only now
-        con.execute("UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, cwd = ?, "
-                    "transcript_path = ? WHERE claude_session_id = ?",
-                    process_of(pid) + (p.cwd, p.transcript, p.session))
-    elif p.event == "SessionStart" and p.agent is None:
+        con.execute("UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, cwd = COALESCE(?, cwd), "
+                    "transcript_path = COALESCE(?, transcript_path) WHERE claude_session_id = ?",
+                    process_of(pid) + (p.cwd if main else None, p.transcript, p.session))
+    elif p.event == "SessionStart" and main:
         process = process_of(pid)
-        if row[:4] != process or row[4] is not None:  # another process goes on with this conversation
-            con.execute("UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, started_at = ?, "
-                        "ended_at = NULL, end_reason = NULL, touched = 0, nagged = 0 WHERE claude_session_id = ?",
-                        process + (now, p.session))
-    if p.mode and p.mode != row[5] and p.agent is None:
+        if row[:4] != process and not late or row[4] is not None and p.source != "startup":
+            _goes_on(con, p.session, process, now)
+        con.execute("UPDATE claude_sessions SET source = COALESCE(source, ?), model = COALESCE(?, model), cwd = COALESCE(?, cwd) "
+                    "WHERE claude_session_id = ?", (p.source, p.model, p.cwd, p.session))
+    elif row[6] == "gone" and not late and row[:4] == process_of(pid):  # it was only thought to be gone
+        con.execute("UPDATE claude_sessions SET ended_at = NULL, end_reason = NULL WHERE claude_session_id = ?", (p.session,))
+    if p.mode and p.mode != row[5] and main and not late:
         con.execute("UPDATE claude_sessions SET permission_mode = ? WHERE claude_session_id = ?", (p.mode, p.session))
     return False
+
+
+def _client():
+    """The client's version, as it tells its hooks: claude-code_2-1-329_harness."""
+    words = (variable("AI_AGENT") or "").split("_")
+    return words[1].replace("-", ".")[:40] if len(words) > 1 and words[0] == "claude-code" else None
+
+
+def _goes_on(con, session, process, now):
+    """Another process goes on with a conversation: what an earlier one had at work is lost, also when the clock jumped."""
+    con.execute(
+        "UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, started_at = max(?, COALESCE((SELECT "
+        "strftime('%Y-%m-%dT%H:%M:%fZ', julianday(max(deployed_at)) + 0.001 / 86400) FROM executions e WHERE "
+        "e.claude_session_id = claude_sessions.claude_session_id AND status = 'deployed'), '')), ended_at = NULL, "
+        "end_reason = NULL, touched = 0, nagged = 0 WHERE claude_session_id = ?", process + (now, session))
 
 
 def _replaces(con, session, now):
@@ -92,11 +125,18 @@ def ended(con, session, reason, now):
 def bury(con, now):
     """Closes the rows of sessions whose process is gone. Returns their ids."""
     gone = [r[0] for r in con.execute(
-        "SELECT claude_session_id, host, boot_id, pid, process_started FROM claude_sessions WHERE ended_at IS NULL")
-        if not alive(*r[1:])]
+        "SELECT claude_session_id, host, boot_id, pid, process_started, julianday(?) - julianday(started_at) > ? FROM "
+        "claude_sessions WHERE ended_at IS NULL", (now, FOREIGN_DAYS))
+        if not alive(*r[1:5]) or (r[5] and r[1] != os.uname().nodename and not _still(con, r[0], now))]
     for session in gone:
         ended(con, session, "gone", now)
     return gone
+
+
+def _still(con, session, now):
+    """Whether a session of another machine had an agent deployed in the last days."""
+    return con.execute("SELECT 1 FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND "
+                       "julianday(?) - julianday(deployed_at) < ?", (session, now, FOREIGN_DAYS)).fetchone()
 
 
 def current(con, session):

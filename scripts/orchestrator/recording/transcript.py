@@ -29,8 +29,15 @@ def path_of(main_transcript, agent):
     return None
 
 
-def call_of(con, main_transcript, agent):
-    """The tool-use id of the Agent call an agent came from, as its meta file says; None when there is none."""
+class Meta:
+    """What an agent's files on disk say of it. `call` is None for an agent that no Agent call began; `run` is the folder
+    of its workflow's run; `stopped`: its session was ended over it."""
+
+    __slots__ = ("path", "call", "agent_type", "description", "parent", "nested", "stopped", "run")
+
+
+def meta(con, main_transcript, agent):
+    """The Meta of an agent, or None while its meta file is not there."""
     path = path_of(main_transcript, agent) if agent else None
     if not path:
         return None
@@ -39,8 +46,26 @@ def call_of(con, main_transcript, agent):
             text = f.read(65536)
     except OSError:
         return None
-    row = con.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.toolUseId') END", (text,)).fetchone()
-    return row[0] if isinstance(row[0], str) else None
+    if not con.execute("SELECT json_valid(?1) AND json_type(?1) = 'object'", (text,)).fetchone()[0]:
+        return None  # half written
+    found, words = Meta(), con.execute(
+        "SELECT json_extract(?1, '$.toolUseId'), json_extract(?1, '$.agentType'), json_extract(?1, '$.description'), "
+        "json_extract(?1, '$.parentAgentId'), json_extract(?1, '$.spawnDepth'), json_extract(?1, '$.stoppedByUser')",
+        (text,)).fetchone()
+    found.path = path
+    found.call, found.agent_type, found.description, found.parent = [
+        w if isinstance(w, str) and w else None for w in words[:4]]
+    found.nested = found.parent is not None or (isinstance(words[4], int) and words[4] > 1)
+    found.stopped = words[5] == 1
+    folder = os.path.dirname(path)
+    found.run = os.path.basename(folder) if os.path.basename(os.path.dirname(folder)) == "workflows" else None
+    return found
+
+
+def call_of(con, main_transcript, agent):
+    """The tool-use id of the Agent call an agent came from, as its meta file says; None when there is none."""
+    found = meta(con, main_transcript, agent)
+    return found.call if found else None
 
 
 def tail(con, path):

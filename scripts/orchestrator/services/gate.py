@@ -62,9 +62,12 @@ def agent_call(con, p, project, now):
         return _planned(con, p, project, task, now)
     _misspelt(con, p)
     with writing(con):
+        known = record.by_call(con, p.session, p.call)
         record.append(con, "intent", now, "%s %s" % (p.session, p.call), claude_session_id=p.session, tool_use_id=p.call,
                       parent_agent_id=p.agent, prompt_id=p.prompt_id, agent_type=p.input_type, model=p.input_model,
                       text=p.input_prompt, execution_id=_unplanned(con, p, now))
+        if known:
+            record.settle(con, known)
     if p.input_type == PLANNER and not p.agent:  # in the background on either client
         return con.execute("SELECT json_set(json_extract(?1, '$.tool_input'), '$.run_in_background', json('true'))",
                            (p.text,)).fetchone()[0]
@@ -94,7 +97,10 @@ def _misspelt(con, p):
 def _unplanned(con, p, now):
     """Opens the execution of a call that names no task; the planner's belongs to the session's orchestration."""
     existing = record.by_call(con, p.session, p.call)
-    if existing:
+    if existing:  # heard of late: other signals opened it
+        record.fill(con, existing, origin="nested" if p.agent else "unplanned", agent_type=p.input_type, scope=p.description,
+                    parent_agent_id=p.agent, prompt_id=p.prompt_id, model=p.input_model,
+                    briefing_hash=blobs.put(con, record.clean(p.input_prompt or "").encode("utf-8", "replace")))
         return existing
     orchestration, origin = None, "nested" if p.agent else "unplanned"
     if p.input_type == PLANNER and not p.agent:

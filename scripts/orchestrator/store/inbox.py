@@ -32,12 +32,15 @@ def reserve(workspace):
         pass  # no room now: the next session tries again
 
 
-def keep(workspace, name, event, pid, at, text):
-    """Keeps one event under its name: what it is, the client's pid, the time, the JSON text (secrets masked by the
-    caller). OSError where that cannot be done."""
+def keep(workspace, name, event, process, at, text):
+    """Keeps one event under its name: what it is, the client's process (host, boot id, pid, start), the time, the JSON
+    text (secrets masked by the caller). OSError where that cannot be done."""
     folder = folder_of(workspace)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    data = ("%s\n%d\n%s\n%s" % (event, pid, at, text)).encode("utf-8", "replace")
+    if sum([_size(path) for path in waiting(workspace, odd=True)]) > MOST:
+        raise OSError("the inbox is full")
+    host, boot, pid, started = process
+    data = ("%s\n%d\t%s\t%s\t%s\n%s\n%s" % (event, pid, host, boot or "", started or "", at, text)).encode("utf-8", "replace")
     temporary = os.path.join(folder, "." + name)
     try:
         with open(temporary, "wb") as f:
@@ -90,11 +93,12 @@ def _names(folder):
 
 
 def take(path):
-    """(event, pid, at, text) of one kept event, or None when another took it or it is none of ours."""
+    """(event, process, at, text) of one kept event, or None when another took it or it is none of ours."""
     try:
         with open(path, encoding="utf-8", errors="replace", newline="") as f:
-            event, pid, at, text = f.read().split("\n", 3)
-        return event, int(pid), at, text
+            event, process, at, text = f.read().split("\n", 3)
+        pid, host, boot, started = (process.split("\t") + [""] * 3)[:4]
+        return event, (host or os.uname().nodename, boot or None, int(pid), started or None), at, text
     except (OSError, ValueError):
         return None
 
@@ -137,6 +141,13 @@ class alone:
     def __exit__(self, *_):
         if self.handle is not None:
             os.close(self.handle)
+
+
+def _size(path):
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
 
 
 def _unlink(path):
