@@ -69,7 +69,10 @@ def test_tokens_in_the_report_say_how_and_how_many_are_known(filled):
         )
     )
     assert "usage, 1 of 2 executions" in text
-    assert body["cost_usd"] is None and "Cost" not in text
+    assert (
+        body["cost"]["usd"] > 0 and body["cost"]["how"] == body["tokens"]["how"] == "usage, 3 of 5 executions"
+    )
+    assert "Cost: $0.01 (usage, 3 of 5 executions).\n" in text
 
 
 def test_an_unfinished_orchestration_stays_open(filled):

@@ -11,6 +11,7 @@ from orchestrator.store import blobs
 from orchestrator.store.open import writing
 
 TEMPLATE = "synthesis-report.tmpl"
+NOT_BEGUN = ("refused", "never_started")  # they used nothing, so nothing of theirs is unknown
 
 
 def document(con: Any, orchestration: str) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def document(con: Any, orchestration: str) -> dict[str, Any]:
         "states": {state: states.count(state) for state in dict.fromkeys(states)},
         "executions": len(executions),
         "tokens": _sum_tokens(executions),
-        "cost_usd": _sum_costs(executions),
+        "cost": _sum_costs(executions),
         "seconds": _between(con, head["created_at"], head["completed_at"]),
         "failures": failures(items + others),
         "refused": _refused(items + others),
@@ -102,7 +103,7 @@ def _item(
         "error": None,
         "briefing": {"number": None, "how": None},
         "tokens": _sum_tokens(attempts),
-        "cost_usd": _sum_costs(attempts),
+        "cost": _sum_costs(attempts),
         "refused_calls": sum([each["refused_calls"] for each in attempts]),
         "refused_names": ", ".join(
             dict.fromkeys([e["refused_names"] for e in attempts if e["refused_names"]])
@@ -127,19 +128,25 @@ def _item(
 
 def _sum_tokens(executions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """(number, how) of several executions together; how says when not all are known, or known so well."""
-    known = [each["tokens"] for each in executions if each["tokens"]["number"] is not None]
+    counts = [each["tokens"] for each in executions if each["end_reason"] not in NOT_BEGUN]
+    known = [each for each in counts if each["number"] is not None]
     if not known:
         return {"number": None, "how": None}
     how = " and ".join(sorted({each["how"] for each in known}, reverse=True))
-    if len(known) < len(executions):
-        how += f", {len(known)} of {len(executions)} executions"
-    return {"number": sum([each["number"] for each in known]), "how": how}
+    return {"number": sum([each["number"] for each in known]), "how": how + _some(len(known), len(counts))}
 
 
-def _sum_costs(executions: Sequence[dict[str, Any]]) -> Optional[float]:
-    """The cost of several executions together, or None when it is not known of each."""
-    costs = [each["cost_usd"] for each in executions]
-    return sum([cost for cost in costs if cost is not None]) if costs and None not in costs else None
+def _sum_costs(executions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The cost of several executions together, as far as it is known, and how far that is."""
+    costs = [each["cost_usd"] for each in executions if each["end_reason"] not in NOT_BEGUN]
+    known = [cost for cost in costs if cost is not None]
+    if not known:
+        return {"usd": None, "how": None}
+    return {"usd": sum(known), "how": "usage" + _some(len(known), len(costs))}
+
+
+def _some(known: int, of: int) -> str:
+    return "" if known == of else f", {known} of {of} executions"
 
 
 def _between(con: Any, start: Optional[str], end: Optional[str]) -> Optional[float]:

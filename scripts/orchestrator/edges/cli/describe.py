@@ -4,7 +4,7 @@ from typing import Any, Callable, Iterable, Optional
 
 import click
 
-from orchestrator.edges.cli import tables
+from orchestrator.edges.cli import draw, tables
 from orchestrator.edges.cli.history import EXECUTIONS, short
 from orchestrator.edges.cli.lists import TASKS
 from orchestrator.edges.cli.outputs import OUTPUTS
@@ -15,17 +15,13 @@ ROOM = 6000  # characters of a text that is shown beside other things
 NAMES = 20  # of files shown on a line
 
 ITEMS = (
-    Column("type", lambda r: r.get("context_type") or r.get("type")),
+    Column("type", lambda r: r["context_type"]),
     Column("tokens", lambda r: tables.number(r["token_count"]), right=True),
-    Column("sent", lambda r: "yes" if r.get("included", True) else "no"),
-    Column("priority", lambda r: r.get("priority")),
-    Column("source", lambda r: _source(r), give=True),
-    Column("why", lambda r: r.get("reason"), give=True),
+    Column("sent", lambda r: "yes" if r["included"] else "no"),
+    Column("priority", lambda r: r["priority"]),
+    Column("source", lambda r: r["context_source"], give=True),
+    Column("why", lambda r: r["reason"], give=True),
 )
-
-
-def _source(item: dict[str, Any]) -> str:
-    return ", ".join([str(item.get("context_source") or item.get("source")), *(item.get("sections") or [])])
 
 
 def say(body: dict[str, Any], text: Callable[[dict[str, Any]], Iterable[str]], as_json: bool) -> None:
@@ -130,6 +126,8 @@ def execution(body: dict[str, Any]) -> list[str]:
             "tools": named(f"{each['tool']} {each['calls']}" for each in body["tool_calls"]),
             "read": named(each["path"] for each in body["files"] if each["mode"] == "read"),
             "wrote": named(each["path"] for each in body["files"] if each["mode"] == "write"),
+            "lines": body["files_written"]
+            and f"{body['lines_added']} added, {body['lines_removed']} removed",
             "its agents": named(body["children"]),
         }
     )
@@ -191,4 +189,5 @@ def bundle(body: dict[str, Any]) -> list[str]:
             "sent to": named(body["executions"]),
         }
     )
-    return lines + listed("Items", ITEMS, body["context_items"])
+    drawing = draw.bundle_lines(body, tables.terminal_width())
+    return [*lines, "", "Items", *[tables.visible(line).replace("\n", " ") for line in drawing]]
