@@ -1,6 +1,7 @@
 """Pieces of plays: plans, the calls that submit and deploy them, what was told, status.json."""
 
 import json
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any, Callable, List, Sequence
@@ -58,6 +59,30 @@ def once(condition: Callable[[], Any], *parts: Any) -> Callable[[Any], Any]:
         return say(*parts)
 
     return reply
+
+
+def ask(project: Path, sql: str, *values: Any) -> List[tuple]:
+    """The answer of a project's history; nothing while there is none."""
+    path = Path(project) / ".orchestrator" / "history.db"
+    if not path.exists():
+        return []
+    history = sqlite3.connect(path.as_uri() + "?mode=ro", uri=True)
+    try:
+        return history.execute(sql, values).fetchall()
+    except sqlite3.OperationalError:  # it is being made at this moment
+        return []
+    finally:
+        history.close()
+
+
+def idle(project: Path) -> bool:
+    """Whether the main conversation has ended its turn: what ends from now on wakes it by itself."""
+    return bool(ask(project, "SELECT 1 FROM claude_sessions WHERE idle_since IS NOT NULL"))
+
+
+def noticed(project: Path) -> set:
+    """The tasks whose ends the client has announced."""
+    return {row[0] for row in ask(project, "SELECT task_id FROM executions WHERE noticed_at IS NOT NULL")}
 
 
 def news(request: Any) -> str:

@@ -4,7 +4,7 @@ from harness import ROOT
 from orchestrator.edges.scripted_model import Play, call, say
 from orchestrator.store import blobs
 from orchestrator.store import open as store
-from plays import deploy, digests, heredoc, main, shell, states, status, submit, task
+from plays import deploy, digests, heredoc, idle, main, noticed, once, shell, states, status, submit, task
 
 GOAL = "add CSV export"
 PLAN = [
@@ -33,9 +33,9 @@ def test_a_goal_becomes_a_graph_that_runs_to_its_report(claude, project, rows):
         main, planner, "planning", [deploy("t1"), deploy("t2")], "two at work", deploy("t3"), "one at work",
         shell("orchestrator report"), "finished")  # fmt: skip
     play.when(GOAL, shell(heredoc(*PLAN, goal=GOAL)), "PLAN ACCEPTED")
-    play.when("FIND the adders", say("adders are in src/adder.py").after(0.3))
-    play.when("FIND the tests", say("tests are in src/test_adder.py").after(0.7))
-    play.when("WRITE the export", say("Wrote it.\nDeliverables:\n- src/adder.py").after(0.3))
+    play.when("FIND the adders", once(lambda: idle(project), "adders are in src/adder.py"))
+    play.when("FIND the tests", once(lambda: "t1" in noticed(project), "tests are in src/test_adder.py"))
+    play.when("WRITE the export", once(lambda: idle(project), "Wrote it.\nDeliverables:\n- src/adder.py"))
     run = claude.run("/orchestrate " + GOAL, play, project)
     assert run.text == "finished"
     assert ends(rows, project) == [(None, "completed", "end_turn", 0), *well("t1", "t2", "t3")]
@@ -46,8 +46,8 @@ def test_a_goal_becomes_a_graph_that_runs_to_its_report(claude, project, rows):
     assert status(project)["state"] == "complete" and set(states(project).values()) == {"completed"}
 
 
-def wave(project, *delays):
-    """A play of three tasks that wait for nothing, deployed in one message, each ending after its own time.
+def wave(project, *ends):
+    """A play of three tasks that wait for nothing, deployed in one message, each ending when its `ends` says.
 
     status.json is looked at when their launch is told and when the main conversation is woken.
     """
@@ -59,8 +59,8 @@ def wave(project, *delays):
     names = [task("t1"), task("t2"), task("t3")]
     calls = [deploy(one["id"]) for one in names]
     play = Play().when(main, submit(*names), calls, look("three at work"), look("woken"))
-    for one, delay in zip(names, delays, strict=True):
-        play.when("DO %s." % one["id"], say("found by " + one["id"]).after(delay))
+    for one, end in zip(names, ends, strict=True):
+        play.when("DO %s." % one["id"], once(end, "found by " + one["id"]))
     return play, seen
 
 
@@ -69,7 +69,8 @@ def test_a_wave_wakes_the_main_conversation_once(claude, project, rows):
 
     The two held results never enter the context; they stand in the history and under results/ (S4-02, S4-15).
     """
-    play, seen = wave(project, 0.2, 0.4, 0.7)
+    ended = [lambda: idle(project), lambda: "t1" in noticed(project), lambda: "t2" in noticed(project)]
+    play, seen = wave(project, *ended)
     run = claude.run("go", play, project)
     assert run.text == "woken"
     assert [len(digests(request)) for request in run.main_requests] == [0, 0, 0, 1], run.main_requests
@@ -89,7 +90,7 @@ def test_a_wave_wakes_the_main_conversation_once(claude, project, rows):
 
 def test_agents_that_end_together_wake_it_once(claude, project, rows):
     """Ends that arrive at the same moment are each recorded, and one digest tells of them all."""
-    play, seen = wave(project, 0.4, 0.4, 0.4)
+    play, seen = wave(project, *[lambda: idle(project)] * 3)
     run = claude.run("go", play, project)
     assert [len(digests(request)) for request in run.main_requests] == [0, 0, 0, 1], run.main_requests
     assert ends(rows, project) == well("t1", "t2", "t3")

@@ -108,7 +108,7 @@ def _calls(graph, tasks, room):
 
 def writing_notice(con, orchestration_id, mode):
     """Said once: the permission mode will not let background agents write what the plan wants written; else []."""
-    if mode not in (None, "default", "plan", "dontAsk", "manual"):
+    if mode not in ("default", "plan", "dontAsk", "manual"):  # not told at a session's start: said when it is known
         return []
     key = "write_notice." + orchestration_id
     if con.execute("SELECT 1 FROM meta WHERE key = ?", (key,)).fetchone() or not con.execute(

@@ -17,6 +17,8 @@ class Place:
     """Where a command works. `con` makes the workspace and the history; `reading` only opens what is there."""
 
     def __init__(self, project: str | None = None, db: str | None = None) -> None:
+        if project and not os.path.isdir(project):
+            raise OrchestratorError(f"There is no folder {project}: --project names the project's.")
         self.project = os.path.realpath(project) if project else paths.project_of()
         self.workspace = paths.workspace_of(self.project)
         self.history = os.path.abspath(db) if db else paths.history_of(self.workspace, self.project)
@@ -66,6 +68,9 @@ class Place:
             except store.Error as problem:
                 if "readonly" not in str(problem):  # one that can only be read can be read
                     raise self._unusable(problem) from problem
+            except OSError as problem:
+                raise OrchestratorError(
+                    f"The workspace {self.workspace} cannot be written: {problem.strerror}.") from problem
             self._con = con
         return self._con
 
@@ -144,13 +149,18 @@ class Place:
     def what_now(self, orchestration: str) -> None:
         """Prints what to do now, with the exact calls; the conversation has been told."""
         from orchestrator.recording.graph import Graph
-        from orchestrator.services.digest import to_do, troubles
+        from orchestrator.services.digest import to_do, troubles, writing_notice
         from orchestrator.services.settings import limit
         from orchestrator.services.turn import tell
         from orchestrator.store.open import writing
 
         graph = Graph(self.con, orchestration)
-        for line in troubles(self.con, graph) + to_do(self.con, orchestration, graph, limit(self.con), 20000):
+        lines = troubles(self.con, graph)
+        mode = self.con.execute("SELECT permission_mode FROM claude_sessions WHERE claude_session_id = ?",
+                                (self.session,)).fetchone()
+        if mode and graph.deployable():
+            lines += writing_notice(self.con, orchestration, mode[0])
+        for line in lines + to_do(self.con, orchestration, graph, limit(self.con), 20000):
             click.echo(line)
         if self.session:
             with writing(self.con):
