@@ -72,3 +72,24 @@ def draw_from(alphabet, size, seed):
         drawn = "".join(chance.choice(alphabet) for _ in range(size))
         if drawn[-1].isalnum() and all(any(map(kind, drawn)) for kind in kinds):
             return drawn
+
+
+# Pieces which, repeated, send a careless pattern back and forth.
+HOSTILE = {
+    "beginnings": "sk-ant-", "beginnings apart": "-eyJ", "dotted": "eyJ.", "names": "password",
+    "assigned": "token=", "quoted": 'token="', "escaped": "token=\\\"", "names and blanks": "password ",
+    "type": "password: a", "pairs": "tokenvalue", "urls": "://a:b", "url users": "://", "at": "://a:b@",
+    "begins": "-----BEGIN RSA " + "PRIVATE KEY-----\n", "base64": "A" * 64 + "\n",
+    "begin and body": "-----BEGIN RSA " + "PRIVATE KEY-----" + "A" * 32, "headers": "authorization: ",
+    "bearers": "bearer ", "cookies": "cookie: a=", "cookie pairs": "cookie:a=bbbbbbbbb;",
+    "curls": "curl -u ", "curl": "curl x", "mysqls": "mysql -u", "machines": "machine a login b ",
+    "backslashes": "\\", "secret\\": "secret\\\\", "digits": "1", "telegram": "12345678:AA",
+    "atlas": "a.atlasv1.", "azure": "abc8Q~", "webhooks": "/webhooks/123456789012345/",
+    "jwk": "\"kty\"\"d\":\"", "quotes": "\"'`", "connection": "user=a;password=b", "suffixes": "token_",
+    "keys": "api_key", "lines": "password:\n", "xml": "<password>", "dots": "pass.",
+}
+
+
+def hostile(name, size):
+    """A text of about a size that repeats such a piece, behind a trace of every shape."""
+    return "kty auths sig= q~ azdo private-lines: akia, " + HOSTILE[name] * (size // len(HOSTILE[name]))

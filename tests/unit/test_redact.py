@@ -261,24 +261,9 @@ def test_an_innocent_event_brings_in_no_patterns():
     assert len(EVENT) > 5000 and done.stdout.split() == []
 
 
-HOSTILE = {
-    "beginnings": "sk-ant-", "beginnings apart": "-eyJ", "dotted": "eyJ.", "names": "password",
-    "assigned": "token=", "quoted": 'token="', "escaped": "token=\\\"", "names and blanks": "password ",
-    "type": "password: a", "pairs": "tokenvalue", "urls": "://a:b", "url users": "://", "at": "://a:b@",
-    "begins": "-----BEGIN RSA " + "PRIVATE KEY-----\n", "base64": "A" * 64 + "\n",
-    "begin and body": "-----BEGIN RSA " + "PRIVATE KEY-----" + "A" * 32, "headers": "authorization: ",
-    "bearers": "bearer ", "cookies": "cookie: a=", "cookie pairs": "cookie:a=bbbbbbbbb;",
-    "curls": "curl -u ", "curl": "curl x", "mysqls": "mysql -u", "machines": "machine a login b ",
-    "backslashes": "\\", "secret\\": "secret\\\\", "digits": "1", "telegram": "12345678:AA",
-    "atlas": "a.atlasv1.", "azure": "abc8Q~", "webhooks": "/webhooks/123456789012345/",
-    "jwk": "\"kty\"\"d\":\"", "quotes": "\"'`", "connection": "user=a;password=b", "suffixes": "token_",
-    "keys": "api_key", "lines": "password:\n", "xml": "<password>", "dots": "pass.",
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", secret_corpus.HOSTILE)
 def test_hostile_texts_end(name):
     """A quarter of a megabyte made to send patterns back and forth is redacted before the time is up."""
-    text = "kty auths sig= q~ azdo private-lines: akia, " + HOSTILE[name] * (250000 // len(HOSTILE[name]))
+    text = secret_corpus.hostile(name, 250000)
     clean = redact(text)[0]
     assert redact(clean)[0] == clean

@@ -50,10 +50,11 @@ _AFTER = r"""(?x)
     |   (?P<blank>[ \t]{1,4})
     )"""
 _OPEN = r"[rbfuRBFU@]{0,2}\\{0,31}([\"'`])"
-_INSIDE = {quote: r"(?:[^%s\\\r\n]|\\\\(?![\\\"'`nrtu/])){1,160}" % ends
+_INSIDE = {quote: r"(?:[^%s\\\r\n]|\\\\(?![\\\"'`nrtu/])){1,80}" % ends
            for quote, ends in (('"', '"'), ("'", "'\""), ("`", "`\""))}
-_BARE = r"[^\s\"'`\\<>]{1,160}"
-_ELEMENT = r"[^<\"'`\\\r\n]{1,160}(?=<)"
+_BARE = r"[^\s\"'`\\<>]{1,80}"
+_BARE_IN_CODE = r"[^\s\"'`\\<>,;|)}\]&]{1,80}"
+_ELEMENT = r"[^<\"'`\\\r\n]{1,512}(?=<)"
 _NUMBER = r"(?:-?[\d.eE+-]+|true|false|null)\Z"
 _DOTTED = r"[A-Za-z_$][\w$]*(?:[.][A-Za-z_$][\w$]*)+\Z"
 _CONNECTION = (
@@ -163,7 +164,9 @@ def _in_the_open(text, match, family, as_is, env):
     end = match.end() + len(made_up)
     if not _believed(made_up, family, False, as_is, text[end:end + 1]):
         return None
-    return match.end(), _end_of(compiled(_BARE), text, end) if end == value.end() else end
+    if end == value.end():
+        end = _end_of(compiled(_BARE if env else _BARE_IN_CODE), text, end)
+    return match.end(), end
 
 
 def _end_of(pattern, text, end):
