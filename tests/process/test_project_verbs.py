@@ -151,6 +151,31 @@ def test_off_holds_below_the_project_and_in_its_worktrees(here):
     assert not (here.project / "sub/.orchestrator").exists()
 
 
+def test_a_session_behind_a_link_is_the_projects(here, tmp_path):
+    """Where the client calls the project by a link, what the launcher cannot tell is left to the entry: no
+    event is lost, and off is off.
+    """
+    (here.project / "sub").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(here.project / "sub")
+    here.deploys("c1", cwd=link)
+    started = {"agent_id": "a1", "agent_type": "general-purpose"}
+    here.hook("SubagentStart", cwd=link, **started)
+    here.hook("SubagentStop", cwd=link, last_assistant_message="done", **started)
+    kinds = rows(here.workspace / "history.db", "SELECT kind FROM events WHERE agent_id = 'a1'")
+    assert {kind for (kind,) in kinds} == {"started", "stopped"}
+    before = executions(here)
+    here.run("off")
+    here.deploys("c2", cwd=link)
+    assert executions(here) == before
+
+
+def test_a_project_that_is_not_there(here):
+    """A --project that names no folder is refused, and none is made."""
+    assert "no folder" in here.says("--project", here.project / "typo", "init", code=1)
+    assert not (here.project / "typo").exists()
+
+
 def test_off_by_the_environment(here):
     """ORCHESTRATOR_OFF=1 records nothing, and `on` says that it cannot help."""
     here.deploys(env={"ORCHESTRATOR_OFF": "1"})

@@ -30,11 +30,11 @@ class Thing(NamedTuple):
 
 
 def of_project(project: str, workspace: str, history: str, named: bool) -> list[Thing]:
-    """What is kept for one project: its workspace, what waits elsewhere because that could not be written, and a
-    history elsewhere unless a person named it."""
+    """What is kept for one project: its workspace, what waits elsewhere because that could not be written,
+    and a history elsewhere unless a person named it."""
     found = list(dict.fromkeys([workspace, paths.elsewhere(project)]))
-    own = os.path.join(workspace, paths.HISTORY)
-    if not named and os.path.realpath(history) != os.path.realpath(own):
+    own = os.path.realpath(os.path.join(workspace, paths.HISTORY))
+    if not named and os.path.realpath(history) != own:
         found += [history] + [history + each for each in ("-wal", "-shm", ".lock")]
         found += sorted(glob.glob(glob.escape(history) + ".corrupt-*"))
     return [measure(each) for each in found if os.path.lexists(each)]

@@ -66,8 +66,8 @@ TABLE = (
         "log_level", "choice", "error", "ORCHESTRATOR_LOG_LEVEL", dotenv=True,
         allowed=("error", "warning", "info", "debug"),
         meaning="What the hooks' log in the workspace holds: error, warning: where they failed unexpectedly; "
-        "info: also what each decided and why; debug: also what came in. With debug in the environment commands "
-        "show where they failed.",
+        "info: also what each decided and why; debug: also what came in. With debug in the environment "
+        "commands show where they failed.",
     ),
     Setting(
         "redact", "patterns", (),

@@ -19,6 +19,8 @@ class Place:
     def __init__(self, project: str | None = None, db: str | None = None) -> None:
         if project and not os.path.isdir(project):
             raise OrchestratorError(f"There is no folder {project}: --project names the project's.")
+        if project and not os.path.isdir(project):
+            raise OrchestratorError(f"There is no folder {project}: --project names the project's.")
         self.project = os.path.realpath(project) if project else paths.project_of()
         self.workspace = paths.workspace_of(self.project)
         self.history = os.path.abspath(db) if db else paths.history_of(self.workspace, self.project)
@@ -68,6 +70,9 @@ class Place:
             except store.Error as problem:
                 if "readonly" not in str(problem):  # one that can only be read can be read
                     raise self._unusable(problem) from problem
+            except OSError as problem:
+                raise OrchestratorError(
+                    f"The workspace {self.workspace} cannot be written: {problem.strerror}.") from problem
             except OSError as problem:
                 raise OrchestratorError(
                     f"The workspace {self.workspace} cannot be written: {problem.strerror}.") from problem
