@@ -68,8 +68,8 @@ def call_of(con, main_transcript, agent):
     return found.call if found else None
 
 
-def tail(con, path):
-    """(how, text, model) of a transcript's end: how is end_turn, unfinished or api_error. None when it cannot be read."""
+def _last_lines(path):
+    """The lines at a file's end; None when it cannot be read."""
     try:
         with open(path, "rb") as f:
             f.seek(0, os.SEEK_END)
@@ -78,9 +78,28 @@ def tail(con, path):
             lines = f.read().decode("utf-8", "replace").split("\n")
     except OSError:
         return None
-    if size > _TAIL:
-        lines = lines[1:]
-    for line in reversed(lines):
+    return lines[1:] if size > _TAIL else lines
+
+
+def interrupted(con, path):
+    """Whether the user broke off a turn and has typed nothing since, by the end of the main conversation's transcript."""
+    for line in reversed(_last_lines(path) or ()):
+        if "[Request interrupted by user" in line or '"human"' in line:
+            kind, text = con.execute(
+                "SELECT json_extract(l, '$.origin.kind'), json_extract(l, '$.message.content[0].text') FROM (SELECT CASE WHEN "
+                "json_valid(?1) THEN ?1 ELSE '{}' END AS l) WHERE json_extract(l, '$.type') = 'user'",
+                (line,)).fetchone() or (None, None)
+            if isinstance(text, str) and text.startswith("[Request interrupted by user"):
+                return True
+            if kind == "human":
+                return False
+    return False
+
+
+def tail(con, path):
+    """(how, text, model) of a transcript's end: how is end_turn, unfinished or api_error. None when it cannot be read."""
+    lines = _last_lines(path)
+    for line in reversed(lines or ()):
         row = con.execute(
             "SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.type') END, CASE WHEN json_valid(?1) THEN "
             "json_extract(?1, '$.message.stop_reason', '$.isApiErrorMessage', '$.message.model') END", (line,)).fetchone()

@@ -1,5 +1,6 @@
 """Turns: which notifications wake the main conversation, when a turn goes on at Stop, what a session is told at its start."""
 
+from orchestrator.recording import transcript
 from orchestrator.recording.graph import Graph
 from orchestrator.recording.sessions import current
 from orchestrator.services.digest import digest, head, line
@@ -104,7 +105,7 @@ def stop(con, p, now):
         return None
     if rev != nagged_rev:
         nagged = 0
-    if nagged >= MOST_NAGS:
+    if nagged >= MOST_NAGS or transcript.interrupted(con, p.transcript or ""):
         return None
     con.execute("UPDATE claude_sessions SET nagged = ?, nagged_rev = ?, touched = 1, idle_since = NULL WHERE claude_session_id = ?",
                 (nagged + 1, rev, p.session))
