@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.context import briefing, quoting, render
+from orchestrator.errors import OrchestratorError
 from orchestrator.model.ids import content_hash
 from orchestrator.services import prepare as service
 from orchestrator.services.prepare import prepare_plan
@@ -395,6 +396,34 @@ def test_preparing_again_tells_what_changed(con, project):
     (project / "spec.md").write_text("# Spec\n\nshorter\n")
     made = service.prepare(con, str(project), "o", plan)
     assert len(made.changes["t1"]) == 1 and made.changes["t1"][0].startswith("spec.md has changed")
+
+
+def test_stale_briefings_are_prepared_again(con, project):
+    """What was not deployed yet is prepared anew when a file has changed; what changed is told."""
+    plan = [task("t1", files=["src/a.py"]), task("t2", files=["spec.md", "src/b.py"], after=["t1"])]
+    assert prepare_plan(con, str(project), "o", plan) == []
+    for place, each in enumerate(plan):
+        con.execute(
+            "INSERT INTO tasks (orchestration_id, task_id, position, title, agent_type, spec, created_at)"
+            " VALUES ('o', ?, ?, '', '', ?, '')",
+            (each["id"], place, json.dumps(each)),
+        )
+    con.execute(
+        "INSERT INTO executions (execution_id, orchestration_id, task_id, origin, agent_type, deployed_at)"
+        " VALUES ('e', 'o', 't1', 'planned', '', '')"
+    )
+    assert service.refresh(con, str(project), "o") == {}
+    (project / "src/a.py").write_text("t1 was deployed: its briefing stays\n")
+    assert service.refresh(con, str(project), "o") == {}
+    (project / "spec.md").write_text("# Spec\n\nnew words\n")
+    assert briefing.stale(con, str(project), "o", "t2") == ["spec.md"]
+    changed = service.refresh(con, str(project), "o")
+    assert list(changed) == ["t2"] and changed["t2"][0].startswith("spec.md has changed")
+    made = assemble(con, project, "t2")
+    assert "new words" in made.text and made.notes == []
+    (project / "spec.md").unlink()
+    with pytest.raises(OrchestratorError, match="stay as they were: t2: spec.md does not exist"):
+        service.refresh(con, str(project), "o")
 
 
 def test_a_projects_own_template(con, project):

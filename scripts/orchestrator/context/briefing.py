@@ -94,6 +94,12 @@ def assemble(con, project_root, orchestration_id, task_id, results=()):
     return Briefing("".join(out), sent, notes, bundle_id, tokens, how)
 
 
+def stale(con, project_root, orchestration_id, task_id):
+    """The labels of a prepared task's items whose files are not what they were."""
+    parts = con.execute(_PARTS, (orchestration_id, task_id)).fetchall()
+    return [parts[place][7] for place in sorted(_fates(project_root, parts))]
+
+
 def item_key(source, sections, form, digest):
     """What stands for one item in a bundle's id."""
     return content_hash("\x1f".join((source, sections, form, digest)).encode("utf-8", "surrogatepass"))

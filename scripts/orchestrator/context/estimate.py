@@ -1,7 +1,7 @@
 """Token estimates, for where tiktoken is missing: runs that a regular expression finds, each with a weight.
 
 The weights are a least-squares fit to the cl100k counts of 1,700 files of code, Markdown and JSON; on 1,100
-others the 95th percentile of the error was 11 % (tests/bench/context_estimate.py measures it anew).
+others the 95th percentile of the error was 11 % (a unit test measures it on others again).
 """
 
 import re

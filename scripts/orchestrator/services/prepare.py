@@ -1,9 +1,10 @@
 """Preparation of a plan: each task's bundle, and the parts its briefing is joined from at deployment."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, Optional, Sequence
 
-from orchestrator.context import budget, dedupe, margins, parts, render, sharing
+from orchestrator.context import briefing, budget, dedupe, margins, parts, render, sharing
 from orchestrator.context.bundle import Bundle
 from orchestrator.context.count_cache import HistoryCache
 from orchestrator.context.items import Item, Request, Shelf, gather
@@ -123,6 +124,36 @@ def _before(con: Any, orchestration_id: str, task_id: str) -> Optional[dict[str,
     return find_bundle(con, row[0]) if row and row[0] else None
 
 
+def refresh(
+    con: Any,
+    project_root: str,
+    orchestration_id: str,
+    settings: Optional[Mapping[str, Any]] = None,
+    progress: Optional[Progress] = None,
+) -> dict[str, list[str]]:
+    """Prepares the tasks that were not deployed yet anew, if a file of one of them has changed since.
+
+    Returns, by task, what changed. Raises OrchestratorError with every fault; then the old preparation stays.
+    """
+    rows = con.execute(
+        "SELECT t.task_id, t.spec FROM tasks t JOIN prepared p USING (orchestration_id, task_id)"
+        " WHERE t.orchestration_id = ?1 AND t.skipped_at IS NULL AND json_extract(t.spec, '$.replay_of') IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.orchestration_id = ?1 AND e.task_id = t.task_id)"
+        " ORDER BY t.position",
+        (orchestration_id,),
+    ).fetchall()
+    if not any(briefing.stale(con, project_root, orchestration_id, name) for name, _ in rows):
+        return {}
+    made = prepare(
+        con, project_root, orchestration_id, [json.loads(spec) for _, spec in rows], settings, progress
+    )
+    if made.faults:
+        raise OrchestratorError("The briefings stay as they were: " + " ".join(made.faults))
+    with writing(con):
+        made.keep(con)
+    return {name: changes for name, changes in made.changes.items() if changes}
+
+
 def _gathered(
     con: Any,
     root: str,
@@ -150,8 +181,6 @@ def _gathered(
 
 def _earlier(con: Any, orchestration_id: str) -> list[tuple[str, list[str]]]:
     """The tasks that are there already, each with the globs it writes."""
-    import json
-
     rows = con.execute(
         "SELECT task_id, json_extract(spec, '$.writes') FROM tasks WHERE orchestration_id = ?",
         (orchestration_id,),

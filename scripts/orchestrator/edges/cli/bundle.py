@@ -201,6 +201,25 @@ def show_bundle(place: Place, name: str, form: str) -> None:
         click.echo(line)
 
 
+@bundle.command("refresh")
+@click.option(
+    "--orchestration", metavar="ID", help="Which orchestration; the conversation's own when left out."
+)
+@pass_place
+def refresh_briefings(place: Place, orchestration: str | None) -> None:
+    """Prepare the briefings of tasks not deployed yet anew where files have changed; says what changed."""
+    from orchestrator.services.prepare import refresh
+
+    target = place.orchestration(orchestration)
+    progress = place.progress("preparing briefings")
+    changed = refresh(place.con, place.project, target, place.settings(), progress)
+    for task, changes in changed.items():
+        for change in changes:
+            click.echo(f"{task}: {change}")
+    if not changed:
+        click.echo("Every briefing is as fresh as its files.", err=True)
+
+
 @bundle.command("languages")
 def known_languages() -> None:
     """Say of which languages outlines and symbols can be made here, and how to add the others."""
