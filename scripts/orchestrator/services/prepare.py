@@ -137,7 +137,8 @@ def refresh(
     """
     rows = con.execute(
         "SELECT t.task_id, t.spec FROM tasks t JOIN prepared p USING (orchestration_id, task_id)"
-        " WHERE t.orchestration_id = ?1 AND t.skipped_at IS NULL AND json_extract(t.spec, '$.replay_of') IS NULL"
+        " WHERE t.orchestration_id = ?1 AND t.skipped_at IS NULL"
+        " AND json_extract(t.spec, '$.replay_of') IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.orchestration_id = ?1 AND e.task_id = t.task_id)"
         " ORDER BY t.position",
         (orchestration_id,),
