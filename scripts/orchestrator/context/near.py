@@ -2,7 +2,6 @@
 readable.
 """
 
-import difflib
 import re
 from collections import Counter as Tally
 from functools import lru_cache
@@ -48,6 +47,8 @@ def _tally(text: str) -> "Tally[str]":
 @lru_cache(maxsize=1024)
 def _diff(old: str, new: str) -> str:
     """The changes as hunks of a unified diff with one line around each; "" when there are too many."""
+    import difflib
+
     hunks = list(difflib.unified_diff(lines_of(old), lines_of(new), n=1))[2:]
     return "".join(hunks) if sum(line.startswith("@@") for line in hunks) <= HUNKS else ""
 

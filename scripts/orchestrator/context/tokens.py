@@ -7,7 +7,6 @@ vocabulary is not loaded while every count asked for is in the cache.
 
 import os
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterable, Optional, Protocol
 
 from orchestrator.context import estimate
@@ -153,6 +152,8 @@ class Counter:
         def one(pair: tuple[str, str]) -> tuple[str, Count]:
             digest, text = pair
             return digest, _count_with(encoder, text) if encoder else (estimate.tokens(text), ESTIMATE)
+
+        from concurrent.futures import ThreadPoolExecutor  # costs more to import than a warm run takes
 
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             for batch in _batches(wanted):
