@@ -86,3 +86,15 @@ def test_a_line_is_one_line(text):
     """A quoted text has no line break, no angle bracket, no double quote, and at most 80 characters."""
     shown = line(text)
     assert len(shown) <= 80 and not set(shown) & set("<>\"\n\r")
+
+
+def test_a_task_that_fails_again_is_not_offered_again(con):
+    """A failed task is offered once more, or as often as its plan's `retries` say (S4-18); then the user is asked."""
+    orchestration = orchestrate(con, "g", ["a"])
+    end(con, "t0", "failed", "api_error", "no")
+    assert "Or deploy again what failed:\n- Agent(" in digest(con, orchestration, 5)
+    end(con, "t0", "failed", "api_error", "no")
+    text = digest(con, orchestration, 5)
+    assert "Agent(" not in text and "ask the user" in text
+    con.execute("UPDATE tasks SET spec = json_set(spec, '$.retries', 2)")
+    assert "- Agent(" in digest(con, orchestration, 5)

@@ -59,7 +59,7 @@ def _project(e):
 
 def own_command(e):
     """Bash: our own command runs without a prompt, from our own bin; `brief` joins a workflow's agent to its task."""
-    from orchestrator.edges.own_command import judge
+    from orchestrator.edges.own_command import judge, quoted
 
     ours = os.path.join(paths.plugin_root(), "bin", "orchestrator")
     origin = None
@@ -80,10 +80,10 @@ def own_command(e):
         except gate.Refused as refused:
             return hooks.deny(e.con, "NO BRIEFING: %s" % refused)
         _project(e)
-        command += " --execution-id %s" % execution
+        command += " --execution-id %s" % quoted(execution)
     elif verb == "plan" and origin == "planner":
         begin = command.index(" plan -", len(ours)) + len(" plan -")
-        command = "%s --orchestration %s%s" % (command[:begin], row[1], command[begin:])
+        command = "%s --orchestration %s%s" % (command[:begin], quoted(row[1]), command[begin:])
     return hooks.change(e.con, e.con.execute(
         "SELECT json_set(json_extract(?1, '$.tool_input'), '$.command', ?2)", (e.p.text, command)).fetchone()[0])
 

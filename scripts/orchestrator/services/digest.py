@@ -65,12 +65,23 @@ def troubles(con, graph):
         lines.append("%s completed, %d calls refused: %s." % (task, calls, line(names, 60)))
     for task in graph.of("failed", "lost")[:3]:
         reason, error, calls = con.execute(
-            "SELECT COALESCE(end_reason, 'lost'), error_message, refused_calls || ' calls: ' || refused_names FROM executions WHERE execution_id = ?",
+            "SELECT COALESCE(end_reason, 'lost'), error_message, refused_calls || ' calls: ' || refused_names "
+            "FROM executions WHERE execution_id = ?",
             (graph.execution[task],)).fetchone()
         said = reason if reason == "lost" else "%s%s" % (reason, ": " + line(error, 70) if error else "")
-        lines.append("%s %s%s; deploy it again, or `orchestrator task skip %s`." % (
-            task, said, " (refused: %s)" % line(calls, 40) if calls else "", task))
+        again = "deploy it again" if reason == "lost" or worth_another(con, graph.orchestration_id, task) else \
+            "it is not offered again: ask the user"
+        lines.append("%s %s%s; %s, or `orchestrator task skip %s`." % (
+            task, said, " (refused: %s)" % line(calls, 40) if calls else "", again, task))
     return lines
+
+
+def worth_another(con, orchestration_id, task):
+    """Whether a failed task is offered again unasked: as often as its plan's `retries` say, once where it says nothing."""
+    return con.execute(
+        "SELECT (SELECT count(*) FROM executions e WHERE e.orchestration_id = t.orchestration_id AND e.task_id = t.task_id "
+        "AND e.status = 'failed' AND e.end_reason IS NOT 'lost') <= COALESCE(json_extract(t.spec, '$.retries'), 1) "
+        "FROM tasks t WHERE t.orchestration_id = ? AND t.task_id = ?", (orchestration_id, task)).fetchone()[0]
 
 
 def to_do(con, orchestration_id, graph, limit, room=600):
@@ -86,7 +97,8 @@ def to_do(con, orchestration_id, graph, limit, room=600):
         if not graph.tasks or not graph.ended():
             return []
         end = ["All tasks have ended: `orchestrator report`, then tell the user."]
-        again = _calls(graph, graph.of("failed")[:places(con, graph, limit)], room)
+        worth = [t for t in graph.of("failed") if worth_another(con, orchestration_id, t)]
+        again = _calls(graph, worth[:places(con, graph, limit)], room)
         return end + ["Or deploy again what failed:"] + again if again else end
     if driver_of(con, orchestration_id, graph, ready) == "workflow" and not graph.of("in_flight"):
         return ['Deploy now: Workflow(name="orchestrator:run"), nothing else. No such tool, or refused: '
