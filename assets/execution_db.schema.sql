@@ -68,7 +68,7 @@ CREATE TABLE claude_sessions (           -- one Claude Code session and the proc
     client_usage TEXT                    -- what the client itself last said it used, by model (JSON; not every client says it)
 );
 CREATE INDEX claude_sessions_unread ON claude_sessions (claude_session_id) -- whose transcript may have grown
-    WHERE transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at < ended_at);
+    WHERE transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at <= ended_at);
 CREATE INDEX claude_sessions_by_orchestration ON claude_sessions (orchestration_id);
 
 CREATE TABLE executions (                -- one attempt by one agent
@@ -129,7 +129,7 @@ CREATE INDEX executions_by_session ON executions (claude_session_id);
 CREATE INDEX executions_by_parent ON executions (parent_agent_id) WHERE parent_agent_id IS NOT NULL;
 CREATE INDEX executions_by_bundle ON executions (bundle_id) WHERE bundle_id IS NOT NULL;
 CREATE INDEX executions_unread ON executions (claude_session_id) -- whose transcript is still to be read
-    WHERE transcript_path IS NOT NULL AND status != 'deployed' AND (usage_read_at IS NULL OR usage_read_at < completed_at);
+    WHERE agent_id IS NOT NULL AND status != 'deployed' AND (usage_read_at IS NULL OR usage_read_at < completed_at);
 
 CREATE TABLE segments (                  -- one stretch of an execution: its first, or one begun by a message to it
     execution_id TEXT NOT NULL REFERENCES executions (execution_id),

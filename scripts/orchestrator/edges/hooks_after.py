@@ -45,6 +45,8 @@ def session_start(e):
     with writing(e.con):
         _seen(e)
         _bury(e)
+        if e.p.agent is None:  # what others left unread; a fork's parent before the fork
+            usage.due(e.con, e.project, e.now, most=usage.MOST_IN_PASSING)
         text = None if e.p.agent else turn.begin(e.con, e.p, e.now)
     _project(e)
     return hooks.context(e.con, "SessionStart", text) if text else None
@@ -72,6 +74,7 @@ def _lost(e, session):
 
 def prompt(e):
     """UserPromptSubmit: a task-notification's end is recorded, then held or passed; a typed /orchestrate gets the state."""
+    from orchestrator.recording import runs
     from orchestrator.services import turn
 
     told = notification.parse(e.p.prompt or "")
@@ -83,8 +86,12 @@ def prompt(e):
             e.con.execute("UPDATE claude_sessions SET nagged = 0, touched = 0, idle_since = NULL "
                           "WHERE claude_session_id = ?", (e.p.session,))
             word = (e.p.prompt or "").lstrip().split(" ")[0].split("\n")[0]
-            typed = word in ("/orchestrate", "/orchestrator:orchestrate")
-            text = turn.asked(e.con, e.p) if typed else turn.begin(e.con, e.p, e.now) if forked else None
+            asked = word in ("/orchestrate", "/orchestrator:orchestrate")
+            if runs.open_runs(e.con, e.p.session):
+                from orchestrator.services import handover
+
+                asked = handover.given_up(e.con, e.p.session, e.now) or asked  # a person refused a workflow in its dialog
+            text = turn.asked(e.con, e.p) if asked else turn.begin(e.con, e.p, e.now) if forked else None
         return hooks.context(e.con, "UserPromptSubmit", text) if text else None
     with writing(e.con):
         _seen(e)
@@ -268,6 +275,7 @@ def agent_stop(e):
                       claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,
                       agent_type=e.p.agent_type, status=again, text=e.p.last)
         if execution:
+            ends.doubted(e.con, execution, e.now)
             ends.conclude(e.con, e.project, execution, e.now)
     _project(e, execution)
     return None
@@ -335,6 +343,7 @@ def session_end(e):
     """SessionEnd: closes the Claude session's row; what is still at work there is lost."""
     with writing(e.con):
         _seen(e)
+        usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_PASSING)
         sessions.ended(e.con, e.p.session, e.p.why or "ended", e.now)
         _lost(e, e.p.session)
     _project(e)

@@ -32,7 +32,8 @@ WHERE json_extract(line, '$.type') = 'assistant' AND b.type = 'object'
     AND json_extract(b.value, '$.type') = 'tool_use' ORDER BY n"""
 _TEXT = """CASE json_type(b.value, '$.content') WHEN 'array' THEN json_extract(b.value, '$.content[0].text')
         ELSE json_extract(b.value, '$.content') END"""
-_FROM_ANSWERS = """FROM temp.lines, json_each(line, '$.message.content') b
+_FROM_ANSWERS = """
+FROM temp.lines, json_each(line, '$.message.content') b
 WHERE json_extract(line, '$.type') = 'user' AND json_type(line, '$.message.content') = 'array'
     AND b.type = 'object' AND json_extract(b.value, '$.type') = 'tool_result'"""
 _PATCH = """(SELECT count(*) FROM json_each(line, '$.toolUseResult.structuredPatch') h,
@@ -46,7 +47,12 @@ _ANSWERS = (
     + _PATCH % "-"
     + _FROM_ANSWERS
 )
-_SHOWN = "SELECT " + _TEXT + _FROM_ANSWERS + " AND json_extract(b.value, '$.tool_use_id') = ? LIMIT 1"
+_SHOWN = (
+    "SELECT json_extract(b.value, '$.tool_use_id') AS call, "
+    + _TEXT
+    + _FROM_ANSWERS
+    + " AND call IN (SELECT value FROM json_each(?))"
+)
 
 
 def keep(con, execution, project):
@@ -60,7 +66,7 @@ def keep(con, execution, project):
     for answer in con.execute(_ANSWERS).fetchall():
         answers.setdefault(answer[0], answer[1:])
     touched, texts = {}, _Texts(con, calls)
-    for name, (tool, path, at, new, old, everywhere, part) in calls.items():
+    for name, (tool, path, at, new, old, everywhere, _) in calls.items():
         wrong, text, added, removed = answers.get(name, (0, "", 0, 0))
         text, tool = str(text or ""), str(tool or "?")
         if wrong:
@@ -72,7 +78,7 @@ def keep(con, execution, project):
         if not isinstance(path, str) or (tool != "Read" and tool not in WRITERS):
             continue
         if tool == "Read":
-            texts.shown(path, name, part)
+            texts.shown(path, name)
         elif isinstance(new, str):
             lines = texts.written(path, new, old, everywhere, "created" in text[:40])
             added, removed = (added, removed) if added or removed else lines
@@ -105,34 +111,37 @@ def _store(con, execution, tools, refused_names, touched):
 
 
 class _Texts:
-    """What files held, as far as it is shown: where a whole file is replaced, or a text everywhere in one."""
+    """What the written files held before, as far as the agent was shown it."""
 
     def __init__(self, con, calls):
-        self.con, self.known = con, {}
-        self.wanted = {c[1] for c in calls.values() if c[0] == "Write" or c[5]}
+        self.known = {}
+        written = {call[1] for call in calls.values() if call[0] in WRITERS}
+        whole = [
+            name for name, call in calls.items() if call[0] == "Read" and call[1] in written and not call[6]
+        ]
+        names = "[%s]" % ",".join(
+            ['"%s"' % name for name in whole if str(name).replace("_", "").replace("-", "").isalnum()]
+        )
+        self.answers = dict(con.execute(_SHOWN, (names,)).fetchall()) if whole else {}
 
-    def shown(self, path, call, part):
-        """A file was read: its text is known, unless it was a part of it."""
-        if path not in self.wanted or part:
-            return
-        row = self.con.execute(_SHOWN, (call,)).fetchone()
-        if row and isinstance(row[0], str):
-            text = _without_numbers(row[0])
+    def shown(self, path, call):
+        """A file was read, as a whole."""
+        answer = self.answers.get(call)
+        if isinstance(answer, str):
+            text = _without_numbers(answer)
             if text is not None:
                 self.known[path] = text
 
     def written(self, path, new, old, everywhere, created):
         """(lines added, lines removed) by a call that wrote `new`, in place of `old` or of the whole file."""
-        before = self.known.get(path)
+        before = "" if created else self.known.get(path)
         if not isinstance(old, str):
-            if path in self.wanted:
-                self.known[path] = new
-            return changed("" if created or before is None else before, new, whole=True)
-        times = before.count(old) if everywhere and before and old else 1
-        if before is not None:
-            self.known[path] = before.replace(old, new, -1 if everywhere else 1)
-        added, removed = changed(old, new)
-        return added * times, removed * times
+            self.known[path] = new
+            return changed(before or "", new)
+        if before is None or old not in before:
+            return changed(old, new)
+        after = self.known[path] = before.replace(old, new, -1 if everywhere else 1)
+        return changed(before, after)
 
 
 def _without_numbers(shown):
@@ -148,11 +157,10 @@ def _without_numbers(shown):
     return "\n".join(lines)
 
 
-def changed(old, new, whole=False):
-    """(lines added, lines removed) from one text to another, by the shortest way; of parts or whole files."""
+def changed(old, new):
+    """(lines added, lines removed) from one text to another, by the shortest way."""
     a, b = old.split("\n"), new.split("\n")
-    if whole:  # the newline at the end begins no line
-        a, b = a[:-1] if not a[-1] else a, b[:-1] if not b[-1] else b
+    a, b = a if a[-1] else a[:-1], b if b[-1] else b[:-1]  # the newline at the end begins no line
     first = 0
     while first < min(len(a), len(b)) and a[first] == b[first]:
         first += 1

@@ -3,13 +3,14 @@
 import os
 
 MOST_IN_HOOK = 8_000_000  # bytes of transcripts one hook reads; a later command reads the rest
+MOST_IN_PASSING = 2_000_000  # where a session begins or ends, which must not take long
 
 _UNREAD = (
-    "transcript_path IS NOT NULL AND status != 'deployed' AND "
+    "agent_id IS NOT NULL AND status != 'deployed' AND "
     "(usage_read_at IS NULL OR usage_read_at < completed_at)"
 )
 _GROWN = (
-    "transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at < ended_at)"
+    "transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at <= ended_at)"
 )
 
 
@@ -34,7 +35,7 @@ def due(con, project, now, session=None, execution=None, most=None):
     `most` bounds the bytes. With it a transcript that is missing is looked for again the next time.
     """
     rows = con.execute(
-        "SELECT execution_id, transcript_path, claude_session_id FROM executions WHERE "
+        "SELECT execution_id, transcript_path, claude_session_id, agent_id FROM executions WHERE "
         + _UNREAD
         + " AND (?1 IS NULL OR claude_session_id = ?1) AND (?2 IS NULL OR execution_id = ?2)",
         (session, execution),
@@ -42,9 +43,10 @@ def due(con, project, now, session=None, execution=None, most=None):
     if rows:
         from orchestrator.recording import tally
 
-    for owner, path, _ in rows:
+    for owner, path, of, agent in rows:
+        path = path or _found(con, owner, of, agent)
         try:
-            size = os.path.getsize(path)
+            size = os.path.getsize(path or "")
         except OSError:
             if most is None:
                 con.execute("UPDATE executions SET usage_read_at = ? WHERE execution_id = ?", (now, owner))
@@ -61,6 +63,18 @@ def due(con, project, now, session=None, execution=None, most=None):
         _conversations(con, project, now, session, most)
 
 
+def _found(con, execution, session, agent):
+    """The transcript of an agent that no signal named, kept from now on; None where there is none."""
+    from orchestrator.recording import transcript
+
+    main = con.execute(
+        "SELECT transcript_path FROM claude_sessions WHERE claude_session_id = ?", (session,)
+    ).fetchone()
+    path = transcript.path_of(main[0], agent) if main and main[0] else None
+    con.execute("UPDATE executions SET transcript_path = ? WHERE execution_id = ?", (path, execution))
+    return path
+
+
 def _conversations(con, project, now, session, most):
     """Reads on in the transcripts of main conversations."""
     from orchestrator.recording import tally
@@ -68,7 +82,7 @@ def _conversations(con, project, now, session, most):
     for owner, path, offset, ended in con.execute(
         "SELECT claude_session_id, transcript_path, usage_offset, ended_at FROM claude_sessions WHERE "
         + _GROWN
-        + " AND (?1 IS NULL OR claude_session_id = ?1)",
+        + " AND (?1 IS NULL OR claude_session_id = ?1) ORDER BY rowid",  # a fork after its parent
         (session,),
     ).fetchall():
         come = tally.grow(con, project, owner, path, offset=offset, most=most)
@@ -112,7 +126,7 @@ def unseen(con, session, now):
     con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'unseen'", (session,))
     whole = con.execute(
         "SELECT json_valid(client_usage) FROM claude_sessions WHERE claude_session_id = ? AND NOT forked AND "
-        "ended_at IS NOT NULL AND usage_read_at >= ended_at",
+        "ended_at IS NOT NULL AND usage_read_at > ended_at",
         (session,),
     ).fetchone()
     if (
