@@ -24,7 +24,7 @@ def derive(order, after, own):
             states[task] = own[task]
         elif task in blocked:
             states[task] = "skipped"
-        elif all([own.get(first) in ("completed", "skipped") for first in after.get(task, ())]):
+        elif all(own.get(first) in ("completed", "skipped") for first in after.get(task, ())):
             states[task] = "ready"
         else:
             states[task] = "waiting"

@@ -6,7 +6,7 @@ import os
 try:  # the C module alone: the sqlite3 package costs more than the write
     import _sqlite3 as sqlite
 except ImportError:
-    import sqlite3 as sqlite
+    import sqlite3 as sqlite  # type: ignore[no-redef]
 
 from orchestrator.errors import NewerSchema
 from orchestrator.paths import plugin_root

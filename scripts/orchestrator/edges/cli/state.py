@@ -14,7 +14,7 @@ from orchestrator.edges.cli.place import Place, pass_place
 @click.option("--orchestration", metavar="ID")
 @click.option("--driver", type=click.Choice(["workflow", "conversation"]), help="Deploy this way from now on.")
 @pass_place
-def next(place: Place, orchestration: str | None, driver: str | None) -> None:  # noqa: A001
+def next(place: Place, orchestration: str | None, driver: str | None) -> None:
     """Prints the exact calls that deploy what is ready."""
     target = place.orchestration(orchestration)
     if driver:

@@ -1,6 +1,7 @@
 """task: tasks added to an orchestration, listed, shown, skipped, offered again."""
 
 import json
+from typing import Any
 
 import click
 
@@ -29,7 +30,7 @@ def task() -> None:
 @click.option("--may-spawn", is_flag=True, default=None, help="Its agent may spawn agents.")
 @click.option("--orchestration", metavar="ID", help="Which orchestration; the conversation's own when left out.")
 @pass_place
-def add(place: Place, title: str, orchestration: str | None, **fields: object) -> None:
+def add(place: Place, title: str, orchestration: str | None, **fields: Any) -> None:
     """Adds a task, also while others run. Opens an orchestration where there is none."""
     from orchestrator.edges.plans import task_add
     from orchestrator.edges.schemas import task_spec
@@ -43,7 +44,7 @@ def add(place: Place, title: str, orchestration: str | None, **fields: object) -
     else:
         target = place.latest_open()
     for name in ("after", "files", "references", "writes"):
-        fields[name] = [part for each in fields[name] or () for part in str(each).split(",") if part]  # type: ignore[attr-defined]
+        fields[name] = [part for each in fields[name] or () for part in str(each).split(",") if part]
     priority = str(fields["priority"] or "")
     if priority.lstrip("-").isdigit():
         fields["priority"] = int(priority)
