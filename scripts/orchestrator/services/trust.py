@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import Sequence
 
 from orchestrator import paths
-from orchestrator.services.purge import measure
 from orchestrator.store import open as store
 from orchestrator.store import workspace as folder
 
@@ -28,6 +26,8 @@ def git_index(project: str) -> str:
 
 def tracked(project: str, places: Sequence[str]) -> list[str]:
     """Names of files in these places that git tracks, relative to the project; none where there is no git."""
+    import subprocess
+
     if not git_index(project):
         return []
     inside = [each for each in places if os.path.normpath(each).startswith(project + os.sep)]
@@ -96,6 +96,8 @@ def why(workspace: str, tracked_files: Sequence[str]) -> list[str]:
 
 def contents(workspace: str, history: str) -> list[str]:
     """What is in a workspace, a line each: its files with their sizes, the latest goals of its history."""
+    from orchestrator.services.purge import measure
+
     lines = []
     for name in sorted(os.listdir(workspace))[:40]:
         path = os.path.join(workspace, name)
