@@ -9,7 +9,7 @@ from typing import Any, Callable, List, Sequence
 from orchestrator.edges.scripted_model import call, say
 from orchestrator.edges.scripted_request import text_of
 
-MARK = "[orchestrator]"
+MARK = "[orchestrator] "
 
 
 def main(request: Any) -> bool:

@@ -19,7 +19,7 @@ def writer(project):
 
 
 def test_an_end_that_makes_something_ready_wakes(claude, project):
-    """While another agent is at work, an end that makes a task ready passes, with the call that deploys it."""
+    """While another agent is at work, an end that makes a task ready passes, with the call that deploys."""
     tasks = [task("t1"), task("t2"), task("t3", ["t1"])]
     wave = [deploy("t1"), deploy("t2")]
     play = Play().when(main, submit(*tasks), wave, "two at work", deploy("t3"), "two", "finished")

@@ -185,10 +185,17 @@ def stopped(con, p, project, run, now):
     return []
 
 
+def given_up(con, session, now):
+    """Takes back what was handed to workflows that never began, when the turn they were called in is over. Whether any."""
+    calls = [call for call, run, ours in runs.open_runs(con, session) if run is None and ours]
+    for call in calls:
+        refused(con, session, call, now)
+    return bool(calls)
+
+
 def sweep(con, p, project, running, now):
     """At Stop: a workflow that is no longer listed has ended; one that never began was refused."""
-    for call, run, ours in runs.open_runs(con, p.session):
-        if run is None and ours:
-            refused(con, p.session, call, now)
-        elif run is not None and run not in running:
+    given_up(con, p.session, now)
+    for call, run, _ in runs.open_runs(con, p.session):
+        if run is not None and run not in running:
             ended(con, p, project, call, now)

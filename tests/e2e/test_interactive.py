@@ -1,0 +1,85 @@
+"""In a terminal: a wave as a person sees it, types meanwhile, breaks it off; the question about a workflow."""
+
+import re
+
+from orchestrator.edges.scripted_model import Play, call
+from plays import ask, deploy, digests, idle, main, news, noticed, once, results, shell, states, submit, task
+
+MANUAL = ("--permission-mode", "default")
+RUN = call("Workflow", name="orchestrator:run")
+TWO = submit(task("t1"), task("t2"))
+
+
+def mains(window):
+    """The main conversation's requests so far."""
+    return [request for request in window.requests if request.main]
+
+
+def test_a_wave_as_a_person_sees_it(terminal, project):
+    """A held end is one line of progress; /orchestrate brings the state; the last end wakes (S4-04)."""
+    asked, wave, look = [], [deploy("t1"), deploy("t2")], shell("orchestrator status")
+    play = Play().when(main, TWO, wave, "two at work", look, "both are at work", "woken")
+    play.when("DO t1.", once(lambda: asked and idle(project), "found by t1"))
+    play.when("DO t2.", once(lambda: "t1" in noticed(project), "found by t2"))
+    window = terminal(project, play, *MANUAL)
+    window.type("go")
+    window.wait_for("two at work")
+    window.type("/orchestrate what is running?")
+    window.wait_for("both are at work")
+    asked.append(True)
+    window.wait_for("t1 completed · 1 of 2 done, at work: t2 · nothing needs you yet")
+    window.wait_for("woken")
+    assert "task-notification" not in window.history() and "found by t1" not in window.history()
+    _, _, _, typed, told, woken = mains(window)
+    assert "2 in flight" in digests(typed)[0] and "Asked: what is running?" in typed.text
+    assert "2 in flight" in results(told)[0]
+    assert "2 completed" in digests(woken)[0] and "found by t1" not in woken.text
+
+
+def test_a_turn_that_is_broken_off(terminal, project):
+    """After Esc ends are told, but no turn is made to go on until the person types again."""
+    play = Play().when(main, TWO, deploy("t1"), once(lambda: False, "never said"), "seen", "on")
+    play.when("DO t1.", once(lambda: "Interrupted" in window.screen(), "t1 done"))
+    window = terminal(project, play, *MANUAL)
+    window.type("go")
+    window.wait_until(lambda: len(mains(window)) == 3 and states(project)["t1"] == "in_flight")
+    window.key("Escape")
+    window.wait_for("seen")
+    window.wait_until(lambda: idle(project))
+    assert ["Stop hook" in news(request) for request in mains(window)] == [False] * 4
+    assert "1 completed, 1 ready" in digests(mains(window)[3])[0]
+
+
+def consent(terminal, project, play, answer):
+    """A terminal in which the client has asked whether the workflow may run, and was answered."""
+    window = terminal(project, play, *MANUAL)
+    window.type("go")
+    screen = window.wait_for(lambda screen: re.search(r"\d\. No\b", screen))
+    assert '"tasks":[{"id":"t1"' in screen and "Run the planned tasks" in screen
+    window.key(re.search(r"(\d)\. %s" % answer, screen)[1])
+    return window
+
+
+def test_a_workflow_that_a_person_allows(terminal, project):
+    """In manual mode the client shows the graph and asks; allowed, it runs to its end."""
+    play = Play().when(main, submit(task("t1"), task("t2", ["t1"])), RUN, "under way", "woken")
+    for name in ("t1", "t2"):
+        play.when("orchestrator brief %s\n" % name, shell("orchestrator brief " + name), name + " done")
+    window = consent(terminal, project, play, "Yes")
+    window.wait_for("woken")
+    assert set(states(project).values()) == {"completed"}
+    assert len(mains(window)) == 4 and "2 completed" in digests(mains(window)[3])[0]
+
+
+def test_a_workflow_that_a_person_refuses(terminal, project):
+    """Refused, nothing stays handed over: the next words bring the state, and Agent calls do the work."""
+    plan = submit(task("t1"), task("t2", ["t1"]))
+    play = Play().when(main, plan, RUN, deploy("t1"), "one at work", deploy("t2"), "one at work", "finished")
+    for name in ("t1", "t2"):
+        play.when("DO %s." % name, once(lambda: idle(project), name + " done"))
+    window = consent(terminal, project, play, "No")
+    window.wait_for(lambda screen: window.ready(screen) and "❯ 1. Yes" not in screen)
+    window.type("without a workflow, please")
+    window.wait_until(lambda: set(states(project).values()) == {"completed"})
+    assert 'prompt="orchestrator task t1"' in digests(mains(window)[2])[0]
+    assert ask(project, "SELECT driver FROM orchestrations") == [("conversation",)]
