@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.context import estimate, margins, tokens
+from orchestrator.context import count_cache, estimate, margins, tokens, tree
 from orchestrator.context.count_cache import FileCache, HistoryCache
 from orchestrator.store.open import open_history
 
@@ -146,12 +146,39 @@ def test_a_count_is_kept_by_content_and_by_how(tmp_path):
 
 
 def test_many_texts_are_counted_in_their_order_and_once(tmp_path):
-    """Counting many gives what counting each gives, and progress adds up to the number of different texts."""
+    """Counting many gives what counting each gives, and each different text is counted once."""
     texts = ["word " * n for n in (5, 1, 400, 5, 0)]
-    heard = []
-    counter = tokens.Counter(FileCache(str(tmp_path / "x" / "c.db")))
-    assert counter.count_many(texts, heard.append) == [tokens.count(t) for t in texts]
-    assert sum(heard) == 4
+    cache = FileCache(str(tmp_path / "x" / "c.db"))
+    assert tokens.Counter(cache).count_many(texts) == [tokens.count(t) for t in texts]
+    assert cache.con.execute("SELECT count(*) FROM token_counts").fetchone() == (4,)
+
+
+def test_more_text_than_may_wait_is_counted_all_the_same(monkeypatch):
+    """Texts beyond the span that may wait are taken as they are done."""
+    monkeypatch.setattr(tokens, "SPAN", 50)
+    texts = [f"number {n} " * n for n in range(40)]
+    assert tokens.Counter().count_many(texts) == [tokens.count(t) for t in texts]
+
+
+def test_an_unchanged_file_is_not_read_again(tmp_path, monkeypatch):
+    """A file whose state is as it was when read needs no reading; a changed or young one is read."""
+    (tmp_path / "p").mkdir()
+    old, young = tmp_path / "p/old.txt", tmp_path / "p/young.txt"
+    old.write_text("one two three")
+    cache = FileCache(str(tmp_path / "c.db"))
+    monkeypatch.setattr(count_cache, "YOUNG", -1)
+    first = tree.count_paths([str(tmp_path / "p")], tokens.Counter(cache), None, cache)
+    read = []
+    monkeypatch.setattr(
+        tree, "_bytes", lambda name, full, counted: read.append(name) or Path(full).read_bytes()
+    )
+    monkeypatch.setattr(count_cache, "YOUNG", 60_000_000_000)
+    young.write_text("four five")
+    second = tree.count_paths([str(tmp_path / "p")], tokens.Counter(cache), None, cache)
+    assert read == ["young.txt"] and second.files["old.txt"] == first.files["old.txt"]
+    old.write_text("one two three four")
+    third = tree.count_paths([str(tmp_path / "p")], tokens.Counter(cache), None, cache)
+    assert read == ["young.txt", "old.txt", "young.txt"] and third.files["old.txt"] == (4, 18)
 
 
 def test_a_cache_file_that_cannot_be_used_counts_as_empty(tmp_path):

@@ -6,8 +6,10 @@ vocabulary is not loaded while every count asked for is in the cache.
 """
 
 import os
+import threading
 import zlib
-from typing import Any, Callable, Iterable, Optional, Protocol
+from collections import deque
+from typing import Any, Iterable, Optional, Protocol
 
 from orchestrator.context import estimate
 from orchestrator.model.ids import content_hash
@@ -22,7 +24,7 @@ PATTERN = (
     r"(?:(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+)|\s+(?!\S)|\s+"
 )
-BATCH = 2_000_000  # bytes of text counted before the caller hears of it
+SPAN = 8_000_000  # characters of text that may wait to be counted
 
 Count = tuple[int, str]
 
@@ -42,21 +44,27 @@ def vocabulary() -> list[bytes]:
 
 
 _encoding: Any = None
+_loading = threading.Lock()
 
 
 def _encoder() -> Any:
     """The tiktoken encoding, built once; None where tiktoken cannot be used."""
     global _encoding
     if _encoding is None:
-        try:
-            import tiktoken
-        except ImportError:
-            _encoding = False
-        else:
-            words = vocabulary()
-            ranks = dict(zip(words, range(len(words)), strict=True))
-            _encoding = tiktoken.Encoding("cl100k", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={})
+        with _loading:
+            if _encoding is None:
+                _encoding = _load() or False
     return _encoding or None
+
+
+def _load() -> Any:
+    try:
+        import tiktoken
+    except ImportError:
+        return None
+    words = vocabulary()
+    ranks = dict(zip(words, range(len(words)), strict=True))
+    return tiktoken.Encoding("cl100k", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={})
 
 
 def available() -> bool:
@@ -102,19 +110,15 @@ class Counter:
         """One text."""
         return self.count_many([text])[0]
 
-    def count_many(
-        self, texts: Iterable[str], progress: Optional[Callable[[int], None]] = None
-    ) -> list[Count]:
-        """The texts in their order. `progress` hears how many texts are done, each time some are."""
+    def count_many(self, texts: Iterable[str]) -> list[Count]:
+        """The texts in their order, each different one counted once."""
         texts = list(texts)
         hashes = [self._hash(text) for text in texts]
         missing = self.recall(hashes)
-        known = len(set(hashes) - missing)
-        if progress and known:
-            progress(known)
-        self._count_missing(
-            [(h, t) for h, t in dict(zip(hashes, texts, strict=True)).items() if h in missing], progress
-        )
+        if missing:
+            pairs = {h: t for h, t in zip(hashes, texts, strict=True) if h in missing}
+            largest = sorted(pairs.items(), key=lambda pair: -len(pair[1]))  # so that no thread ends late
+            self.stream(largest)
         return [self._known[h] for h in hashes]
 
     def _hash(self, text: str) -> str:
@@ -138,43 +142,39 @@ class Counter:
         """The count of a text whose hash was recalled or counted."""
         return self._known.get(digest)
 
-    def _count_missing(
-        self, wanted: list[tuple[str, str]], progress: Optional[Callable[[int], None]]
-    ) -> None:
-        if not wanted:
-            return
-        encoder = _encoder() if self.how == EXACT else None
-        wanted.sort(
-            key=lambda pair: len(pair[1]), reverse=True
-        )  # the largest first, so that no thread ends late
+    def stream(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Counts (hash, text) pairs while the next are being made; at most SPAN characters wait."""
+        waiting: deque[tuple[str, int, Any]] = deque()
+        held = 0
         fresh: dict[str, int] = {}
+        pool = None
 
-        def one(pair: tuple[str, str]) -> tuple[str, Count]:
-            digest, text = pair
-            return digest, _count_with(encoder, text) if encoder else (estimate.tokens(text), ESTIMATE)
+        def take() -> int:
+            digest, size, future = waiting.popleft()
+            counted = future.result()
+            self._known[digest] = counted
+            if counted[1] == self.how:
+                fresh[digest] = counted[0]
+            return size
 
-        from concurrent.futures import ThreadPoolExecutor  # costs more to import than a warm run takes
+        try:
+            for digest, text in pairs:
+                if pool is None:
+                    from concurrent.futures import ThreadPoolExecutor  # dearer to import than a warm run
 
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            for batch in _batches(wanted):
-                for digest, counted in pool.map(one, batch) if encoder else map(one, batch):
-                    self._known[digest] = counted
-                    if counted[1] == self.how:
-                        fresh[digest] = counted[0]
-                if progress:
-                    progress(len(batch))
+                    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
+                waiting.append((digest, len(text), pool.submit(self._one, text)))
+                held += len(text)
+                while held > SPAN:
+                    held -= take()
+            while waiting:
+                take()
+        finally:
+            if pool:
+                pool.shutdown()
         if self.cache and fresh:
             self.cache.put(fresh, self.how)
 
-
-def _batches(pairs: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
-    batch: list[tuple[str, str]] = []
-    size = 0
-    for pair in pairs:
-        batch.append(pair)
-        size += len(pair[1])
-        if size >= BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    def _one(self, text: str) -> Count:
+        encoder = _encoder() if self.how == EXACT else None
+        return _count_with(encoder, text) if encoder else (estimate.tokens(text), ESTIMATE)

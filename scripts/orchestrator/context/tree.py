@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterator, Optional
 
 from orchestrator.context import files
+from orchestrator.context.count_cache import States
 from orchestrator.context.tokens import Counter
 from orchestrator.model.ids import content_hash
 
-SPAN = 8_000_000  # bytes of text held at a time
+BATCH = 200  # files looked up at a time
 
 
 @dataclass
@@ -75,24 +76,19 @@ def _shown(name: str) -> str:
 
 
 def count_paths(
-    paths: list[str], counter: Counter, progress: Optional[Callable[[int, int], None]] = None
+    paths: list[str],
+    counter: Counter,
+    progress: Optional[Callable[[int, int], None]] = None,
+    states: Optional[States] = None,
 ) -> Counted:
-    """Counts the files at and below these absolute paths."""
+    """Counts the files at and below these absolute paths.
+
+    `states` remembers which content an unchanged file has, so that it is not even read again.
+    """
     counted = Counted(counter.how)
     found = _found(paths, counted)
     hashes: dict[str, tuple[str, int]] = {}
-    for start in range(0, len(found), 400):  # first what is known: reading and hashing only
-        batch = found[start : start + 400]
-        for name, full in batch:
-            data = _bytes(name, full, counted)
-            if data is not None:
-                hashes[name] = content_hash(data), len(data)
-    missing = counter.recall([digest for digest, _ in hashes.values()])
-    todo = [(name, full) for name, full in found if name in hashes and hashes[name][0] in missing]
-    done = len(found) - len(todo)
-    if progress:
-        progress(done, len(found))
-    _count_rest(todo, counter, counted, hashes, progress, done, len(found))
+    counter.stream(_missing(found, counter, counted, hashes, progress, states))
     for name, (digest, size) in hashes.items():
         known = counter.known(digest)
         if known:
@@ -102,36 +98,52 @@ def count_paths(
     return counted
 
 
-def _count_rest(
-    todo: list[tuple[str, str]],
+def _missing(
+    found: list[tuple[str, str]],
     counter: Counter,
     counted: Counted,
     hashes: dict[str, tuple[str, int]],
     progress: Optional[Callable[[int, int], None]],
-    done: int,
-    total: int,
-) -> None:
-    texts: list[str] = []
-    size = 0
-    for place, (name, full) in enumerate(todo, 1):
-        data = _bytes(name, full, counted)
-        try:
-            text = files.decode(name, data) if data is not None else None
-        except files.Unreadable as error:
-            counted.left_out.append((name, str(error).removeprefix(name + " ")))
-            text = None
-        if text is None:
-            hashes.pop(name, None)
-        else:
-            encoded = text.encode("utf-8", "surrogatepass")
-            hashes[name] = content_hash(encoded), len(data or b"")
-            texts.append(text)
-            size += len(encoded)
-        if size >= SPAN or place == len(todo):
-            counter.count_many(texts)
-            texts, size = [], 0
-            if progress:
-                progress(done + place, total)
+    states: Optional[States],
+) -> Iterator[tuple[str, str]]:
+    """(hash, text) of each file whose count is not known; fills in the hashes of all."""
+    for start in range(0, len(found), BATCH):
+        batch = found[start : start + BATCH]
+        if progress:
+            progress(start, len(found))
+        seen = states.recall([full for _, full in batch]) if states else {}
+        fresh: dict[str, str] = {}
+        read: dict[str, bytes] = {}
+        for name, full in batch:
+            if full in seen:
+                hashes[name] = seen[full]
+                continue
+            data = _bytes(name, full, counted)
+            if data is not None:
+                read[name], hashes[name] = data, (content_hash(data), len(data))
+                fresh[full] = hashes[name][0]
+        if states and fresh:
+            states.keep(fresh)
+        unknown = counter.recall([hashes[name][0] for name, _ in batch if name in hashes])
+        for name, full in batch:
+            if name in hashes and hashes[name][0] in unknown:
+                text = _text(name, read.pop(name, None) or _bytes(name, full, counted), counted)
+                if text is None:
+                    del hashes[name]
+                else:
+                    yield hashes[name][0], text
+    if progress:
+        progress(len(found), len(found))
+
+
+def _text(name: str, data: Optional[bytes], counted: Counted) -> Optional[str]:
+    if data is None:
+        return None
+    try:
+        return files.decode(name, data)
+    except files.Unreadable as error:
+        counted.left_out.append((name, str(error).removeprefix(name + " ")))
+        return None
 
 
 def _found(paths: list[str], counted: Counted) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ def count(place: Place, paths: tuple[str, ...], depth: int, form: str, no_cache:
     cache = None if no_cache else FileCache(os.path.join(place.data, "token-counts.db"))
     counter = tokens.Counter(cache)
     bar = Progress("counting")
-    counted = tree.count_paths([os.path.abspath(p) for p in paths or (".",)], counter, bar.step)
+    counted = tree.count_paths([os.path.abspath(p) for p in paths or (".",)], counter, bar.step, cache)
     bar.end()
     if form == "json":
         click.echo(json.dumps(counted.as_json(), ensure_ascii=False))
