@@ -99,7 +99,7 @@ class FileCache(HistoryCache):
         return out
 
     def keep(self, hashes: dict[str, str]) -> None:
-        """Remembers what was read; not of a file so young that it may change within the same tick of its clock."""
+        """Remembers what was read, but not of files so young that they may change in the same tick."""
         rows = []
         now = time.time_ns()
         for path, digest in hashes.items():
