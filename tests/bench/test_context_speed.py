@@ -24,7 +24,7 @@ from orchestrator.store.open import open_history
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS, REPOMIX, LARGEST = "sympy==1.13.3", "repomix@1.18.1", 120_000
 ROUNDS = 5
-pytestmark = pytest.mark.bench
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
