@@ -8,5 +8,7 @@ import os
 import sys
 
 if __name__ == "__main__":
-    program = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "bin", "orchestrator")
+    program = os.path.join(
+        os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "bin", "orchestrator"
+    )
     os.execv(program, [program, "bundle", "check"] + sys.argv[1:])
