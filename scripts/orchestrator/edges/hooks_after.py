@@ -158,18 +158,16 @@ def after_tool(e):
 
 def _called(e):
     """The execution of an Agent call that was let through; opened where the gate's own event was lost."""
-    origin = "nested" if e.p.agent else "unplanned"
     execution = (record.join(e.con, e.p.session, e.p.call, e.p.given_agent)
                  or record.by_call(e.con, e.p.session, e.p.call))
+    if execution and record.sure_call(e.con, execution) not in (None, e.p.call):
+        execution = record.by_call(e.con, e.p.session, e.p.call)  # its agent is surely another call's
     if execution is None:
         execution = record.open_execution(
-            e.con, e.now, origin=origin, claude_session_id=e.p.session, tool_use_id=e.p.call,
+            e.con, e.now, origin="unplanned", claude_session_id=e.p.session, tool_use_id=e.p.call,
             agent_id=None if record.by_agent(e.con, e.p.given_agent) else e.p.given_agent)
-    if e.con.execute("SELECT tool_use_id IS NOT ?2 AND task_id IS NULL FROM executions WHERE execution_id = ?1",
-                     (execution, e.p.call)).fetchone()[0]:  # its agent was recorded first, or its call was only guessed
-        e.con.execute("UPDATE executions SET runtime = 'agent', tool_use_id = ? WHERE execution_id = ?",
-                      (e.p.call, execution))
-    record.fill(e.con, execution, origin=origin, agent_type=e.p.input_type or "general-purpose", scope=e.p.description,
+    record.explain(e.con, execution, e.p.call, e.p.agent is not None)
+    record.fill(e.con, execution, agent_type=e.p.input_type or "general-purpose", scope=e.p.description,
                 parent_agent_id=e.p.agent, prompt_id=e.p.prompt_id)
     return execution
 

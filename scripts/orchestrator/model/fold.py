@@ -275,7 +275,8 @@ def _text(segment, tail):
     stops = [e for e in segment.all if e.kind == "stopped" and e.text]
     for texts in (
         [text for text in told if text in handed], handed,
-        [e.text for e in stops if e.text in told], [e.text for e in stops if e.status == "again"], [e.text for e in stops],
+        [e.text for e in stops if e.text in told or e.text == tail.text], [e.text for e in stops if e.status == "again"],
+        [e.text for e in stops],
         [tail.text] if tail.status == "end_turn" and tail.text else [], told, [tail.text] if tail.text else [],
     ):
         if texts:

@@ -42,45 +42,50 @@ def of_other(con, p, agent, call, now, is_agent):
     meta = transcript.meta(con, p.transcript, agent)
     if meta:
         return _by_meta(con, p.session, agent, meta, now) or execution
-    if execution is None and is_agent and record.by_call(con, p.session, call) is None:
-        execution = _open(con, p.session, agent, now, call=call)
+    if execution is None and is_agent and record.by_call(con, p.session, call) is None and not _candidate(con, p.session):
+        execution = _open(con, p.session, agent, now)
     return execution
 
 
 def explain(con, p, now):
-    """At Stop: agents whose call was not known when they began, or was only guessed, are looked up again on disk."""
-    waiting = con.execute(
-        "SELECT agent_id, max(agent_type) FROM events WHERE claude_session_id = ?1 AND execution_id IS NULL AND agent_id IS "
-        "NOT NULL AND kind IN ('started', 'stopped', 'api_error', 'notified') GROUP BY agent_id", (p.session,)).fetchall()
-    for agent, agent_type in waiting:
+    """At Stop: agents whose call was not known when they were heard of are looked up again."""
+    for agent, agent_type in con.execute(
+            "SELECT agent_id, max(agent_type) FROM events WHERE claude_session_id = ?1 AND execution_id IS NULL AND agent_id "
+            "IS NOT NULL AND kind IN ('started', 'stopped', 'api_error', 'notified') GROUP BY agent_id",
+            (p.session,)).fetchall():
         meta = transcript.meta(con, p.transcript, agent)
+        execution = record.by_agent(con, agent)
         if meta:
-            execution = _by_meta(con, p.session, agent, meta, now, agent_type)
-        elif agent_type and not record.by_agent(con, agent):
-            execution = _only_candidate(con, p.session, agent, agent_type)
-        else:
-            continue
+            execution = _by_meta(con, p.session, agent, meta, now, agent_type) or execution
+        elif execution is None and agent_type and not _candidate(con, p.session, agent_type):
+            execution = _open(con, p.session, agent, now, agent_type)
         if execution:
             record.adopt(con, execution, agent)
             record.fill(con, execution, agent_type=agent_type, surely=True)
             record.settle(con, execution)
-
-
-def _only_candidate(con, session, agent, agent_type):
-    """The call that must have begun an agent, because no other call of its type is open and no other such agent waits."""
-    calls = con.execute("SELECT tool_use_id FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id "
-                        "IS NULL AND agent_type = ? LIMIT 2", (session, agent_type)).fetchall()
-    others = con.execute("SELECT 1 FROM events WHERE claude_session_id = ? AND execution_id IS NULL AND agent_id != ? AND "
-                         "kind = 'started' AND agent_type = ?", (session, agent, agent_type)).fetchone()
-    return record.join(con, session, calls[0][0], agent) if len(calls) == 1 and not others else None
+    for execution, agent in con.execute(
+            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND tool_use_id IS NULL AND runtime = "
+            "'agent' AND origin = 'unplanned' AND agent_id IS NOT NULL", (p.session,)).fetchall():
+        meta = transcript.meta(con, p.transcript, agent)
+        if meta:
+            joined = _by_meta(con, p.session, agent, meta, now)
+        else:
+            told = con.execute("SELECT e.execution_id, v.tool_use_id FROM events v JOIN executions e ON e.claude_session_id = "
+                               "?2 AND e.tool_use_id = v.tool_use_id AND e.runtime = 'agent' WHERE v.execution_id = ?1 AND "
+                               "v.kind = 'notified'", (execution, p.session)).fetchone()
+            joined = record.join(con, p.session, told[1], agent) if told else None
+        if joined:
+            record.settle(con, joined)
 
 
 def unexplained(con, session, execution):
-    """Whether an agent waits for its call to be known that may be this execution's."""
+    """Whether an agent is known, but not its call, that may be this execution's."""
     return con.execute(
-        "SELECT 1 FROM events v JOIN executions e ON e.execution_id = ?2 AND e.agent_type = v.agent_type WHERE "
-        "v.claude_session_id = ?1 AND v.execution_id IS NULL AND v.agent_id IS NOT NULL AND v.kind = 'started'",
-        (session, execution)).fetchone() is not None
+        "SELECT 1 FROM executions me WHERE me.execution_id = ?2 AND (EXISTS (SELECT 1 FROM events v WHERE "
+        "v.claude_session_id = ?1 AND v.execution_id IS NULL AND v.agent_id IS NOT NULL AND v.kind IN ('started', 'notified') "
+        "AND COALESCE(v.agent_type, me.agent_type) = me.agent_type) OR EXISTS (SELECT 1 FROM executions o WHERE "
+        "o.claude_session_id = ?1 AND o.agent_id IS NOT NULL AND o.tool_use_id IS NULL AND o.runtime = 'agent' AND o.origin = "
+        "'unplanned' AND o.agent_type IN (me.agent_type, 'unknown')))", (session, execution)).fetchone() is not None
 
 
 def contradicts(con, p):
@@ -91,21 +96,18 @@ def contradicts(con, p):
         "SELECT 1 FROM events WHERE agent_id = ? AND kind = 'started' AND agent_type != ?", (p.agent, p.agent_type)).fetchone())
 
 
-def _candidate(con, session, agent_type):
-    """Whether a call is open that may have begun an agent of this type."""
-    return con.execute("SELECT 1 FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id IS NULL "
-                       "AND agent_type = ?", (session, agent_type)).fetchone()
+def _candidate(con, session, agent_type=None):
+    """Whether a call is open that may have begun an agent (of this type)."""
+    return con.execute("SELECT 1 FROM executions WHERE claude_session_id = ?1 AND status = 'deployed' AND agent_id IS NULL "
+                       "AND agent_type = COALESCE(?2, agent_type)", (session, agent_type)).fetchone()
 
 
-def _open(con, session, agent, now, agent_type=None, prompt=None, call=None):
-    """Opens the execution of an agent: of its call, else a workflow's while one runs, else a skill's. What is learnt
-    later may correct that."""
-    origin, runtime = "unplanned", "agent"
-    if call is None:
-        origin, call = runs.origin_of(con, session)
-        runtime = "workflow" if call else "agent"
-    return record.open_execution(con, now, origin=origin, runtime=runtime, tool_use_id=call, claude_session_id=session,
-                                 agent_id=agent, prompt_id=prompt, agent_type=agent_type)
+def _open(con, session, agent, now, agent_type=None, prompt=None):
+    """Opens the execution of an agent whose call is not known: a workflow's while one runs. Its files will tell."""
+    call = runs.running(con, session)
+    return record.open_execution(con, now, origin="workflow" if call else "unplanned", runtime="workflow" if call else "agent",
+                                 tool_use_id=call, claude_session_id=session, agent_id=agent, prompt_id=prompt,
+                                 agent_type=agent_type)
 
 
 def _by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
@@ -120,18 +122,12 @@ def _by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
     if meta.call:
         record.append(con, "met", now, "%s %s" % (agent, meta.call), claude_session_id=session, agent_id=agent,
                       tool_use_id=meta.call, execution_id=execution)
-    if row[0] in record.ORIGINS and row[3] is None:
-        if meta.call:
-            if row[2] != meta.call or row[1] != "agent":
-                con.execute("UPDATE executions SET runtime = 'agent', tool_use_id = ? WHERE execution_id = ?",
-                            (meta.call, execution))
-            record.fill(con, execution, origin="nested" if meta.nested else "unplanned")
-        elif meta.run:
-            con.execute("UPDATE executions SET runtime = 'workflow', origin = 'workflow', tool_use_id = ? "
-                        "WHERE execution_id = ?", (runs.call_of(con, session, meta.run), execution))
-        elif row[1] == "workflow":  # it was taken for a workflow's because one was running
-            con.execute("UPDATE executions SET runtime = 'agent', origin = 'skill', tool_use_id = NULL "
-                        "WHERE execution_id = ?", (execution,))
+    if meta.call:
+        record.explain(con, execution, meta.call, meta.nested)
+    elif row[0] in record.ORIGINS and row[3] is None:
+        call = runs.call_of(con, session, meta.run) if meta.run else None
+        con.execute("UPDATE executions SET runtime = ?, origin = ?, tool_use_id = ? WHERE execution_id = ?",
+                    ("workflow" if meta.run else "agent", "workflow" if meta.run else "skill", call, execution))
     record.fill(con, execution, agent_type=meta.agent_type, scope=meta.description, parent_agent_id=meta.parent,
                 transcript_path=meta.path)
     return execution

@@ -8,11 +8,12 @@ def conclude(con, project, execution, now):
     """Settles an execution; on its end keeps the outputs it names and raises `rev` if that matters. Returns the status."""
     before, status = record.settle(con, execution)
     if status in ("completed", "failed") and before is not None:
-        orchestration, task, message, agent = con.execute(
-            "SELECT orchestration_id, task_id, final_message, agent_id FROM executions WHERE execution_id = ?",
-            (execution,)).fetchone()
-        if message and status == "completed":
-            outputs.keep(con, project, execution, message, now)
+        orchestration, task, agent = con.execute(
+            "SELECT orchestration_id, task_id, agent_id FROM executions WHERE execution_id = ?", (execution,)).fetchone()
+        if status == "completed":
+            for (message,) in con.execute("SELECT final_message FROM segments WHERE execution_id = ? AND status = 'completed' "
+                                          "AND final_message IS NOT NULL", (execution,)).fetchall():
+                outputs.keep(con, project, execution, message, now)
         if before != status:
             if agent:
                 _orphans(con, project, agent, now)
@@ -62,7 +63,7 @@ def notified(con, p, project, told, now):
     if execution is None:
         return None  # nobody knows yet whose it is: it will be found by its agent
     path = transcript.path_of(p.transcript, told.task_id)
-    if told.status == "completed" and not _said(con, execution):
+    if told.status == "completed" and _said(con, execution) != 1:
         look(con, execution, path, now)  # 197 says completed of everything: the transcript knows better
     record.fill(con, execution, transcript_path=path)
     conclude(con, project, execution, now)
@@ -71,9 +72,16 @@ def notified(con, p, project, told, now):
 
 
 def _said(con, execution):
-    """Whether the agent's own hooks, or TaskStop, have said how it ended."""
-    return con.execute("SELECT 1 FROM events WHERE execution_id = ? AND kind IN ('stopped', 'handback', 'api_error', "
-                       "'killed')", (execution,)).fetchone() is not None
+    """How often the agent's own hooks, or TaskStop, have said how it ended."""
+    return con.execute("SELECT count(*) FROM events WHERE execution_id = ? AND kind IN ('stopped', 'handback', 'api_error', "
+                       "'killed')", (execution,)).fetchone()[0]
+
+
+def doubted(con, execution, now):
+    """An agent that stopped more than once was sent back in between: its transcript shows which words were its last."""
+    if _said(con, execution) > 1:
+        look(con, execution, con.execute("SELECT transcript_path FROM executions WHERE execution_id = ?",
+                                         (execution,)).fetchone()[0], now)
 
 
 def returned(con, p, project, execution, text, now):

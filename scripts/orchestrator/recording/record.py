@@ -8,7 +8,7 @@ UNKNOWN = "unknown"  # an agent's type while no signal has named it
 _EVENT = ("claude_session_id", "agent_id", "parent_agent_id", "tool_use_id", "prompt_id", "orchestration_id", "task_id",
           "execution_id", "agent_type", "model", "status", "reason", "text", "body")
 _FOLDED = ("started_at", "completed_at", "status", "end_reason", "inferred", "final_message", "error_message")
-ORIGINS = ("skill", "workflow", "unplanned", "nested")  # what explains an agent nobody planned, the surest last
+ORIGINS = ("unplanned", "skill", "workflow", "nested")  # of an agent nobody planned
 
 
 def clean(text):
@@ -59,11 +59,10 @@ def adopt(con, execution, agent):
     con.execute("UPDATE events SET execution_id = ? WHERE agent_id = ? AND execution_id IS NULL", (execution, agent))
 
 
-def fill(con, execution, origin=None, agent_type=None, surely=False, **fields):
+def fill(con, execution, agent_type=None, surely=False, **fields):
     """Adds to an execution's row what a signal says of it and no other said before; so their order does not matter.
 
-    A surer origin takes the place of a less sure one; so does an agent type that is said `surely`.
-    What a plan, a tracker or an import says stays as it is.
+    An agent type that is said `surely` takes the place of another, but for that of a plan, a tracker or an import.
     """
     if "scope" in fields:
         fields["scope"] = clean(fields["scope"])
@@ -71,12 +70,16 @@ def fill(con, execution, origin=None, agent_type=None, surely=False, **fields):
     if names:
         con.execute("UPDATE executions SET %s WHERE execution_id = ?" % ", ".join(
             ["%s = COALESCE(%s, ?)" % (name, name) for name in names]), [fields[n] for n in names] + [execution])
-    had = con.execute("SELECT origin, agent_type FROM executions WHERE execution_id = ?", (execution,)).fetchone()
-    if had and had[0] in ORIGINS:
-        if origin in ORIGINS and ORIGINS.index(origin) > ORIGINS.index(had[0]):
-            con.execute("UPDATE executions SET origin = ? WHERE execution_id = ?", (origin, execution))
-        if agent_type and agent_type != had[1] and (surely or had[1] == UNKNOWN):
-            con.execute("UPDATE executions SET agent_type = ? WHERE execution_id = ?", (agent_type, execution))
+    if agent_type:
+        con.execute("UPDATE executions SET agent_type = ?2 WHERE execution_id = ?1 AND agent_type != ?2 AND (?3 OR agent_type "
+                    "= 'unknown') AND origin IN ('unplanned', 'skill', 'workflow', 'nested')", (execution, agent_type, surely))
+
+
+def explain(con, execution, call, nested):
+    """Says which Agent call an execution is of, and whether an agent made it; a planned one's is known."""
+    con.execute("UPDATE executions SET runtime = 'agent', tool_use_id = ?2, origin = CASE WHEN ?3 OR origin = 'nested' THEN "
+                "'nested' ELSE 'unplanned' END WHERE execution_id = ?1 AND task_id IS NULL AND origin IN ('unplanned', "
+                "'skill', 'workflow', 'nested')", (execution, call, nested))
 
 
 def next_attempt(con, orchestration_id, task_id):
@@ -96,6 +99,12 @@ def by_agent(con, agent):
     return _one(con, "SELECT execution_id FROM executions WHERE agent_id = ?", agent) if agent else None
 
 
+def sure_call(con, execution):
+    """The Agent call that an execution surely is of, or None."""
+    return _one(con, "SELECT tool_use_id FROM events WHERE execution_id = ? AND kind IN ('intent', 'launched', 'returned', "
+                     "'refused', 'met') AND tool_use_id IS NOT NULL", execution)
+
+
 def _one(con, sql, *args):
     row = con.execute(sql, args).fetchone()
     return row[0] if row else None
@@ -113,9 +122,8 @@ def join(con, session, call, agent):
     if con.execute("SELECT agent_id FROM executions WHERE execution_id = ?", (called,)).fetchone()[0] is not None:
         return None
     if working:
-        if con.execute("SELECT task_id FROM executions WHERE execution_id = ?", (working,)).fetchone()[0] or con.execute(
-                "SELECT 1 FROM events WHERE execution_id = ? AND kind IN ('intent', 'launched', 'returned', 'refused', 'met') "
-                "AND tool_use_id != ?", (working, call)).fetchone():
+        task = con.execute("SELECT task_id FROM executions WHERE execution_id = ?", (working,)).fetchone()[0]
+        if task or sure_call(con, working) not in (None, call):
             return None  # it has a task, or surely another call
         _merge(con, called, working)
     con.execute("UPDATE executions SET agent_id = ? WHERE execution_id = ?", (agent, called))
@@ -132,7 +140,7 @@ def _merge(con, called, working):
     kept = con.execute("SELECT transcript_path, context_size, prompt_id, scope, agent_type, usage_read_at, noticed_at "
                        "FROM executions WHERE execution_id = ?", (working,)).fetchone()
     fill(con, called, transcript_path=kept[0], context_size=kept[1], prompt_id=kept[2], scope=kept[3], noticed_at=kept[6])
-    fill(con, called, agent_type=kept[4], surely=kept[4] != UNKNOWN)
+    fill(con, called, agent_type=kept[4], surely=kept[4] != UNKNOWN)  # an agent's own signals name its real type
     if kept[5]:  # its transcript was read: it is read again for the call's execution
         con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'execution'", (working,))
         con.execute("DELETE FROM tool_calls WHERE execution_id = ?", (working,))

@@ -36,7 +36,7 @@ def open_runs(con, session):
         % _RUNS, (session,)).fetchall()
 
 
-def origin_of(con, session):
-    """(origin, call) of an agent that no Agent call explains: a running workflow's, else a skill's."""
+def running(con, session):
+    """The call of a workflow that runs in a session, which an agent may be of that no Agent call explains; or None."""
     runs = open_runs(con, session)
-    return ("workflow", runs[0][0]) if runs else ("skill", None)
+    return runs[0][0] if runs else None

@@ -98,8 +98,9 @@ def _unplanned(con, p, now):
     """Opens the execution of a call that names no task; the planner's belongs to the session's orchestration."""
     existing = record.by_call(con, p.session, p.call)
     if existing:  # heard of late: other signals opened it
-        record.fill(con, existing, origin="nested" if p.agent else "unplanned", agent_type=p.input_type, scope=p.description,
-                    parent_agent_id=p.agent, prompt_id=p.prompt_id, model=p.input_model,
+        record.explain(con, existing, p.call, p.agent is not None)
+        record.fill(con, existing, agent_type=p.input_type, scope=p.description, parent_agent_id=p.agent,
+                    prompt_id=p.prompt_id, model=p.input_model,
                     briefing_hash=blobs.put(con, record.clean(p.input_prompt or "").encode("utf-8", "replace")))
         return existing
     orchestration, origin = None, "nested" if p.agent else "unplanned"

@@ -1,0 +1,225 @@
+"""The fold and the joining of signals: streams of both clients, taken in through the hooks' door in every disorder."""
+
+import os
+import threading
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.store import open as store
+from streams import ENDS, History, World
+
+EXAMPLES = int(os.environ.get("ORCHESTRATOR_TEST_EXAMPLES", "20"))
+SLOW = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+pytestmark = pytest.mark.timeout(60 + 12 * EXAMPLES)
+
+PIECES = st.lists(
+    st.one_of(
+        st.tuples(st.just("agent"), st.sampled_from(ENDS), st.booleans()),
+        st.tuples(
+            st.just("nested"), st.sampled_from(("normal", "api_error", "max_turns", "refused")), st.booleans()
+        ),
+        st.tuples(st.just("message"), st.booleans(), st.just(None)),
+        st.tuples(st.just("skill"), st.just(None), st.just(None)),
+        st.tuples(st.just("workflow"), st.booleans(), st.just(None)),
+        st.tuples(st.just("compaction"), st.just(None), st.just(None)),
+    ),
+    min_size=1,
+    max_size=5,
+)
+VERSIONS = st.sampled_from(("329", "197"))
+
+
+def played(version, pieces, disk=True):
+    """A world in which these pieces happen one after another."""
+    world = World(version=version, disk=disk)
+    for number, (kind, how, flag) in enumerate(pieces, 1):
+        number *= 10
+        if kind == "agent":
+            if how in ("handback", "plain"):
+                how = how if version == "329" else "normal"
+                flag = True
+            if how == "stopped":
+                flag = True
+            world.agent(number, how, background=flag)
+        elif kind == "nested":
+            outer = world.agent(number, "normal", background=True)
+            world.agent(number + 1, how, background=flag, parent=outer)
+        elif kind == "message":
+            agent = world.agent(number, "normal")
+            world.message(agent, number + 1, "more of %d" % number, same_turn=how)
+        elif kind == "skill":
+            world.skill(number)
+        elif kind == "workflow":
+            world.workflow(number, ("normal", "api_error") if how else ("normal",))
+        else:
+            world.compaction(number)
+    return world
+
+
+def taken(world, events):
+    """A history that took in these events in this order."""
+    history = History(world)
+    for event in events:
+        history.take(event)
+    history.settle()
+    assert history.unsound() == []
+    return history
+
+
+def told(world, history):
+    """What the history says of each agent, as the world expects it."""
+    rows = history.rows()
+    return {
+        key: (rows[key][0][10], rows[key][0][11], expected[2] and rows[key][0][15])
+        for key, expected in world.expected.items()
+        if key in rows
+    }
+
+
+def differences(found, wanted):
+    """What differs between two histories' rows, to be read in a failure."""
+    return [
+        (key, a, b)
+        for key in sorted(set(found) | set(wanted))
+        for a, b in zip(found.get(key, ("no row",) * 5), wanted.get(key, ("no row",) * 5), strict=True)
+        if a != b
+    ]
+
+
+@pytest.mark.parametrize("version", ["329", "197"])
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("background", [True, False])
+def test_each_end_as_the_clients_tell_it(version, end, background):
+    """Each way an agent ends is told as it is, from either client, in the background and in the foreground."""
+    world = played(version, [("agent", end, background)])
+    try:
+        history = taken(world, world.events)
+        assert told(world, history) == world.expected
+        assert len(history.rows()) == 1
+    finally:
+        world.close()
+
+
+@SLOW
+@given(VERSIONS, PIECES)
+def test_true_order(version, pieces):
+    """A stream in its true order gives one row for each agent, with the right end."""
+    world = played(version, pieces)
+    try:
+        history = taken(world, world.events)
+        assert told(world, history) == world.expected
+        assert set(history.rows()) == set(world.expected)
+    finally:
+        world.close()
+
+
+@SLOW
+@given(VERSIONS, PIECES, st.randoms(use_true_random=False))
+def test_any_order(version, pieces, chance):
+    """The same signals in any order, some of them twice, give the same rows."""
+    world = played(version, pieces)
+    try:
+        wanted = taken(world, world.events).rows()
+        events = world.events + chance.sample(world.events, len(world.events) // 3)
+        chance.shuffle(events)
+        assert differences(taken(world, events).rows(), wanted) == []
+    finally:
+        world.close()
+
+
+def wrong(world, history):
+    """Rows that say with certainty what is not so, or count one agent twice."""
+    found, pairs = [], dict(world.pairs)
+    calls = {call: agent for agent, call in pairs.items() if call}
+    rows = history.con.execute(
+        "SELECT agent_id, tool_use_id, runtime, status, end_reason, inferred FROM executions"
+    ).fetchall()
+    for agent, call, runtime, status, reason, inferred in rows:
+        if agent and agent not in pairs:
+            found.append("an agent that never was: " + agent)
+            continue
+        if runtime == "agent" and agent and call and pairs[agent] != call:
+            found.append("%s is not of %s" % (agent, call))
+        if world.disk and agent is None and any(row[0] and row[0] == calls.get(call) for row in rows):
+            found.append("two executions of " + call)
+        wanted = world.expected.get(agent) or world.expected.get(call) or world.expected.get(calls.get(call))
+        if status != "deployed" and not inferred and (status, reason) != wanted[:2]:
+            found.append("%s: %s %s instead of %s" % (agent or call, status, reason, wanted))
+    return found
+
+
+@SLOW
+@given(VERSIONS, PIECES, st.booleans(), st.randoms(use_true_random=False))
+def test_any_part(version, pieces, disk, chance):
+    """A part of the signals, in any order, with or without the client's files, gives less certain rows, never wrong ones."""
+    world = played(version, pieces, disk)
+    try:
+        events = chance.sample(world.events, chance.randint(1, len(world.events)))
+        assert wrong(world, taken(world, events)) == []
+    finally:
+        world.close()
+
+
+@SLOW
+@given(VERSIONS, PIECES, st.randoms(use_true_random=False))
+def test_some_of_them_late(version, pieces, chance):
+    """Signals that waited in the inbox and are replayed later, at their own times, give the same rows."""
+    world = played(version, pieces)
+    try:
+        wanted = taken(world, world.events).rows()
+        history, waiting = History(world), []
+        for count, event in enumerate(world.events):
+            if chance.random() < 0.4:
+                waiting.append((count, event))
+                continue
+            if chance.random() < 0.3:
+                for earlier, kept in waiting:
+                    history.take(kept, at=earlier, late=True)
+                waiting = []
+            history.take(event, at=count)
+        for earlier, kept in waiting:
+            history.take(kept, at=earlier, late=True)
+        history.count = len(world.events) + 10
+        history.settle()
+        assert history.unsound() == []
+        assert differences(history.rows(), wanted) == []
+    finally:
+        world.close()
+
+
+@SLOW
+@given(VERSIONS, PIECES, st.randoms(use_true_random=False))
+def test_from_two_at_once(version, pieces, chance):
+    """The same signals, taken in by two writers at once and each of them by both, give the same rows."""
+    world = played(version, pieces)
+    try:
+        wanted = taken(world, world.events).rows()
+        history = History(world)
+        faults = []
+
+        def writer(events):
+            con = store.open_history(history.path)
+            try:
+                for event in events:
+                    history.take(event, con=con)
+            except Exception as fault:
+                faults.append(fault)
+            con.close()
+
+        writers = []
+        for _ in range(2):
+            events = list(world.events)
+            chance.shuffle(events)
+            writers.append(threading.Thread(target=writer, args=(events,)))
+        for each in writers:
+            each.start()
+        for each in writers:
+            each.join()
+        assert faults == []
+        history.settle()
+        assert history.unsound() == []
+        assert differences(history.rows(), wanted) == []
+    finally:
+        world.close()
