@@ -6,15 +6,13 @@ themselves. What shell commands do to files is not seen.
 
 import os
 
-# How both pinned clients begin the answer to a call they did not let through.
-REFUSALS = (
-    "Permission to use",
-    "Claude requested permissions",
-    "The user doesn't want to",
-    "Cannot write to",
-    "This command requires approval",
-    "Claude Code is running in don't ask mode",
-)
+# How clients answer a call that they did not let through. 2.1.329 says so beside the text, too; on 2.1.197 a
+# hook's denial is its reason alone, which nothing tells from a failure.
+_BEGIN = (
+    "Permission to ", "Permission for this", "Permission denied by", "Claude requested permissions",
+    "The user doesn't want to", "Cannot write to", "Your organization requires approval",
+)  # fmt: skip
+_WITHIN = ("was blocked. For security", "was blocked by a deny rule", "requires approval", " hook error: ")
 WRITERS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 _WORKTREES = ".claude/worktrees/"
 _MOST_CELLS = 250_000  # lines times lines; a larger change counts every line between its unchanged ends
@@ -38,15 +36,10 @@ WHERE json_extract(line, '$.type') = 'user' AND json_type(line, '$.message.conte
     AND b.type = 'object' AND json_extract(b.value, '$.type') = 'tool_result'"""
 _PATCH = """(SELECT count(*) FROM json_each(line, '$.toolUseResult.structuredPatch') h,
         json_each(h.value, '$.lines') l WHERE l.value LIKE '%s%%')"""
-_ANSWERS = (
-    "SELECT json_extract(b.value, '$.tool_use_id'), json_extract(b.value, '$.is_error'), substr("
-    + _TEXT
-    + ", 1, 200), "
-    + _PATCH % "+"
-    + ", "
-    + _PATCH % "-"
-    + _FROM_ANSWERS
-)
+_ANSWERS = """SELECT json_extract(b.value, '$.tool_use_id'), json_extract(b.value, '$.is_error'),
+    json_extract(line, '$.toolDenialKind'), substr(%s, 1, 300), %s, %s%s""" % (
+    _TEXT, _PATCH % "+", _PATCH % "-", _FROM_ANSWERS,
+)  # fmt: skip
 _SHOWN = (
     "SELECT json_extract(b.value, '$.tool_use_id') AS call, "
     + _TEXT
@@ -67,10 +60,10 @@ def keep(con, execution, project):
         answers.setdefault(answer[0], answer[1:])
     touched, texts = {}, _Texts(con, calls)
     for name, (tool, path, at, new, old, everywhere, _) in calls.items():
-        wrong, text, added, removed = answers.get(name, (0, "", 0, 0))
+        wrong, denied, text, added, removed = answers.get(name, (0, None, "", 0, 0))
         text, tool = str(text or ""), str(tool or "?")
         if wrong:
-            refused = text.startswith(REFUSALS) or " hook error: " in text[:60]
+            refused = denied is not None or _refused(text)
             tools[tool][1 if refused else 2] += 1
             if refused and tool not in refused_names:
                 refused_names.append(tool)
@@ -87,6 +80,13 @@ def keep(con, execution, project):
         row[0] += 1
         row[2:] = at, row[3] + added, row[4] + removed
     _store(con, execution, tools, refused_names, touched)
+
+
+def _refused(text):
+    """Whether a call that came to nothing was not let through, by the words it was answered with."""
+    if text.startswith("Exit code"):  # the words of the command itself
+        return False
+    return text.startswith(_BEGIN) or any(words in text for words in _WITHIN)
 
 
 def _store(con, execution, tools, refused_names, touched):

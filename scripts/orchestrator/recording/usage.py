@@ -88,15 +88,17 @@ def _conversations(con, project, now, session, most):
         come = tally.grow(con, project, owner, path, offset=offset, most=most)
         if come is None and (most is not None or ended is None):
             continue
-        con.execute(
-            "UPDATE claude_sessions SET usage_offset = ?, usage_read_at = ? WHERE claude_session_id = ?",
-            (come or 0, now, owner),
-        )
-        unseen(con, owner, now)
         if most is not None:
             most -= come - offset
-            if most <= 0:
-                return
+        whole = most is None or most > 0
+        con.execute(
+            "UPDATE claude_sessions SET usage_offset = ?1, usage_read_at = CASE WHEN ?2 THEN ?3 ELSE "
+            "usage_read_at END WHERE claude_session_id = ?4",
+            (come or 0, whole, now, owner),
+        )
+        if not whole:
+            return
+        unseen(con, owner, now)
 
 
 _UNSEEN = """

@@ -1,0 +1,490 @@
+"""Usage: what real transcripts of both clients come to, read whole, in pieces, twice, copied and damaged."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.recording import prices, tally, touches, usage
+from orchestrator.store.open import open_history, writing
+
+DATA = Path(__file__).parent.parent / "data" / "transcripts"
+VERSIONS = ("2.1.329", "2.1.197")
+SAID = json.loads((DATA / "said.json").read_text())
+PROJECT = "/a/project"
+NOW = "2026-11-22T00:00:00.000Z"
+SUMS = (
+    "SELECT COALESCE(sum(input_tokens), 0), COALESCE(sum(cache_write_5m_tokens + cache_write_1h_tokens), 0), "
+    "COALESCE(sum(cache_read_tokens), 0), COALESCE(sum(output_tokens), 0) FROM usage WHERE "
+)
+
+
+@pytest.fixture
+def con(tmp_path):
+    """A fresh history with one Claude session and its two agents."""
+    con = open_history(str(tmp_path / "history.db"))
+    fill(con)
+    yield con
+    con.close()
+
+
+def fill(con):
+    """The rows of a session, its fork and two ended agents."""
+    for session in ("main", "fork"):
+        con.execute(
+            "INSERT INTO claude_sessions (claude_session_id, started_at) VALUES (?, ?)", (session, NOW)
+        )
+    for execution in ("worker", "failing"):
+        con.execute(
+            "INSERT INTO executions (execution_id, origin, agent_type, agent_id, claude_session_id, "
+            "deployed_at, completed_at, status) VALUES (?1, 'unplanned', 'worker', ?1, 'main', ?2, ?2, "
+            "'completed')",
+            (execution, NOW),
+        )
+
+
+def read(con, version, *names, project=PROJECT):
+    """Reads the named transcripts in this order, as hooks and commands do."""
+    with writing(con):
+        for name in names:
+            path = str(DATA / version / (name + ".jsonl"))
+            if name in ("main", "fork"):
+                assert tally.grow(con, project, name, path) == os.path.getsize(path)
+            else:
+                assert tally.read(con, project, name, path)
+
+
+def sums(con, where="true"):
+    """(read anew, written to the cache, read from it, written) of the rows that fit."""
+    return con.execute(SUMS + where).fetchone()
+
+
+def everything(con):
+    """All rows that reading transcripts makes."""
+    tables = ("usage", "counted_messages", "tool_calls", "file_touches", "daily")
+    return [con.execute("SELECT * FROM %s ORDER BY 1, 2" % table).fetchall() for table in tables]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_transcripts_come_to_what_the_client_said(con, version):
+    """Tokens by model, and dollars, are those that the client itself gave at the end of the run (S3-30)."""
+    read(con, version, "main", "worker", "failing")
+    assert {r[0] for r in con.execute("SELECT model FROM usage")} == set(SAID[version]["tokens"])
+    for model, tokens in SAID[version]["tokens"].items():
+        assert list(sums(con, "model = '%s'" % model)) == tokens
+    (dollars,) = con.execute("SELECT sum(cost_usd) FROM usage").fetchone()
+    assert dollars == pytest.approx(SAID[version]["total_cost_usd"], abs=1e-9)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_agents_calls_and_files(con, version):
+    """Calls by tool, refused and failed ones apart; files with the lines added and removed."""
+    read(con, version, "worker", "failing")
+    calls = con.execute(
+        "SELECT tool, calls, refused, failed FROM tool_calls WHERE execution_id = 'worker'"
+    ).fetchall()
+    assert set(calls) == {("Bash", 2, 1, 1), ("Edit", 2, 0, 0), ("Read", 1, 0, 0), ("Write", 2, 0, 0)}
+    files = con.execute(
+        "SELECT path, mode, times, lines_added, lines_removed FROM file_touches ORDER BY path, mode"
+    ).fetchall()
+    # one two three -> one zwei dos three -> one x three four; x y -> x y2
+    assert files == [("a.txt", "read", 1, 0, 0), ("a.txt", "write", 2, 4, 3), ("new.txt", "write", 2, 3, 1)]
+    row = con.execute(
+        "SELECT calls, refused_calls, failed_calls, refused_names, files_read, files_written, lines_added, "
+        "lines_removed, stop_reason FROM executions WHERE execution_id = 'worker'"
+    ).fetchone()
+    assert row == (7, 1, 1, "Bash", 1, 2, 7, 4, "end_turn")
+    first, last = con.execute(
+        "SELECT first_at, last_at FROM file_touches WHERE path = 'a.txt' AND mode = 'write'"
+    ).fetchone()
+    assert first < last
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_models_in_order_and_error_lines_left_out(con, version):
+    """An API error is written as a message of no model: it counts neither as message nor as model."""
+    read(con, version, "failing")
+    models, messages = con.execute(
+        "SELECT e.models, sum(u.messages) FROM executions e JOIN usage u ON u.owner = e.execution_id "
+        "WHERE e.execution_id = 'failing'"
+    ).fetchone()
+    assert models == list(SAID[version]["tokens"])[1]
+    assert messages == 1
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_copied_history_counts_once(con, version):
+    """A fork's transcript begins with its parent's messages; they stay the parent's."""
+    read(con, version, "main")
+    parent = sums(con, "owner = 'main'")
+    read(con, version, "fork")
+    assert sums(con, "owner = 'main'") == parent
+    (messages,) = con.execute("SELECT sum(messages) FROM usage WHERE owner = 'fork'").fetchone()
+    assert messages == 1
+    assert con.execute("SELECT claude_session_id FROM claude_sessions WHERE forked").fetchall() == [("fork",)]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_order_of_reading_changes_no_total(con, version):
+    """Whichever transcript is read first, each message counts once."""
+    read(con, version, "fork", "failing", "main", "worker", "main", "fork", "worker")
+    backwards = sums(con)
+    con.execute("DELETE FROM usage")
+    con.execute("DELETE FROM counted_messages")
+    read(con, version, "main", "worker", "failing", "fork")
+    assert sums(con) == backwards
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_reading_again_changes_nothing(con, version):
+    """The same transcripts read a second time leave the same rows."""
+    read(con, version, "main", "worker", "failing")
+    before = everything(con)
+    read(con, version, "worker", "main", "failing")
+    assert everything(con) == before
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@given(cuts=st.lists(st.integers(0, 20000), max_size=6))
+@settings(max_examples=15, deadline=None)
+def test_a_conversation_read_as_it_grows(tmp_path_factory, version, cuts):
+    """Read whenever, also in the middle of a line, a growing transcript comes to the same in the end."""
+    folder = tmp_path_factory.mktemp("grows")
+    con = open_history(str(folder / "history.db"))
+    fill(con)
+    whole = (DATA / version / "main.jsonl").read_bytes()
+    path, offset = folder / "main.jsonl", 0
+    for cut in [*sorted(cut for cut in cuts if cut < len(whole)), len(whole)]:
+        path.write_bytes(whole[:cut])
+        with writing(con):
+            offset = tally.grow(con, PROJECT, "main", str(path), offset=offset)
+    assert offset == len(whole)
+    grown = sums(con)
+    con.execute("DELETE FROM usage")
+    con.execute("DELETE FROM counted_messages")
+    read(con, version, "main")
+    assert grown == sums(con)
+    con.close()
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_transcript_harms_nobody(tmp_path_factory, data):
+    """Bytes lost, changed or put in raise nothing and never add messages."""
+    folder = tmp_path_factory.mktemp("damaged")
+    con = open_history(str(folder / "history.db"))
+    fill(con)
+    version = data.draw(st.sampled_from(VERSIONS))
+    text = bytearray((DATA / version / "worker.jsonl").read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        piece = data.draw(
+            st.sampled_from([b"", b"\x00", b"\\ud800", b"\\u0000", b"\xff", b"[", b'"', b"}\n{", b"9" * 30])
+        )
+        text[at : at + data.draw(st.integers(0, 40))] = piece
+    path = folder / "agent.jsonl"
+    path.write_bytes(bytes(text))
+    with writing(con):
+        assert tally.read(con, PROJECT, "worker", str(path))
+    (messages,) = con.execute("SELECT COALESCE(sum(messages), 0) FROM usage").fetchone()
+    assert messages <= 7
+    con.close()
+
+
+def test_an_unknown_model_has_tokens_and_no_price(con, tmp_path):
+    """No cost is made up; once the project's own table names the model, it is worked out from the sums."""
+    text = (DATA / "2.1.329" / "worker.jsonl").read_text().replace("claude-opus-5-5", "acme-large-3")
+    path = tmp_path / "agent.jsonl"
+    path.write_text(text)
+    project = tmp_path / "project"
+    (project / ".orchestrator").mkdir(parents=True)
+    with writing(con):
+        tally.read(con, str(project), "worker", str(path))
+    model, tokens, cost = con.execute("SELECT model, input_tokens, cost_usd FROM usage").fetchone()
+    assert (model, cost) == ("acme-large-3", None) and tokens > 0
+    assert con.execute("SELECT unpriced_tokens, cost_usd FROM daily WHERE messages > 0").fetchone() == (
+        sum(sums(con)),
+        0,
+    )
+    own = {"models": {"acme-large": {"input": 1, "output": 2, "cache_write_5m": 3, "cache_read": 4}}}
+    table = project / ".orchestrator" / "prices.json"
+    table.write_text(json.dumps(own))
+    with writing(con):
+        assert prices.fill(con, str(project)) == 0  # another model than the one that was used
+    own["models"] = {"acme-large-3": own["models"]["acme-large"]}
+    table.write_text(json.dumps(own))
+    with writing(con):
+        assert prices.fill(con, str(project)) == 1
+    read_anew, written, cached, out = sums(con)
+    (cost,) = con.execute("SELECT cost_usd FROM usage").fetchone()
+    assert cost == pytest.approx((read_anew + 3 * written + 4 * cached + 2 * out) / 1e6)
+    assert con.execute("SELECT unpriced_tokens FROM daily WHERE messages > 0").fetchone() == (0,)
+
+
+def test_the_projects_own_prices_take_the_place_of_ours(con, tmp_path):
+    """A model that both tables name costs what the project's says; a wrong table counts for nothing."""
+    (tmp_path / ".orchestrator").mkdir()
+    table = tmp_path / ".orchestrator" / "prices.json"
+    table.write_text("{not json")
+    read(con, "2.1.197", "worker", project=str(tmp_path))
+    (listed,) = con.execute("SELECT sum(cost_usd) FROM usage").fetchone()
+    free = {"input": 0, "output": 0, "cache_write_5m": 0, "cache_write_1h": 0, "cache_read": 0}
+    table.write_text(json.dumps({"models": {"claude-opus-4-8": free}}))
+    read(con, "2.1.197", "worker", project=str(tmp_path))
+    assert listed > 0
+    assert con.execute("SELECT sum(cost_usd) FROM usage").fetchone() == (0,)
+
+
+def test_costs_can_be_turned_off(con):
+    """With the setting cost_tracking off tokens are counted and no cost is worked out."""
+    con.execute("INSERT INTO meta VALUES ('setting.cost_tracking', 'false')")
+    read(con, "2.1.329", "main")
+    assert sums(con)[0] > 0
+    assert con.execute("SELECT count(cost_usd) FROM usage").fetchone() == (0,)
+
+
+def message(number, model, used, **more):
+    """A transcript's line of one message."""
+    return {
+        "type": "assistant",
+        "timestamp": "2026-11-21T23:59:59.%03dZ" % number,
+        "message": {"id": "msg_%d" % number, "model": model, "content": [], "usage": {**used, **more}},
+    }
+
+
+@pytest.mark.parametrize(
+    "used, dollars",
+    [
+        ({"input_tokens": 100_000, "output_tokens": 1000}, 0.0105),
+        ({"input_tokens": 100_001, "output_tokens": 1000}, 0.0525005),
+        (
+            {"input_tokens": 1, "cache_read_input_tokens": 60_000, "cache_creation_input_tokens": 60_000},
+            0.0405005,
+        ),
+        ({"input_tokens": 1000, "output_tokens": 0, "inference_geo": "us"}, 0.00011),
+        ({"input_tokens": 0, "output_tokens": 0, "server_tool_use": {"web_search_requests": 3}}, 0.03),
+    ],
+    ids=["short", "long", "long by its cache", "in the US", "web searches"],
+)
+def test_what_decides_on_a_price(con, tmp_path, used, dollars):
+    """The whole prompt decides whether it is a long one; the place and web searches are paid for."""
+    path = tmp_path / "agent.jsonl"
+    path.write_text(json.dumps(message(1, "claude-haiku-5-5", used)) + "\n")
+    with writing(con):
+        tally.read(con, PROJECT, "worker", str(path))
+    assert con.execute("SELECT cost_usd FROM usage").fetchone()[0] == pytest.approx(dollars)
+
+
+def test_fast_mode_and_the_two_caches_have_their_own_prices(con, tmp_path):
+    """The cache costs more for an hour than for five minutes; fast mode costs more still."""
+    written = {"cache_creation_input_tokens": 3000, "cache_creation": {"ephemeral_1h_input_tokens": 1000}}
+    lines = [message(1, "claude-opus-5-5", written), message(2, "claude-opus-5-5", written, speed="fast")]
+    path = tmp_path / "agent.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with writing(con):
+        tally.read(con, PROJECT, "worker", str(path))
+    five, hour, cost = con.execute(
+        "SELECT cache_write_5m_tokens, cache_write_1h_tokens, cost_usd FROM usage"
+    ).fetchone()
+    assert (five, hour) == (4000, 2000)
+    assert cost == pytest.approx((2000 * 5 + 1000 * 8 + 2000 * 10 + 1000 * 16) / 1e6)
+
+
+def test_tokens_stand_on_the_day_of_their_messages(con, tmp_path):
+    """An agent that works past midnight has a row for each day."""
+    lines = [
+        message(1, "claude-opus-5-5", {"output_tokens": 1}),
+        message(2, "claude-opus-5-5", {"output_tokens": 2}),
+    ]
+    lines[1]["timestamp"] = "2026-11-22T00:00:01.000Z"
+    path = tmp_path / "agent.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with writing(con):
+        tally.read(con, PROJECT, "worker", str(path))
+    assert con.execute("SELECT day, output_tokens FROM usage ORDER BY day").fetchall() == [
+        ("2026-11-21", 1),
+        ("2026-11-22", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    "given_name, name",
+    [
+        ("claude-opus-5-5", "claude-opus-5-5"),
+        ("claude-opus-4-8[1m]", "claude-opus-4-8"),
+        ("claude-haiku-4-5-20251001", "claude-haiku-4-5"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        ("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-opus-4-6-v1", "claude-opus-4-6"),
+        ("claude-opus-4@20250514", "claude-opus-4"),
+        ("claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet"),
+        ("anthropic/Claude-Sonnet-5", "claude-sonnet-5"),
+        ("claude-opus-5-9", None),
+        ("claude-opus-45", None),
+        ("my-claude-opus-5", None),
+        ("gpt-6", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_models_go_by_their_canonical_names(given_name, name):
+    """A provider before it, a date, a platform's version or [1m] after it do not matter."""
+    known = json.loads((Path(touches.__file__).parents[3] / "assets" / "prices.json").read_text())["models"]
+    assert prices.canonical(given_name, known) == name
+
+
+def test_the_price_table_is_sound(con):
+    """Every model has all five prices, which stand in a sensible order; the file
+    says where the figures are from and of which day they are."""
+    text = (Path(touches.__file__).parents[3] / "assets" / "prices.json").read_text()
+    table = json.loads(text)
+    assert prices.problems(con, text) == []
+    assert table["as_of"] and table["sources"]
+    for model in table["models"].values():
+        for one in (model, model.get("fast"), model.get("above")):
+            if one:
+                assert (
+                    one["cache_read"]
+                    < one["input"]
+                    < one["cache_write_5m"]
+                    < one["cache_write_1h"]
+                    < one["output"]
+                )
+        assert {"input", "output", "cache_write_5m", "cache_write_1h", "cache_read"} <= set(model)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"models": 3}',
+        '{"models": {"a": 1}}',
+        '{"models": {"a": {"input": -1}}}',
+        '{"models": {"a": {"input": true}}}',
+    ],
+)
+def test_a_wrong_price_table_is_told(con, text):
+    """A table that cannot be used is answered with a sentence for each thing that is wrong."""
+    told = prices.problems(con, text)
+    assert told and all(each.endswith(".") for each in told)
+
+
+@given(old=st.lists(st.sampled_from("abc"), max_size=7), new=st.lists(st.sampled_from("abc"), max_size=7))
+def test_lines_are_counted_by_the_shortest_way(old, new):
+    """Lines added and removed are as few as any way from one text to the other needs."""
+
+    def common(a, b):
+        if not a or not b:
+            return 0
+        if a[0] == b[0]:
+            return 1 + common(a[1:], b[1:])
+        return max(common(a[1:], b), common(a, b[1:]))
+
+    same = common(old, new)
+    texts = ["".join(line + "\n" for line in lines) for lines in (old, new)]
+    assert touches.changed(*texts) == (len(new) - same, len(old) - same)
+
+
+@pytest.mark.parametrize(
+    "path, name",
+    [
+        ("/a/project/src/x.py", "src/x.py"),
+        ("src/../src/x.py", "src/x.py"),
+        ("/a/project/.claude/worktrees/agent-1/src/x.py", "src/x.py"),
+        ("/a/projects/x.py", "/a/projects/x.py"),
+        ("/elsewhere/x.py", "/elsewhere/x.py"),
+    ],
+)
+def test_files_go_by_their_place_in_the_project(path, name):
+    """Paths are relative to the project, also an agent's worktree's; what lies outside stays absolute."""
+    assert touches.inside(PROJECT, path) == name
+
+
+@pytest.fixture
+def ended(con, tmp_path):
+    """The session and its agents have ended, and their transcripts lie where the client leaves them."""
+    for name in ("main", "worker", "failing"):
+        shutil.copy(DATA / "2.1.329" / (name + ".jsonl"), tmp_path)
+        for table, key in (("claude_sessions", "claude_session_id"), ("executions", "execution_id")):
+            path = str(tmp_path / (name + ".jsonl"))
+            con.execute("UPDATE %s SET transcript_path = ? WHERE %s = ?" % (table, key), (path, name))
+    con.execute("UPDATE claude_sessions SET ended_at = ? WHERE claude_session_id = 'main'", (NOW,))
+    return con
+
+
+LATER = "2026-11-23T00:00:00.000Z"
+
+
+def test_what_is_due_is_read_once(ended):
+    """Whatever ended is read, then nothing waits any more; the fork has no transcript here."""
+    assert usage.waiting(ended)
+    with writing(ended):
+        usage.due(ended, PROJECT, LATER)
+    assert not usage.waiting(ended)
+    assert sums(ended) == tuple(map(sum, zip(*SAID["2.1.329"]["tokens"].values(), strict=True)))
+
+
+def test_a_hook_reads_within_its_bound(ended):
+    """A transcript larger than the bound is left to a later command; smaller ones behind it are read."""
+    with writing(ended):
+        usage.due(ended, PROJECT, LATER, most=10_000)
+    assert {r[0] for r in ended.execute("SELECT owner FROM usage")} == {"failing", "main"}
+    assert usage.waiting(ended)
+    with writing(ended):
+        usage.due(
+            ended, PROJECT, LATER, session="main", most=15_000
+        )  # the conversation goes on where it was left
+    with writing(ended):
+        usage.due(ended, PROJECT, LATER)
+    assert sums(ended, "kind != 'unseen'") == tuple(
+        map(sum, zip(*SAID["2.1.329"]["tokens"].values(), strict=True))
+    )
+
+
+def test_a_transcript_that_is_gone_is_given_up_by_a_command_only(ended, tmp_path):
+    """Claude Code deletes transcripts: a command stops looking for one, a hook does not decide that."""
+    (tmp_path / "worker.jsonl").unlink()
+    with writing(ended):
+        usage.due(ended, PROJECT, LATER, most=100_000)
+    assert usage.waiting(ended)
+    with writing(ended):
+        usage.due(ended, PROJECT, LATER)
+    assert not usage.waiting(ended)
+    assert sums(ended, "owner = 'worker'") == (0, 0, 0, 0)
+
+
+def test_what_no_transcript_shows_is_kept_as_unseen(ended, tmp_path):
+    """The client's own sums, less what its transcripts show, are one more row; never a negative one."""
+    with writing(ended):
+        usage.due(ended, PROJECT, LATER)
+    assert ended.execute("SELECT count(*) FROM usage WHERE kind = 'unseen'").fetchone() == (0,)
+    said = json.loads(
+        ended.execute("SELECT client_usage FROM claude_sessions WHERE claude_session_id = 'main'").fetchone()[
+            0
+        ]
+    )
+    said["claude-opus-5-5"]["inputTokens"] += 70
+    said["claude-opus-5-5"]["costUSD"] += 0.5
+    said["claude-haiku-5-5"]["inputTokens"] -= 70
+    said["claude-new"] = {
+        "inputTokens": 3,
+        "outputTokens": 4,
+        "cacheReadInputTokens": 0,
+        "cacheCreationInputTokens": 0,
+    }
+    with writing(ended):
+        ended.execute(
+            "UPDATE claude_sessions SET client_usage = ? WHERE claude_session_id = 'main'",
+            (json.dumps(said),),
+        )
+        usage.unseen(ended, "main", LATER)
+    rows = ended.execute(
+        "SELECT model, input_tokens, output_tokens, round(cost_usd, 6) FROM usage WHERE kind = 'unseen' "
+        "ORDER BY model"
+    ).fetchall()
+    assert rows == [("claude-new", 3, 4, None), ("claude-opus-5-5", 70, 0, 0.5)]
