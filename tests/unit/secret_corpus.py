@@ -40,7 +40,11 @@ def fill(template, chance):
 
 
 def draw_many(chance, kind, size):
-    return "".join(chance.choice(CHARACTERS[kind]) for _ in range(size))
+    """Characters as a machine draws them; a long token has a digit where its kind has digits (one in 300 would not)."""
+    while True:
+        drawn = "".join(chance.choice(CHARACTERS[kind]) for _ in range(size))
+        if size < 16 or not any(map(str.isdigit, CHARACTERS[kind])) or any(map(str.isdigit, drawn)):
+            return drawn
 
 
 def lines(name):

@@ -15,11 +15,11 @@ class BadTemplate(OrchestratorError):
     """The template cannot be used; the text says where and why."""
 
 
-def find(name: str, folders: list[str]) -> str:
-    """The text of a template: a path as it is, a bare name from the folders given, then from the plugin's
-    assets.
+def find(name: str, folders: list[str], here: bool = True) -> str:
+    """The text of a template: a path as it is, a bare name from this folder (unless `here` is off: a file that
+    happens to lie there steers no briefing unasked), from the folders given, then from the plugin's assets.
     """
-    places = [name] if os.sep in name or os.path.isfile(name) else []
+    places = [name] if os.sep in name or (here and os.path.isfile(name)) else []
     places += [os.path.join(folder, os.path.basename(name)) for folder in [*folders, _assets()]]
     for place in places:
         try:

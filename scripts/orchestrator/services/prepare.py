@@ -89,7 +89,7 @@ def prepare(
     """The same without keeping it, so that the slow part stands outside any transaction."""
     settings = settings or {}
     specs = [task if isinstance(task, dict) else task.model_dump() for task in tasks]
-    template = settings.get("template") or render.find(render.NAME, [])
+    template = settings.get("template") or render.find(render.NAME, [], here=False)
     made = Prepared(orchestration_id, template, specs)
     counter = Counter(HistoryCache(con), remember=True)
     wants = _gathered(con, project_root, orchestration_id, specs, settings, made)

@@ -18,7 +18,7 @@ VERBS = {
     "resume": "drive", "stop": "drive",
     "show": "show", "report": "report", "history": "history", "agents": "agents",
     "list-agents": "lists", "list-tasks": "lists", "task-details": "lists", "agent-details": "lists",
-    "tracker": "tracker", "outputs": "outputs", "bundle": "bundle", "count": "count",
+    "tracker": "tracker", "outputs": "outputs", "bundle": "bundle", "count": "count", "replay": "replay",
     "demo": "demo", "completion": "completion",
 }  # fmt: skip
 

@@ -19,8 +19,6 @@ class Place:
     def __init__(self, project: str | None = None, db: str | None = None) -> None:
         if project and not os.path.isdir(project):
             raise OrchestratorError(f"There is no folder {project}: --project names the project's.")
-        if project and not os.path.isdir(project):
-            raise OrchestratorError(f"There is no folder {project}: --project names the project's.")
         self.project = os.path.realpath(project) if project else paths.project_of()
         self.workspace = paths.workspace_of(self.project)
         self.history = os.path.abspath(db) if db else paths.history_of(self.workspace, self.project)
@@ -70,9 +68,6 @@ class Place:
             except store.Error as problem:
                 if "readonly" not in str(problem):  # one that can only be read can be read
                     raise self._unusable(problem) from problem
-            except OSError as problem:
-                raise OrchestratorError(
-                    f"The workspace {self.workspace} cannot be written: {problem.strerror}.") from problem
             except OSError as problem:
                 raise OrchestratorError(
                     f"The workspace {self.workspace} cannot be written: {problem.strerror}.") from problem
@@ -192,9 +187,12 @@ class Place:
 
     def settings(self) -> dict[str, Any]:
         """What the preparation of briefings wants to know."""
+        from orchestrator.context import render
         from orchestrator.services.settings import model, value
 
-        return {"model": model(self.con), "budget_tokens": value(self.con, "budget_tokens")}
+        templates = os.path.join(self.workspace, "templates")  # the workspace is trusted, or `con` had refused
+        return {"model": model(self.con), "budget_tokens": value(self.con, "budget_tokens"),
+                "template": render.find(render.NAME, [templates], here=False)}
 
     def progress(self, what: str):
         """A progress callback: a line that grows for a person, silence for a pipe."""
