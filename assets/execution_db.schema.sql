@@ -334,7 +334,8 @@ CREATE TRIGGER daily_changed INSTEAD OF INSERT ON daily_changes BEGIN
         unpriced_tokens = unpriced_tokens + excluded.unpriced_tokens;
 END;
 CREATE TRIGGER daily_opened AFTER INSERT ON executions BEGIN
-    INSERT INTO daily_changes SELECT 1, * FROM daily_parts WHERE owner = NEW.execution_id;
+    INSERT INTO daily_changes SELECT 1, * FROM daily_parts
+    WHERE owner = NEW.execution_id AND part IN ('row', 'execution');
 END;
 CREATE TRIGGER daily_before BEFORE UPDATE OF deployed_at, agent_type, model, resolved_model, status, attempt,
         started_at, completed_at, calls, refused_calls, failed_calls, files_read, files_written, lines_added,
@@ -346,7 +347,8 @@ CREATE TRIGGER daily_before BEFORE UPDATE OF deployed_at, agent_type, model, res
         NEW.completed_at, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
         NEW.lines_added, NEW.lines_removed)
 BEGIN
-    INSERT INTO daily_changes SELECT -1, * FROM daily_parts WHERE owner = OLD.execution_id;
+    INSERT INTO daily_changes SELECT -1, * FROM daily_parts
+    WHERE owner = OLD.execution_id AND part IN ('row', 'execution');
 END;
 CREATE TRIGGER daily_after AFTER UPDATE OF deployed_at, agent_type, model, resolved_model, status, attempt,
         started_at, completed_at, calls, refused_calls, failed_calls, files_read, files_written, lines_added,
@@ -358,11 +360,13 @@ CREATE TRIGGER daily_after AFTER UPDATE OF deployed_at, agent_type, model, resol
         NEW.completed_at, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
         NEW.lines_added, NEW.lines_removed)
 BEGIN
-    INSERT INTO daily_changes SELECT 1, * FROM daily_parts WHERE owner = NEW.execution_id;
+    INSERT INTO daily_changes SELECT 1, * FROM daily_parts
+    WHERE owner = NEW.execution_id AND part IN ('row', 'execution');
 END;
 CREATE TRIGGER daily_gone BEFORE DELETE ON executions BEGIN
     DELETE FROM usage WHERE owner = OLD.execution_id AND kind = 'execution';
-    INSERT INTO daily_changes SELECT -1, * FROM daily_parts WHERE owner = OLD.execution_id;
+    INSERT INTO daily_changes SELECT -1, * FROM daily_parts
+    WHERE owner = OLD.execution_id AND part IN ('row', 'execution');
 END;
 CREATE TRIGGER daily_used AFTER INSERT ON usage BEGIN
     INSERT INTO daily_changes SELECT 1, * FROM daily_parts
