@@ -242,14 +242,12 @@ def _end(segment):
         begun = "started" in found or "launched" in found
         return "failed", "api_error" if begun else "refused", 0, at, text, found["refused"].reason
     if "stopped" in found or "handback" in found:
-        if (text or "").lstrip().startswith("NO BRIEFING"):
-            return "failed", "no_briefing", 0, at, text, text
-        return "completed", "end_turn", 0, at, text, None
+        return _turn_ended(0, at, text)
     words = ((told.reason or "") + (told.text or "") if told else "") + (back.text or "" if back else "")
     if _TURN_LIMIT in words:
         return "failed", "max_turns", 0, at, text, "It reached its turn limit."
     if (told or back or "absent" in found) and tail.status == "end_turn":
-        return "completed", "end_turn", 1, at, text, None
+        return _turn_ended(1, at, text)
     if (told or back or "absent" in found) and tail.status == "api_error":
         return "failed", "api_error", 1, at, None, tail.text
     if tail.status == "stopped":
@@ -266,6 +264,13 @@ def _end(segment):
     if weak:
         return "failed", weak[-1].reason, 1, weak[-1].at, text, weak[-1].text
     return None
+
+
+def _turn_ended(inferred, at, text):
+    """The end of an agent that ended its turn: completed, unless all it has to say is that it got no briefing."""
+    if (text or "").lstrip().startswith("NO BRIEFING"):
+        return "failed", "no_briefing", inferred, at, text, text
+    return "completed", "end_turn", inferred, at, text, None
 
 
 def _text(segment, tail):
