@@ -458,8 +458,10 @@ class History:
     def rows(self):
         """Everything that is kept of executions, without ids that are made up and times of arrival."""
         executions = self.con.execute(
-            "SELECT execution_id, COALESCE(agent_id, tool_use_id), tool_use_id, agent_id, claude_session_id, origin, runtime, "
-            "parent_agent_id, agent_type, scope, model, resolved_model, status, end_reason, inferred, success, error_message, "
+            "SELECT execution_id, COALESCE(agent_id, tool_use_id), tool_use_id, agent_id, "
+            "claude_session_id, origin, runtime, "
+            "parent_agent_id, agent_type, scope, model, resolved_model, status, end_reason, "
+            "inferred, success, error_message, "
             "final_message, context_size, transcript_path FROM executions"
         ).fetchall()
         found = {}

@@ -5,7 +5,6 @@ import pytest
 from orchestrator.edges.scripted_model import Play, Reply, call, report
 from plays import deploy, submit, task
 
-
 TASKS = [task("t1", prompt="FIND the adders"), task("t2", prompt="FIND the tests"),
          task("t3", ["t1", "t2"], "builder", "WRITE the export")]
 

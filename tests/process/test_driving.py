@@ -59,7 +59,8 @@ def test_a_refused_plan_leaves_nothing(orchestrator):
     bad = {"goal": "g", "tasks": [{"id": "A", "agent": "bulder", "prompt": ""}, {"id": "b", "prompt": "x", "after": ["c"]}]}
     done = orchestrator("plan", "-", stdin=json.dumps(bad))
     assert done.returncode == 1 and not done.stdout
-    assert all(word in done.stderr for word in ("1.", "2.", "3.", "bulder", "orchestrator:builder", "the id c", "prompt")), done.stderr
+    for word in ("1.", "2.", "3.", "bulder", "orchestrator:builder", "the id c", "prompt"):
+        assert word in done.stderr
     assert orchestrator("status").returncode == 1
 
 

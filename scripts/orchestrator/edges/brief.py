@@ -37,7 +37,8 @@ def main(words):
     """Runs the command; returns the exit code."""
     from orchestrator import paths
     from orchestrator.errors import OrchestratorError
-    from orchestrator.store import open as store, workspace as place
+    from orchestrator.store import open as store
+    from orchestrator.store import workspace as place
 
     if len(words) not in (2, 4) or words[0] != "brief" or words[1].startswith("-") or (
             len(words) == 4 and words[2] != "--execution-id"):

@@ -55,7 +55,7 @@ class Segment:
 
     def said(self):
         """Whether one of its own hooks said that it ended."""
-        return any([kind in self.found for kind in SAID])
+        return any(kind in self.found for kind in SAID)
 
 
 def fold(events):

@@ -50,7 +50,8 @@ def of_other(con, p, agent, call, now, is_agent):
 def explain(con, p, now):
     """At Stop: agents whose call was not known when they were heard of are looked up again."""
     for agent, agent_type in con.execute(
-            "SELECT agent_id, max(agent_type) FROM events WHERE claude_session_id = ?1 AND execution_id IS NULL AND agent_id "
+            "SELECT agent_id, max(agent_type) FROM events WHERE claude_session_id = ?1 AND "
+            "execution_id IS NULL AND agent_id "
             "IS NOT NULL AND kind IN ('started', 'stopped', 'api_error', 'notified') GROUP BY agent_id",
             (p.session,)).fetchall():
         meta = transcript.meta(con, p.transcript, agent)
@@ -64,7 +65,8 @@ def explain(con, p, now):
             record.fill(con, execution, agent_type=agent_type, surely=True)
             record.settle(con, execution)
     for execution, agent in con.execute(
-            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND tool_use_id IS NULL AND runtime = "
+            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND "
+            "tool_use_id IS NULL AND runtime = "
             "'agent' AND origin = 'unplanned' AND agent_id IS NOT NULL", (p.session,)).fetchall():
         meta = transcript.meta(con, p.transcript, agent)
         if meta:
@@ -82,9 +84,11 @@ def unexplained(con, session, execution):
     """Whether an agent is known, but not its call, that may be this execution's."""
     return con.execute(
         "SELECT 1 FROM executions me WHERE me.execution_id = ?2 AND (EXISTS (SELECT 1 FROM events v WHERE "
-        "v.claude_session_id = ?1 AND v.execution_id IS NULL AND v.agent_id IS NOT NULL AND v.kind IN ('started', 'notified') "
+        "v.claude_session_id = ?1 AND v.execution_id IS NULL AND v.agent_id IS NOT NULL AND v.kind "
+        "IN ('started', 'notified') "
         "AND COALESCE(v.agent_type, me.agent_type) = me.agent_type) OR EXISTS (SELECT 1 FROM executions o WHERE "
-        "o.claude_session_id = ?1 AND o.agent_id IS NOT NULL AND o.tool_use_id IS NULL AND o.runtime = 'agent' AND o.origin = "
+        "o.claude_session_id = ?1 AND o.agent_id IS NOT NULL AND o.tool_use_id IS NULL AND o.runtime "
+        "= 'agent' AND o.origin = "
         "'unplanned' AND o.agent_type IN (me.agent_type, 'unknown')))", (session, execution)).fetchone() is not None
 
 
@@ -93,7 +97,8 @@ def contradicts(con, p):
     if p.agent_transcript and not p.agent_transcript.endswith("agent-%s.jsonl" % p.agent):
         return True
     return bool(p.agent_type and con.execute(
-        "SELECT 1 FROM events WHERE agent_id = ? AND kind = 'started' AND agent_type != ?", (p.agent, p.agent_type)).fetchone())
+        "SELECT 1 FROM events WHERE agent_id = ? AND kind = 'started' AND agent_type != "
+        "?", (p.agent, p.agent_type)).fetchone())
 
 
 def _candidate(con, session, agent_type=None):

@@ -107,7 +107,8 @@ def sweep(con, p, project, running, now):
             "SELECT execution_id, agent_id, runtime, tool_use_id, parent_agent_id, deployed_at, (SELECT max(s.started_at) "
             "FROM segments s WHERE s.execution_id = e.execution_id AND s.ended_at IS NULL) FROM executions e WHERE "
             "claude_session_id = ?1 AND status = 'deployed' AND runtime IN ('agent', 'workflow') UNION "
-            "SELECT e.execution_id, agent_id, runtime, tool_use_id, parent_agent_id, deployed_at, s.started_at FROM segments s "
+            "SELECT e.execution_id, agent_id, runtime, tool_use_id, parent_agent_id, deployed_at, "
+            "s.started_at FROM segments s "
             "JOIN executions e USING (execution_id) WHERE s.ended_at IS NULL AND s.ordinal > 1 AND claude_session_id = ?1",
             (p.session,)).fetchall():
         if max(deployed, begun or "") > now:

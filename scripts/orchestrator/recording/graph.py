@@ -48,7 +48,7 @@ class Graph:
 
     def ended(self):
         """Whether nothing is left to run: every task completed, failed or skipped."""
-        return all([s in ("completed", "failed", "skipped") for s in self.states.values()])
+        return all(s in ("completed", "failed", "skipped") for s in self.states.values())
 
 
 def rise(con, orchestration_id, now):

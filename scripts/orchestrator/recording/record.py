@@ -72,7 +72,8 @@ def fill(con, execution, agent_type=None, surely=False, **fields):
             ["%s = COALESCE(%s, ?)" % (name, name) for name in names]), [fields[n] for n in names] + [execution])
     if agent_type:
         con.execute("UPDATE executions SET agent_type = ?2 WHERE execution_id = ?1 AND agent_type != ?2 AND (?3 OR agent_type "
-                    "= 'unknown') AND origin IN ('unplanned', 'skill', 'workflow', 'nested')", (execution, agent_type, surely))
+                    "= 'unknown') AND origin IN ('unplanned', 'skill', 'workflow', "
+                    "'nested')", (execution, agent_type, surely))
 
 
 def explain(con, execution, call, nested):

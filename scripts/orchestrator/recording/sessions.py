@@ -64,7 +64,8 @@ def seen(con, p, pid, now, late=False):
     if row is None:
         con.execute(
             "INSERT OR IGNORE INTO claude_sessions (claude_session_id, host, boot_id, pid, process_started, started_at, "
-            "cwd, transcript_path, source, model, permission_mode, client_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "cwd, transcript_path, source, model, permission_mode, client_version) VALUES (?, ?, ?, "
+            "?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (p.session,) + process_of(pid) + (now, p.cwd if main else None, p.transcript, p.source, p.model,
                                               p.mode if main else None, None if late else _client()))
         return not late and _replaces(con, p.session, now)
@@ -94,7 +95,8 @@ def _client():
 def _goes_on(con, session, process, now):
     """Another process goes on with a conversation: what an earlier one had at work is lost, also when the clock jumped."""
     con.execute(
-        "UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, started_at = max(?, COALESCE((SELECT "
+        "UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, started_at "
+        "= max(?, COALESCE((SELECT "
         "strftime('%Y-%m-%dT%H:%M:%fZ', julianday(max(deployed_at)) + 0.001 / 86400) FROM executions e WHERE "
         "e.claude_session_id = claude_sessions.claude_session_id AND status = 'deployed'), '')), ended_at = NULL, "
         "end_reason = NULL, touched = 0, nagged = 0 WHERE claude_session_id = ?", process + (now, session))

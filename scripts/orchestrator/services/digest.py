@@ -28,7 +28,7 @@ def driver_of(con, orchestration_id, graph, tasks):
         return chosen
     waiting = [t for t in graph.of("waiting") if t not in graph.handed]
     open_ones = tasks + waiting
-    if len(open_ones) > MOST_IN_WORKFLOW or any([unfit_for_workflow(con, orchestration_id, t) for t in open_ones]):
+    if len(open_ones) > MOST_IN_WORKFLOW or any(unfit_for_workflow(con, orchestration_id, t) for t in open_ones):
         return "conversation"
     return "workflow" if len(open_ones) > 4 or waiting else "conversation"
 
@@ -60,7 +60,8 @@ def troubles(con, graph):
     """Lines on what failed, was lost, or had calls refused and nobody was told yet; at most three of each."""
     lines = []
     for task, calls, names in con.execute(
-            "SELECT task_id, refused_calls, refused_names FROM executions WHERE orchestration_id = ? AND status = 'completed' "
+            "SELECT task_id, refused_calls, refused_names FROM executions WHERE orchestration_id = ? "
+            "AND status = 'completed' "
             "AND refused_calls > 0 AND told_at IS NULL ORDER BY completed_at LIMIT 3", (graph.orchestration_id,)):
         lines.append("%s completed, %d calls refused: %s." % (task, calls, line(names, 60)))
     for task in graph.of("failed", "lost")[:3]:

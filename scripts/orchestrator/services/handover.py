@@ -20,7 +20,7 @@ def workflow_call(con, p, now):
         raise Refused("This conversation drives no orchestration: `orchestrator resume` adopts one.")
     with writing(con):
         graph = Graph(con, orchestration)
-        ready = [t for t in graph.of("ready", "lost")]
+        ready = list(graph.of("ready", "lost"))
         if graph.handed:
             raise Refused("The tasks are already handed to a workflow that is running.")
         if graph.of("in_flight"):
@@ -49,7 +49,8 @@ def workflow_call(con, p, now):
         "t.agent_type), json_object('model', json_extract(t.spec, '$.model'), 'after', (SELECT CASE WHEN count(*) THEN "
         "json_group_array(d.after_id) END FROM task_dependencies d JOIN tasks f ON f.orchestration_id = d.orchestration_id "
         "AND f.task_id = d.after_id WHERE d.orchestration_id = t.orchestration_id AND d.task_id = t.task_id AND "
-        "f.handed_to = ?2))))) FROM (SELECT * FROM tasks WHERE orchestration_id = ?1 AND handed_to = ?2 ORDER BY position) t",
+        "f.handed_to = ?2))))) FROM (SELECT * FROM tasks WHERE orchestration_id = ?1 AND handed_to = "
+        "?2 ORDER BY position) t",
         (orchestration, p.call)).fetchone()[0]
     return con.execute(
         "SELECT json_set(json_extract(?1, '$.tool_input'), '$.args', json_object('orchestration', ?2, 'limit', ?3, "
@@ -107,7 +108,8 @@ def brief_call(con, p, project, task, now):
 def _join_ended(con, p):
     """Joins ended agents that never asked for their briefing, and whose transcripts were not there yet when they ended."""
     for execution, agent in con.execute(
-            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND runtime = 'workflow' AND task_id IS "
+            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND runtime = "
+            "'workflow' AND task_id IS "
             "NULL AND status != 'deployed' AND agent_id IS NOT NULL", (p.session,)).fetchall():
         with writing(con):
             join_by_prompt(con, p.session, execution, transcript.path_of(p.transcript, agent))
@@ -165,7 +167,8 @@ def join_by_prompt(con, session, execution, path):
             "FROM executions e WHERE e.orchestration_id = ?1 AND e.task_id = ?2 AND e.status != 'failed')",
             (orchestration, task, call)).fetchone():
         con.execute("UPDATE executions SET orchestration_id = ?1, task_id = ?2, attempt = ?3, origin = 'planned', tool_use_id = "
-                    "?5, scope = COALESCE(scope, (SELECT title FROM tasks t WHERE t.orchestration_id = ?1 AND t.task_id = ?2)) "
+                    "?5, scope = COALESCE(scope, (SELECT title FROM tasks t WHERE t.orchestration_id "
+                    "= ?1 AND t.task_id = ?2)) "
                     "WHERE execution_id = ?4",
                     (orchestration, task, record.next_attempt(con, orchestration, task), execution, call))
 
@@ -175,7 +178,8 @@ def stopped(con, p, project, run, now):
     for call, body, _ in runs.open_runs(con, p.session):
         if body == run:
             under_way = [r[0] for r in con.execute(
-                "SELECT execution_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? AND status = 'deployed'",
+                "SELECT execution_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? "
+                "AND status = 'deployed'",
                 (p.session, call))]
             for execution in under_way:
                 record.append(con, "killed", now, "%s %s" % (p.call, execution), claude_session_id=p.session,

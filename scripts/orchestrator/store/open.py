@@ -132,7 +132,7 @@ def refused(problem):
         return problem.errno not in _ODD
     if isinstance(problem, NewerSchema):
         return True
-    return isinstance(problem, Error) and any([words in str(problem) for words in _REFUSALS])
+    return isinstance(problem, Error) and any(words in str(problem) for words in _REFUSALS)
 
 
 def corrupt(problem):
