@@ -4,7 +4,7 @@ from harness import ROOT
 from orchestrator.edges.scripted_model import Play, call, say
 from orchestrator.store import blobs
 from orchestrator.store import open as store
-from plays import deploy, digests, heredoc, idle, main, noticed, once, shell, states, status, submit, task
+from plays import ask, deploy, digests, heredoc, idle, main, noticed, once, shell, states, status, submit, task
 
 GOAL = "add CSV export"
 PLAN = [
@@ -46,19 +46,19 @@ def test_a_goal_becomes_a_graph_that_runs_to_its_report(claude, project, rows):
     assert status(project)["state"] == "complete" and set(states(project).values()) == {"completed"}
 
 
-def wave(project, *ends):
+def wave(project, *ends, told=lambda: True):
     """A play of three tasks that wait for nothing, deployed in one message, each ending when its `ends` says.
 
-    status.json is looked at when their launch is told and when the main conversation is woken.
+    status.json is looked at when their launch is told (and `told` holds), and when the main conversation is woken.
     """
     seen = []
 
-    def look(words):
-        return lambda request: say(words) if seen.append(status(project)) is None else None
+    def look(words, when=lambda: True):
+        return lambda request: once(when, words)(request) if seen.append(status(project)) is None else None
 
     names = [task("t1"), task("t2"), task("t3")]
     calls = [deploy(one["id"]) for one in names]
-    play = Play().when(main, submit(*names), calls, look("three at work"), look("woken"))
+    play = Play().when(main, submit(*names), calls, look("three at work", told), look("woken"))
     for one, end in zip(names, ends, strict=True):
         play.when("DO %s." % one["id"], once(end, "found by " + one["id"]))
     return play, seen
@@ -95,6 +95,15 @@ def test_agents_that_end_together_wake_it_once(claude, project, rows):
     assert [len(digests(request)) for request in run.main_requests] == [0, 0, 0, 1], run.main_requests
     assert ends(rows, project) == well("t1", "t2", "t3")
     assert seen[-1]["state"] == "complete"
+
+
+def test_ends_before_the_launch_was_told(claude, project, rows):
+    """Agents that end while their launch is still being answered wake it once too, not one by one."""
+    ended = "SELECT 1 FROM executions WHERE status = 'completed'"
+    play, _ = wave(project, *[lambda: True] * 3, told=lambda: len(ask(project, ended)) == 3)
+    run = claude.run("go", play, project)
+    assert [len(digests(request)) for request in run.main_requests] == [0, 0, 0, 1], run.main_requests
+    assert ends(rows, project) == well("t1", "t2", "t3")
 
 
 def test_ends_while_the_main_conversation_is_busy(claude, project, rows):

@@ -304,9 +304,10 @@ def stop(e):
     from orchestrator.recording import runs
     from orchestrator.services import turn
 
+    running = payload.background_ids(e.con, e.p)
+    woken = not e.late and turn.sure_to_wake(e.con, e.p, running, e.now)
     with writing(e.con):
         _seen(e)
-        running = payload.background_ids(e.con, e.p)
         if not e.late:
             _bury(e)
             if runs.open_runs(e.con, e.p.session):
@@ -315,7 +316,7 @@ def stop(e):
                 handover.sweep(e.con, e.p, e.project, running, e.now)
         ends.sweep(e.con, e.p, e.project, running, e.now)
         usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_HOOK)
-        text = None if e.late else turn.stop(e.con, e.p, e.now)
+        text = None if e.late else turn.stop(e.con, e.p, e.now, woken)
     _project(e)
     return hooks.context(e.con, "Stop", text) if text else None
 

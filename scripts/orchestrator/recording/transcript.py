@@ -2,6 +2,8 @@
 
 import os
 
+from orchestrator.recording.payload import mend
+
 _TAIL = 262144
 
 
@@ -46,7 +48,8 @@ def meta(con, main_transcript, agent):
             text = f.read(65536)
     except OSError:
         return None
-    if not con.execute("SELECT json_valid(?1) AND json_type(?1) = 'object'", (text,)).fetchone()[0]:
+    text = mend(text)
+    if not con.execute("SELECT CASE WHEN json_valid(?1) THEN json_type(?1) = 'object' END", (text,)).fetchone()[0]:
         return None  # half written
     found, words = Meta(), con.execute(
         "SELECT json_extract(?1, '$.toolUseId'), json_extract(?1, '$.agentType'), json_extract(?1, '$.description'), "
@@ -75,7 +78,7 @@ def _last_lines(path):
             f.seek(0, os.SEEK_END)
             size = f.tell()
             f.seek(max(0, size - _TAIL))
-            lines = f.read().decode("utf-8", "replace").split("\n")
+            lines = mend(f.read().decode("utf-8", "replace")).split("\n")
     except OSError:
         return None
     return lines[1:] if size > _TAIL else lines
@@ -86,7 +89,8 @@ def interrupted(con, path):
     for line in reversed(_last_lines(path) or ()):
         if "[Request interrupted by user" in line or '"human"' in line:
             kind, text = con.execute(
-                "SELECT json_extract(l, '$.origin.kind'), json_extract(l, '$.message.content[0].text') FROM (SELECT CASE WHEN "
+                "SELECT json_extract(l, '$.origin.kind'), json_extract(l, "
+                "'$.message.content[0].text') FROM (SELECT CASE WHEN "
                 "json_valid(?1) THEN ?1 ELSE '{}' END AS l) WHERE json_extract(l, '$.type') = 'user'",
                 (line,)).fetchone() or (None, None)
             if isinstance(text, str) and text.startswith("[Request interrupted by user"):
@@ -94,6 +98,34 @@ def interrupted(con, path):
             if kind == "human":
                 return False
     return False
+
+
+def waiting(con, path, since):
+    """The agents whose task-notifications wait in the client's queue: each will surely begin a turn, or join one.
+
+    The main transcript tells what enters the queue and, without saying which and a moment late, what leaves it. `since` is
+    when the client's process was first seen: what waited in an earlier one is gone.
+    """
+    queue = []
+    for line in _last_lines(path) or ():
+        if '"queue-operation"' in line:
+            operation, content, at = con.execute(
+                "SELECT json_extract(l, '$.operation'), json_extract(l, '$.content'), json_extract(l, '$.timestamp') FROM "
+                "(SELECT CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END AS l)", (line,)).fetchone()
+            if operation == "enqueue":
+                queue.append(content if isinstance(content, str) and str(at) >= since else "")
+            elif operation in ("dequeue", "remove"):
+                queue = queue[1:]
+            else:
+                queue = []
+    return [told.partition("<task-id>")[2].partition("</task-id>")[0] for told in queue
+            if told.lstrip().startswith("<task-notification>")]
+
+
+def ends_with(con, path, words):
+    """Whether these are the last words in a transcript: then everything before them is written too."""
+    lines = _last_lines(path) or []
+    return bool(words) and (last_text(con, lines) or "").strip() == words.strip()
 
 
 def tail(con, path):
@@ -122,7 +154,7 @@ def last_text(con, lines):
             continue
         rows = con.execute(
             "SELECT json_extract(value, '$.text') FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END, "
-            "'$.message.content') WHERE json_extract(?1, '$.type') = 'assistant' "
+            "'$.message.content') WHERE CASE WHEN json_valid(?1) THEN json_extract(?1, '$.type') END = 'assistant' "
             "AND json_extract(value, '$.type') = 'text'", (line,)).fetchall()
         texts = [r[0] for r in rows if isinstance(r[0], str)]
         if texts:
@@ -136,7 +168,7 @@ def first_prompt(con, path):
         with open(path, encoding="utf-8", errors="replace") as f:
             for line in f:
                 row = con.execute("SELECT CASE WHEN json_valid(?1) AND json_extract(?1, '$.type') = 'user' THEN "
-                                  "json_extract(?1, '$.message.content') END", (line,)).fetchone()
+                                  "json_extract(?1, '$.message.content') END", (mend(line),)).fetchone()
                 if row[0]:
                     return row[0]
     except OSError:

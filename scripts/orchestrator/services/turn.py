@@ -1,5 +1,7 @@
 """Turns: which notifications wake the main conversation, when a turn goes on at Stop, what a session is told at its start."""
 
+import time
+
 from orchestrator.recording import transcript
 from orchestrator.recording.graph import Graph
 from orchestrator.recording.sessions import current
@@ -29,8 +31,8 @@ def receive(con, session, execution, mode, now):
     """What to do with a notification whose end was just recorded: ("hold", progress line) or ("pass", digest or None).
 
     Held only when nothing is lost by it: it is a planned task's, and another will surely wake the main conversation:
-    that of an agent that ended at the same moment, or, when nothing calls for the main conversation yet, of one still at
-    work (decision 0006). The last one always passes.
+    one that waits in the client's queue, that of an agent that ended at the same moment, or, when nothing calls for the
+    main conversation yet, of one still at work (decision 0006). The last one always passes.
     """
     orchestration = current(con, session)
     con.execute("UPDATE claude_sessions SET touched = 1 WHERE claude_session_id = ?", (session,))
@@ -39,7 +41,7 @@ def receive(con, session, execution, mode, now):
         return "pass", None
     if execution is not None and _planned(con, execution, orchestration):
         due, at_work = _others(con, session, execution, now)
-        if due or (at_work and not news(con, session, orchestration)):
+        if due or _waiting(con, session, execution) or (at_work and not news(con, session, orchestration)):
             return "hold", progress(con, orchestration, execution)
     con.execute("UPDATE claude_sessions SET idle_since = NULL WHERE claude_session_id = ?", (session,))
     if not news(con, session, orchestration):
@@ -55,12 +57,34 @@ def _others(con, session, execution, now):
     return con.execute(
         "SELECT count(CASE WHEN e.status != 'deployed' AND e.noticed_at IS NULL AND e.inferred = 0 AND e.end_reason IN "
         "('end_turn', 'api_error', 'no_briefing') AND e.runtime = 'agent' AND "
-        "e.completed_at >= s.idle_since AND julianday(?3) - julianday(e.completed_at) < ?4 AND EXISTS (SELECT 1 FROM events v WHERE v.execution_id = "
+        "e.completed_at >= s.idle_since AND julianday(?3) - julianday(e.completed_at) < ?4 AND "
+        "EXISTS (SELECT 1 FROM events v WHERE v.execution_id = "
         "e.execution_id AND v.kind = 'launched') THEN 1 END), "
         "count(CASE WHEN e.status = 'deployed' AND e.deployed_at >= s.started_at THEN 1 END) "
         "FROM executions e JOIN claude_sessions s USING (claude_session_id) WHERE e.claude_session_id = ?1 AND "
         "e.execution_id != ?2 AND e.task_id IS NOT NULL AND (e.status = 'deployed' OR e.completed_at >= s.started_at)",
         (session, execution, now, TOGETHER / 86400.0)).fetchone()
+
+
+def _waiting(con, session, execution=None):
+    """Whether the client is about to wake the main conversation with the end of another agent than this execution's."""
+    path, since = con.execute("SELECT transcript_path, started_at FROM claude_sessions WHERE claude_session_id = ?",
+                              (session,)).fetchone()
+    for agent in transcript.waiting(con, path, since) if path else ():
+        if con.execute("SELECT 1 FROM executions WHERE agent_id = ? AND execution_id IS NOT ? AND noticed_at IS NULL",
+                       (agent, execution)).fetchone():
+            return True
+    return False
+
+
+def _received(con, session):
+    """Whether an agent's end came in without a word: 2.1.197 attaches what ends during a turn and fires no hook for it."""
+    return con.execute(
+        "SELECT 1 FROM executions e JOIN claude_sessions s USING (claude_session_id) WHERE s.claude_session_id = ? AND "
+        "e.status != 'deployed' AND e.completed_at >= s.started_at AND e.task_id IS NOT NULL AND e.runtime = 'agent' AND "
+        "e.told_at IS NULL AND e.noticed_at IS NULL AND EXISTS (SELECT 1 FROM events v WHERE "
+        "v.execution_id = e.execution_id "
+        "AND v.kind = 'launched')", (session,)).fetchone() is not None
 
 
 def _told_digest(con, session, orchestration, mode, now):
@@ -84,13 +108,35 @@ def progress(con, orchestration, execution):
         ", at work: " + ", ".join(running[:5]) if running else "")
 
 
-def stop(con, p, now):
-    """The digest with which a turn goes on at Stop, or None. It does not nag (design.md §5)."""
+def sure_to_wake(con, p, running, now):
+    """At Stop: whether a notification will wake the main conversation at once, and so bring the digest.
+
+    That of an agent that has ended while the client still lists it, or one in its queue. 2.1.197 attaches what ends during a
+    turn without a hook, and the transcript says so a moment later: only when the turn's last words are written is it sure
+    that what waits was not attached.
+    """
+    if current(con, p.session) is None:
+        return False
+    ended = con.execute(
+        "SELECT agent_id FROM executions WHERE claude_session_id = ?1 AND orchestration_id IS NOT NULL AND runtime = 'agent' "
+        "AND parent_agent_id IS NULL AND status != 'deployed' AND noticed_at IS NULL AND julianday(?2) - "
+        "julianday(completed_at) < ?3", (p.session, now, TOGETHER / 86400.0)).fetchall()
+    if any(agent in running for (agent,) in ended):
+        return True
+    for _ in range(8 if ended else 0):
+        if transcript.ends_with(con, p.transcript, p.last):
+            return _waiting(con, p.session)
+        time.sleep(0.04)
+    return False
+
+
+def stop(con, p, now, woken=False):
+    """The digest with which a turn goes on at Stop, or None. It does not nag (design.md §5). `woken`: another turn follows."""
     orchestration = current(con, p.session)
     touched, nagged, nagged_rev = con.execute(
         "SELECT touched, nagged, nagged_rev FROM claude_sessions WHERE claude_session_id = ?", (p.session,)).fetchone()
     con.execute("UPDATE claude_sessions SET touched = 0, idle_since = ? WHERE claude_session_id = ?", (now, p.session))
-    if orchestration is None or not touched or p.mode == "plan":
+    if orchestration is None or p.mode == "plan" or not (touched or _received(con, p.session)):
         return None
     status, paused, driver, rev = con.execute(
         "SELECT status, paused_at, claude_session_id, rev FROM orchestrations WHERE orchestration_id = ?",
@@ -105,9 +151,10 @@ def stop(con, p, now):
         return None
     if rev != nagged_rev:
         nagged = 0
-    if nagged >= MOST_NAGS or transcript.interrupted(con, p.transcript or ""):
+    if nagged >= MOST_NAGS or woken or transcript.interrupted(con, p.transcript or ""):
         return None
-    con.execute("UPDATE claude_sessions SET nagged = ?, nagged_rev = ?, touched = 1, idle_since = NULL WHERE claude_session_id = ?",
+    con.execute("UPDATE claude_sessions SET nagged = ?, nagged_rev = ?, touched = 1, idle_since = NULL "
+                "WHERE claude_session_id = ?",
                 (nagged + 1, rev, p.session))
     return _told_digest(con, p.session, orchestration, p.mode, now)
 
