@@ -79,7 +79,7 @@ def _show(run: Any) -> list[str]:
     ):
         raise OrchestratorError("`orchestrator history` failed.")
     found = run.checked()
-    click.echo("\nChecked against its rows\n")
+    click.echo("\nChecked against the history\n")
     for each in found:
         click.echo(f"  {'yes' if each.true else 'NO '}  {each.claim}")
     _count(run.measured())
@@ -131,8 +131,8 @@ def _count(measured: Any) -> None:
     rows = [
         (measured.total, f"in the briefings and results of {measured.agents} agents"),
         (measured.held, "of these in the main conversation"),
-        (measured.kept_out, "kept out of it"),
-        (measured.added, "added to it by the whole run: calls, notifications, digests, the report"),
+        (measured.kept_out, "kept out of it: text that only agents and the history hold"),
+        (measured.added, "added to it by the whole run instead: calls, notifications, digests, the report"),
     ]
     click.echo(f"\nTokens ({measured.how})\n")
     for number, what in rows:

@@ -1,12 +1,13 @@
 """Checking the demo: every claim it makes, asked of the history's rows."""
 
+import json
 import os
 import sqlite3
 from typing import NamedTuple
 
 from orchestrator.edges.demo import plan
 from orchestrator.edges.demo.script import Script
-from orchestrator.store import blobs
+from orchestrator.store import blobs, inbox, log
 from orchestrator.store import open as store
 
 _STATES = "SELECT state FROM task_states WHERE orchestration_id = ?"
@@ -68,6 +69,45 @@ def _drivers(workflow: int, calls: int, offered: bool) -> Check:
     return Check(
         f"{workflow} executions by the Workflow tool, {calls} by Agent calls", workflow > 0 and calls > 0
     )
+
+
+def no_hook_failed(workspace: str, since: str, waited: set[str]) -> Check:
+    """Whether the hooks' log holds no error since then, and the inbox no event that did not wait before."""
+    found = []
+    for name in (log.BEFORE, log.NAME):
+        path = os.path.join(workspace, name)
+        errors = sum(_error_since(line, since) for line in _lines(path))
+        found += [_many(errors, "error", path)] if errors else []
+    left = [each for each in inbox.waiting(workspace, odd=True) if os.path.basename(each) not in waited]
+    for folder in sorted({os.path.dirname(each) for each in left}):
+        events = sum(os.path.dirname(each) == folder for each in left)
+        found.append(_many(events, "event", folder) + " could not be taken in")
+    return Check("no hook failed" + (": " + ", ".join(found) if found else ""), not found)
+
+
+def waiting(workspace: str) -> set[str]:
+    """The names of the events that wait in the inbox."""
+    return {os.path.basename(each) for each in inbox.waiting(workspace, odd=True)}
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read().splitlines()
+    except OSError:
+        return []
+
+
+def _error_since(line: str, since: str) -> bool:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(entry, dict) and entry.get("level") == "error" and str(entry.get("at")) >= since
+
+
+def _many(number: int, what: str, place: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'} in {place}"
 
 
 def report(workspace: str, orchestration: str) -> str:

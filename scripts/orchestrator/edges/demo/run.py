@@ -29,6 +29,7 @@ class Run:
     script: Script
     model: ScriptedModel
     watch: Watch
+    waited: set[str]  # events that waited in the inbox before
 
     def __init__(self, given: Optional[str], program: Optional[str], keep: bool) -> None:
         self.own, self.program, self.keep = given is None, program, keep
@@ -69,6 +70,7 @@ class Run:
     def act(self, tell: Tell) -> None:
         """Runs the client three times: the goal, a compaction, the rest. `tell` hears every event."""
         self.watch = Watch(self.history, self.stage.log, self.session, tell)
+        self.waited = checks.waiting(self.workspace)
         goal = f"/orchestrate {plan.GOAL}"
         with self.model:
             self._type(goal)
@@ -84,8 +86,10 @@ class Run:
             )
         self.orchestration = self.watch.orchestration
         if self.orchestration is None:
+            hooks = self._hooks()
             raise OrchestratorError(
                 "The client ran and its hooks recorded nothing: `orchestrator doctor` says more."
+                + ("" if hooks.true else f" Not true: {hooks.claim}; --keep leaves these files.")
             )
 
     def _type(self, words: str, note: str = "") -> None:
@@ -105,12 +109,17 @@ class Run:
         self.stage.run(self.client.path, self.project, list(words), look)
 
     def checked(self) -> list[checks.Check]:
-        """Every claim, asked of the rows."""
+        """Every claim, asked of the rows; the last one of the hooks' log and the inbox."""
         # 2.1.329 says "stopped", after a resume, of agents whose end was held before it.
         told = [each for request in self.model.requests if request.main for each in request.notifications]
         heard = {each.get("task-id") for each in told if each.get("status") != "stopped"}
         orchestration = self.orchestration or ""
-        return checks.check(self.history, self.workspace, orchestration, self.session, self.script, heard)
+        found = checks.check(self.history, self.workspace, orchestration, self.session, self.script, heard)
+        return [*found, self._hooks()]
+
+    def _hooks(self) -> checks.Check:
+        since = self.watch.began.strftime("%Y-%m-%dT%H:%M:%S")
+        return checks.no_hook_failed(self.workspace, since, self.waited)
 
     def measured(self) -> Measured:
         """The tokens of what the model received."""
@@ -128,11 +137,12 @@ class Run:
         ).returncode
 
     def left(self) -> list[str]:
-        """What stays: the workspace, the environments and clients in the data folder, what was to be kept."""
-        kept = sorted(name for name in os.listdir(self.data) if name.startswith(("env-", "claude-")))
-        stays = [self.workspace, *(os.path.join(self.data, name) for name in kept)]
+        """What this run leaves: the workspace, what was to be kept, and what is in the data folder."""
+        stays = [self.workspace]
         if self.keep:
             stays += [self.stage.home, *([self.project] if self.own else [])]
+        if os.path.isdir(self.data):
+            stays.append(f'{self.data} (README.md, "Where data lives", says what is in it)')
         return stays
 
     def close(self, abandoned: bool = False) -> None:
