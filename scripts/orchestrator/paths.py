@@ -27,12 +27,15 @@ def home(env=None):
 
 
 def data_folder(env=None):
-    """The folder for what outlives projects: $ORCHESTRATOR_DATA, else the XDG data home. Not created."""
+    """The folder for what outlives projects: $ORCHESTRATOR_DATA, else the XDG data home. Not created; "" for a user
+    without a home."""
     env = os.environ if env is None else env
     if env.get("ORCHESTRATOR_DATA"):
         return os.path.abspath(env["ORCHESTRATOR_DATA"])
-    base = env.get("XDG_DATA_HOME") or os.path.join(home(env), ".local", "share")
-    return os.path.join(base, "orchestrator")
+    house = home(env)
+    if not env.get("XDG_DATA_HOME") and not house:
+        return ""
+    return os.path.join(env.get("XDG_DATA_HOME") or os.path.join(house, ".local", "share"), "orchestrator")
 
 
 def _main_worktree(git_file):
@@ -109,11 +112,14 @@ def workspace_of(project, env=None):
 
 def elsewhere(project, env=None):
     """The workspace that a project has in the data folder, where its own folder cannot hold one."""
+    data = data_folder(env)
+    if not data:
+        return os.path.join(project, WORKSPACE)
     import _blake2
 
     mark = _blake2.blake2b(project.encode("utf-8", "surrogateescape"), digest_size=5).hexdigest()
     name = os.path.basename(project) or "root"
-    return os.path.join(data_folder(env), "projects", name + "-" + mark)
+    return os.path.join(data, "projects", name + "-" + mark)
 
 
 def history_of(workspace, project=None, env=None):

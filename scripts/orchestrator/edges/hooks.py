@@ -4,6 +4,7 @@ import os
 
 from orchestrator import paths
 from orchestrator.errors import OrchestratorError
+from orchestrator.recording.payload import mend
 from orchestrator.store import inbox
 from orchestrator.store import open as store
 from orchestrator.store import workspace as place
@@ -18,7 +19,7 @@ class Event:
 def run(raw, name, pid):
     """Records one event and returns the JSON to answer with, or None. What fails, fails into the inbox."""
     memory = store.connect(":memory:")
-    text = _mended(raw)
+    text = mend(raw.decode("utf-8", "replace").replace("\x00", ""))
     cwd = memory.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.cwd') END", (text,)).fetchone()[0]
     project = paths.project_of(cwd if isinstance(cwd, str) and os.path.isdir(cwd) else None)
     workspace = paths.workspace_of(project)
@@ -59,16 +60,6 @@ def run(raw, name, pid):
 _kept = []
 _NEEDS_WORKSPACE = ("SessionStart", "UserPromptSubmit", "Stop", "StopFailure", "SubagentStop", "SessionEnd", "PreCompact",
                     "PostCompact", "PostToolUseFailure")
-
-
-def _mended(raw):
-    """The event as text; what no text may hold (NUL, half a surrogate pair) is replaced."""
-    text = raw.decode("utf-8", "replace").replace("\x00", "")
-    if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
-        from orchestrator.recording.payload import mend
-
-        return mend(text)
-    return text
 
 
 def _taken_in(con, text, name, pid, now, project, workspace, once, fresh):

@@ -32,7 +32,7 @@ class Payload:
 
 def read(con, text):
     """The Payload of a JSON object. ValueError when the text is not one, or names no event and no session."""
-    if con.execute("SELECT json_valid(?1) AND json_type(?1) = 'object'", (text,)).fetchone()[0] != 1:
+    if con.execute("SELECT CASE WHEN json_valid(?1) THEN json_type(?1) = 'object' END", (text,)).fetchone()[0] != 1:
         raise ValueError("the event is not a JSON object")
     payload = Payload(con, text)
     if not isinstance(payload.event, str) or not isinstance(payload.session, str):
@@ -42,6 +42,8 @@ def read(con, text):
 
 def mend(text):
     """JSON text whose strings hold no NUL and no half of a surrogate pair: SQLite cannot hand them on."""
+    if "\\u0000" not in text and "\\ud" not in text and "\\uD" not in text:
+        return text
     parts, start, at = [], 0, text.find("\\")
     while at >= 0:
         step = 2

@@ -28,6 +28,8 @@ def make(workspace, data):
 
 def install_mark(data):
     """The mark of this user's installation: a hash of a random id kept in the data folder; "" when that cannot be kept."""
+    if not data:
+        return ""
     path = os.path.join(data, "install-id")
     try:
         try:

@@ -1,0 +1,567 @@
+"""Faults around the hooks: whatever the disk, the environment or the events are like, nothing is lost and nobody is disturbed."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from hooked import LINKS, ROOT, Hooked, intents
+from orchestrator.store import open as store
+
+pytestmark = pytest.mark.timeout(300)
+MOUNTS = ["unshare", "-Urm", "sh", "-c"]
+
+
+@pytest.fixture
+def hooked(tmp_path):
+    """A project whose hooks are run as processes."""
+    return Hooked(tmp_path)
+
+
+@pytest.fixture
+def mounts():
+    """`mounts(script, *words, env=…)`: a shell script that may mount what it likes, seen by nobody else."""
+    if subprocess.run([*MOUNTS, "true"], capture_output=True).returncode:
+        pytest.skip("unshare is missing: this machine gives no namespace to mount in")
+
+    def run(script, *words, env):
+        done = subprocess.run(
+            [*MOUNTS, script, "sh", *[str(w) for w in words]], env=env, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def played(hooked):
+    """Three agents, one of each usual end."""
+    hooked.world.agent(10)
+    hooked.world.agent(20, "api_error")
+    hooked.world.agent(30, "max_turns", background=False)
+    return hooked.world.events
+
+
+def locked(path, seconds):
+    """Holds the write lock of a history for so long, from now on; returns the thread."""
+    held = threading.Event()
+
+    def hold():
+        con = sqlite3.connect(path, isolation_level=None)
+        con.execute("BEGIN IMMEDIATE")
+        held.set()
+        time.sleep(seconds)
+        con.execute("ROLLBACK")
+        con.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    return thread
+
+
+def test_locked_for_longer_than_a_hook_waits(hooked):
+    """Events go to the inbox; the next writer takes them in, in their order, each once."""
+    events = played(hooked)
+    for event in events[:2]:
+        hooked.hook(event)
+    hooked.hook(events[2])
+    thread = locked(hooked.workspace / "history.db", 10.5)
+    assert hooked.hooks(events[3:9]) == [None] * 6
+    thread.join()
+    assert len(hooked.waiting()) == 6
+    for event in [*events[9:], hooked.last_stop()]:
+        hooked.hook(event)
+    assert hooked.waiting() == []
+    assert hooked.ends() == hooked.expected()
+    assert hooked.rows(
+        "SELECT kind, count(*) FROM events WHERE kind IN ('intent', 'started', 'stopped', 'notified') GROUP BY kind ORDER BY kind"
+    ) == [("intent", 3), ("notified", 2), ("started", 3), ("stopped", 1)]
+    assert hooked.log() == []
+
+
+def test_a_planned_deployment_fails_closed(hooked):
+    """What is planned is not deployed while its record cannot be written; anything else is let through."""
+    hooked.hook(intents(hooked, 1)[0])
+    with sqlite3.connect(hooked.workspace / "history.db") as con:
+        con.execute("PRAGMA user_version = 99")
+    planned, other = intents(hooked, 2)
+    planned["tool_input"]["prompt"] = "orchestrator task t1"
+    answer = hooked.hook(planned)["hookSpecificOutput"]
+    assert answer["permissionDecision"] == "deny" and "schema 99" in answer["permissionDecisionReason"]
+    assert hooked.hook(other) is None
+
+
+def test_a_newer_schema(hooked):
+    """A history written by a newer orchestrator is left alone, the user is told, and the events wait for the update."""
+    events = played(hooked)
+    for event in events[:3]:
+        hooked.hook(event)
+    with sqlite3.connect(hooked.workspace / "history.db") as con:
+        con.execute("PRAGMA user_version = 99")
+    told = hooked.hook({**events[0], "source": "resume"})["systemMessage"]
+    assert "schema 99" in told and str(hooked.workspace / "inbox") in told
+    for event in events[3:]:
+        assert hooked.hook(event) is None
+    with sqlite3.connect(hooked.workspace / "history.db") as con:
+        con.execute("PRAGMA user_version = %d" % store.VERSION)
+    hooked.hook(hooked.last_stop())
+    assert hooked.waiting() == []
+    assert hooked.ends() == hooked.expected()
+
+
+@pytest.mark.parametrize("damage", ["no database", "torn pages", "cut short"])
+def test_a_damaged_history(hooked, damage):
+    """It is set aside and kept, the user is told once, a new one is begun, and what waited is taken into that."""
+    events = played(hooked)
+    for event in events[:8]:
+        hooked.hook(event)
+    path = hooked.workspace / "history.db"
+    with sqlite3.connect(path) as con:
+        con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = path.read_bytes()
+    if damage == "no database":
+        path.write_bytes(b"This is not a database, whatever it was before. " * 200)
+    elif damage == "torn pages":
+        path.write_bytes(whole[:4096] + os.urandom(len(whole) - 4096))
+    else:
+        path.write_bytes(whole[: len(whole) // 3 // 4096 * 4096])
+    broken = path.read_bytes()
+    for more in ("-wal", "-shm"):
+        Path(str(path) + more).unlink(missing_ok=True)
+    (hooked.workspace / "inbox").mkdir(exist_ok=True)
+    (hooked.workspace / "inbox" / "2026-11-20T080000.000Z-PreToolUse-1-00").write_text(
+        "PreToolUse\n1\n2026-11-20T08:00:00.000Z\n" + json.dumps(events[2])
+    )
+    answers = [hooked.hook(event) for event in [*events[8:], hooked.last_stop()]]
+    told = [a["systemMessage"] for a in answers if isinstance(a, dict) and "systemMessage" in a]
+    assert len(told) == 1 and "was damaged" in told[0]
+    (aside,) = hooked.workspace.glob("history.db.corrupt-*Z")
+    assert aside.name in told[0] and aside.read_bytes() == broken
+    assert hooked.rows("SELECT count(*) FROM events WHERE kind = 'intent' AND tool_use_id = 'toolu_010'") == [(1,)]
+    assert hooked.ends()["a%016x" % (30 * 7919)] == ("failed", "max_turns")
+    assert hooked.waiting() == []
+
+
+def test_a_history_that_is_damaged_for_many_at_once(hooked):
+    """Hooks that find it damaged at the same time set it aside once, and none of their events is lost."""
+    hooked.hook(intents(hooked, 1)[0])
+    path = hooked.workspace / "history.db"
+    for more in ("-wal", "-shm"):
+        Path(str(path) + more).unlink()
+    path.write_bytes(b"nothing " * 4000)
+    hooked.hooks(intents(hooked, 30), 30)
+    hooked.hook(hooked.last_stop())
+    assert len(list(hooked.workspace.glob("history.db.corrupt-*Z"))) == 1
+    assert hooked.rows("SELECT count(*) FROM executions") == [(30,)]
+
+
+def test_a_read_only_history(hooked, mounts, tmp_path):
+    """A history that can only be read is left as it is; the events wait beside it."""
+    events = played(hooked)
+    for event in events[:4]:
+        hooked.hook(event)
+    for number, event in enumerate(events[4:]):
+        (tmp_path / ("%02d-%s" % (number, event["hook_event_name"]))).write_text(json.dumps(event))
+    mounts(
+        """cd "$2" && mount --bind "$1/history.db" "$1/history.db" && mount -o remount,ro,bind "$1/history.db" || exit 9
+        for each in "$2"/[0-9][0-9]-*; do "$3/hooks/run" "${each##*-}" <"$each" || exit 8; done""",
+        hooked.workspace,
+        tmp_path,
+        ROOT,
+        env=hooked.env,
+    )
+    assert len(hooked.waiting()) == len(events) - 4
+    hooked.hook(hooked.last_stop())
+    assert hooked.waiting() == [] and hooked.ends() == hooked.expected()
+
+
+def test_a_read_only_project(hooked, mounts, tmp_path):
+    """In a project that cannot be written the history lies in the data folder."""
+    events = played(hooked)
+    for number, event in enumerate([*events, hooked.last_stop()]):
+        (tmp_path / ("%02d-%s" % (number, event["hook_event_name"]))).write_text(json.dumps(event))
+    mounts(
+        """mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" || exit 9
+        for each in "$2"/[0-9][0-9]-*; do "$3/hooks/run" "${each##*-}" <"$each" || exit 8; done""",
+        hooked.project,
+        tmp_path,
+        ROOT,
+        env=hooked.env,
+    )
+    (place,) = (hooked.data / "projects").iterdir()
+    assert hooked.ends(place / "history.db") == hooked.expected()
+    assert not hooked.workspace.exists()
+
+
+def test_a_full_disk(hooked, mounts, tmp_path):
+    """On a disk without a byte left the events are written into room that was kept for them; none is lost."""
+    events = played(hooked)
+    for number, event in enumerate(events):
+        (tmp_path / ("%02d-%s" % (number, event["hook_event_name"]))).write_text(json.dumps(event))
+    (tmp_path / "stop").write_text(json.dumps(hooked.last_stop()))
+    (tmp_path / "out").mkdir()
+    env = {**hooked.env, "ORCHESTRATOR_DATA": str(hooked.project / "data")}
+    said = mounts(
+        """mount -t tmpfs -o size=3m tmpfs "$1" && mkdir "$1/.git" "$1/src" && : >"$1/src/adder.py" || exit 9
+        n=0
+        for each in "$2"/[0-9][0-9]-*; do
+            n=$((n + 1))
+            if [ $n = 4 ]; then dd if=/dev/zero of="$1/fill" bs=4k 2>/dev/null; df --output=avail "$1" | tail -1; fi
+            "$3/hooks/run" "${each##*-}" <"$each" || exit 8
+        done
+        ls "$1/.orchestrator/inbox" | wc -l
+        rm "$1/fill"
+        "$3/hooks/run" Stop <"$2/stop"
+        ls "$1/.orchestrator/inbox" | wc -l
+        cp "$1/.orchestrator"/history.db* "$2/out/" """,
+        hooked.project,
+        tmp_path,
+        ROOT,
+        env=env,
+    )
+    free, waiting, left = map(int, said.split())
+    assert (free, left) == (0, 0) and waiting > 3
+    assert hooked.ends(tmp_path / "out" / "history.db") == hooked.expected()
+
+
+def test_a_file_that_may_not_grow(hooked):
+    """Where the history's file may not grow any more, events wait in files of their own."""
+    events = played(hooked)
+    for event in events[:3]:
+        hooked.hook(event)
+    most = (hooked.workspace / "history.db").stat().st_size
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (min(most, 32768), resource.RLIM_INFINITY))
+
+    for event in events[3:]:
+        hooked.end(hooked.start(event, preexec_fn=limited))
+    assert len(hooked.waiting()) == len(events) - 3
+    hooked.hook(hooked.last_stop())
+    assert hooked.waiting() == [] and hooked.ends() == hooked.expected()
+
+
+def test_a_workspace_that_is_deleted_under_way(hooked):
+    """A workspace that is deleted is made anew by the next deployment, as trusted as the first."""
+    events = played(hooked)
+    hooked.hook(events[0])
+    hooked.hook(events[2])
+    shutil.rmtree(hooked.workspace)
+    for event in [*events, hooked.last_stop()]:
+        hooked.hook(event)
+    assert hooked.ends() == hooked.expected()
+
+
+def test_a_workspace_that_is_deleted_all_the_time(hooked):
+    """Hooks that lose their workspace while they write end well, and those after them record as ever."""
+    over = threading.Event()
+
+    def delete():
+        while not over.is_set():
+            shutil.rmtree(hooked.workspace, ignore_errors=True)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=delete)
+    thread.start()
+    hooked.hooks(intents(hooked, 40), 8)
+    over.set()
+    thread.join()
+    shutil.rmtree(hooked.workspace, ignore_errors=True)
+    for event in [*played(hooked), hooked.last_stop()]:
+        hooked.hook(event)
+    assert hooked.ends() == hooked.expected()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["a user with a home", "a user nobody knows"])
+def test_no_home(known):
+    """Without HOME the user's home is looked up; a user who has none is recorded too, and nothing is left lying about."""
+    folder = tempfile.mkdtemp(prefix="no home ")
+    try:
+        hooked = Hooked(folder)
+        env = {"PATH": "/usr/bin:/bin", "CLAUDE_PROJECT_DIR": str(hooked.project)}
+        events, options = [*played(hooked), hooked.last_stop()], {}
+        if known:
+            env["ORCHESTRATOR_DATA"] = str(hooked.data)
+        elif os.getuid() == 0:
+            os.chmod(folder, 0o755)
+            for top, names, files in os.walk(folder):
+                for name in [".", *names, *files]:
+                    os.chown(os.path.join(top, name), 54321, 54321)
+            options = {"user": 54321, "group": 54321, "extra_groups": []}
+        for event in events:
+            hooked.end(hooked.start(event, env=env, **options))
+        assert hooked.ends() == hooked.expected()
+        assert sorted(n.name for n in hooked.project.iterdir()) == [".git", ".orchestrator", "src"]
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_no_python(hooked, tmp_path):
+    """Without a Python the user is told so in one sentence when a session starts, and nothing else is said."""
+    plugin = tmp_path / "plugin"
+    shutil.copytree(ROOT / "hooks", plugin / "hooks")
+    floor = (plugin / "hooks" / "floor.sh").read_text()
+    (plugin / "hooks" / "floor.sh").write_text(
+        floor.replace("/usr/local/bin/python3 /opt/homebrew/bin/python3 /usr/bin/python3", "")
+    )
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("sh", "id", "cat"):
+        (bare / name).symlink_to(shutil.which(name))
+    env = {**hooked.env, "PATH": str(bare), "ORCHESTRATOR_DATA": str(tmp_path / "empty")}
+    for event in played(hooked):
+        answer = hooked.hook(event, plugin=plugin, env=env)
+        if event["hook_event_name"] == "SessionStart":
+            assert "no python3" in answer["systemMessage"] and answer["systemMessage"].count(". ") == 1
+        else:
+            assert answer is None
+
+
+def test_broken_packages_of_the_user(hooked, tmp_path):
+    """Packages, startup files and variables of the user's Python do not reach the hooks."""
+    junk = tmp_path / "junk"
+    junk.mkdir()
+    for name in ("sitecustomize", "usercustomize", "json", "_sqlite3", "sqlite3", "os", "re", "orchestrator", "hooks"):
+        (junk / (name + ".py")).write_text("raise SystemExit('broken')\n")
+        (hooked.project / (name + ".py")).write_text("raise SystemExit('broken')\n")
+    env = {
+        **hooked.env,
+        "PYTHONPATH": str(junk),
+        "PYTHONSTARTUP": str(junk / "os.py"),
+        "PYTHONHASHSEED": "0",
+        "PYTHONWARNINGS": "error",
+        "PYTHONDEVMODE": "1",
+        "PYTHONINSPECT": "1",
+        "PYTHONIOENCODING": "ascii",
+    }
+    for event in [*played(hooked), hooked.last_stop()]:
+        hooked.hook(event, env=env)
+    assert hooked.ends() == hooked.expected()
+
+
+def test_a_package_of_ours_that_is_broken(hooked, tmp_path):
+    """Where the recorder itself cannot be loaded the event is kept without its texts; the log says what is broken."""
+    plugin = tmp_path / "plugin"
+    for name in ("hooks", "scripts", "assets"):
+        shutil.copytree(ROOT / name, plugin / name, ignore=shutil.ignore_patterns("__pycache__"))
+    events = played(hooked)
+    for event in events[:2]:
+        hooked.hook(event)
+    hooked.hook(events[2])
+    door = plugin / "scripts" / "orchestrator" / "edges" / "hooks.py"
+    door.write_text("import nothing_of_that_name\n" + door.read_text())
+    for event in events[3:]:
+        assert hooked.hook(event, plugin=plugin) is None
+    assert len(hooked.waiting()) == len(events) - 3
+    kept = "".join(path.read_text() for path in (hooked.workspace / "inbox").glob("20*"))
+    assert "adder" not in kept and "toolu_010" in kept
+    assert {line["error"] for line in hooked.log()} == {"ModuleNotFoundError: No module named 'nothing_of_that_name'"}
+    hooked.hook(hooked.last_stop())
+    assert hooked.waiting() == []
+    assert hooked.ends() == hooked.expected()
+
+
+def test_an_event_that_fails_by_itself(hooked, tmp_path):
+    """A fault of ours with one event leaves a line in the log and keeps the event, and stops nothing else."""
+    plugin = tmp_path / "plugin"
+    for name in ("hooks", "scripts", "assets"):
+        shutil.copytree(ROOT / name, plugin / name, ignore=shutil.ignore_patterns("__pycache__"))
+    after = plugin / "scripts" / "orchestrator" / "edges" / "hooks_after.py"
+    after.write_text(after.read_text().replace("def agent_stop(e):", "def agent_stop(e):\n    e.nobody.knows()\n", 1))
+    events = played(hooked)
+    for event in events:
+        hooked.hook(event, plugin=plugin)
+    assert hooked.waiting() == []
+    assert [n.name.split("-")[3] for n in (hooked.workspace / "inbox" / "odd").iterdir()] == ["SubagentStop"]
+    errors = hooked.log()
+    assert [line["level"] for line in errors] == ["error", "error"]
+    assert "AttributeError" in errors[0]["error"] and "agent_stop" in errors[0]["where"]
+    hooked.hook({**events[0], "source": "resume"})  # mended: a session's start tries it again
+    hooked.hook(hooked.last_stop())
+    assert list((hooked.workspace / "inbox" / "odd").iterdir()) == []
+    assert hooked.ends() == hooked.expected()
+
+
+def test_events_of_every_shape(hooked):
+    """An empty, a malformed, a huge event, bytes that are no text: exit 0, nothing said, and the next one is recorded."""
+    events = played(hooked)
+    for event in events[:4]:
+        hooked.hook(event)
+    base = json.dumps(events[3])
+    shapes = [
+        b"",
+        b"{}",
+        b"null",
+        b"[]",
+        b"7",
+        b'"text"',
+        b"{",
+        base[:-20].encode(),
+        b"\xff\xfe" + base.encode(),
+        b"\x00" * 100,
+        base.replace("toolu", "to\x00olu").encode(),
+        base.replace("general", "\\ud800gen\\u0000eral").encode(),
+        base.replace("general", "\x01\x02").encode(),
+        ("[" * 100000 + "]" * 100000).encode(),
+        json.dumps({**events[3], "tool_input": "text", "tool_response": [1, 2]}).encode(),
+        json.dumps({**events[3], "session_id": None}).encode(),
+        json.dumps({**events[3], "session_id": {"a": 1}}).encode(),
+        json.dumps({**events[3], "agent_id": ["x"], "agent_type": 7}).encode(),
+    ]
+    for name in ("PreToolUse", "SubagentStart", "SubagentStop", "UserPromptSubmit", "Stop", "PostToolUse", "SessionEnd"):
+        for shape in shapes:
+            hooked.hook(shape, name)
+    assert hooked.waiting() == [] and hooked.log() == []
+    for event in [*events[4:], hooked.last_stop()]:
+        hooked.hook(event)
+    assert {key: hooked.ends()[key] for key in hooked.expected()} == hooked.expected()
+
+
+def test_huge_events(hooked):
+    """Ten million characters of a prompt and of a last message are taken in whole."""
+    events = played(hooked)
+    words = "word " * 2_000_000
+    (asked, stopped) = [next(e for e in events if e["hook_event_name"] == name) for name in ("PreToolUse", "SubagentStop")]
+    asked["tool_input"]["prompt"] = words
+    stopped["last_assistant_message"] = words
+    for event in [*events, hooked.last_stop()]:
+        hooked.hook(event)
+    assert hooked.ends() == hooked.expected()
+    assert hooked.rows("SELECT length(final_message) FROM executions WHERE tool_use_id = 'toolu_010'") == [(len(words),)]
+
+
+def test_a_file_system_without_a_shared_log(hooked):
+    """Where SQLite cannot keep a write-ahead log it works with a journal, for many hooks at once."""
+    hooked.hook(intents(hooked, 1)[0])
+    shutil.rmtree(hooked.workspace)
+    hooked.hook(intents(hooked, 1)[0])
+    path = hooked.workspace / "history.db"
+    for each in path.parent.glob("history.db*"):
+        each.unlink()
+    con = sqlite3.connect("file:%s?vfs=unix-dotfile" % path, uri=True, isolation_level=None)
+    store._bring_up(con, str(path))
+    assert con.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    con.close()
+    for left in path.parent.glob("history.db.lock"):
+        left.rmdir()
+    hooked.hooks(intents(hooked, 60), 20)
+    assert hooked.rows("PRAGMA journal_mode") == [("delete",)]
+    hooked.hook(hooked.last_stop())
+    assert hooked.rows("SELECT count(*) FROM executions") == [(60,)] and hooked.waiting() == []
+
+
+@pytest.mark.parametrize("before", [0, 100_000])
+def test_two_hundred_at_once(hooked, before):
+    """Two hundred hooks at once, on a fresh history and on a full one: nothing is lost."""
+    if before:
+        hooked.hook(intents(hooked, 1)[0])
+        with sqlite3.connect(hooked.workspace / "history.db") as con:
+            con.execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) INSERT INTO executions "
+                "(execution_id, origin, agent_type, deployed_at, completed_at, status, end_reason, success, "
+                "claude_session_id, tool_use_id, agent_id) SELECT 'old-' || i, 'unplanned', 'general-purpose', "
+                "'2026-01-01T00:00:00.000Z', '2026-01-01T00:01:00.000Z', 'completed', "
+                "'end_turn', 1, 's' || (i % 999), "
+                "'c' || i, 'old' || i FROM n",
+                (before,),
+            )
+    assert hooked.hooks(intents(hooked, 200), 200) == [None] * 200
+    hooked.hook({**hooked.last_stop(), "hook_event_name": "SessionStart", "source": "resume"})
+    assert hooked.waiting() == []
+    assert hooked.rows("SELECT count(*), count(DISTINCT tool_use_id) FROM executions WHERE tool_use_id LIKE 'toolu%'") == [
+        (200, 200)
+    ]
+    assert hooked.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_hooks_that_are_killed(hooked):
+    """Hooks killed at any moment leave a sound history to the next one."""
+    events = intents(hooked, 60)
+    hooked.hook(events[0])
+    for number, event in enumerate(events):
+        process = hooked.start(event, start_new_session=True)
+        time.sleep(0.002 * (number % 40))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+    assert hooked.rows("PRAGMA integrity_check") == [("ok",)]
+    for event in [*played(hooked), hooked.last_stop()]:
+        hooked.hook(event)
+    assert {key: hooked.ends()[key] for key in hooked.expected()} == hooked.expected()
+
+
+WRITER = """
+import json, sys
+sys.path[:0] = sys.argv[1:3]
+from streams import History, World
+world = World(sys.argv[3])
+history = History.__new__(History)
+history.world, history.count = world, 0
+import os
+from orchestrator.store import open as store, workspace
+history.workspace = os.path.join(world.project, ".orchestrator")
+workspace.make(history.workspace, os.path.join(world.folder, "data"))
+history.con = store.open_history(os.path.join(history.workspace, "history.db"))
+for n in range(10, 100000, 10):
+    del world.events[:]
+    world.agent(n)
+    for event in world.events:
+        history.take(event, at=n)
+    print(n, flush=True)
+"""
+
+
+def test_power_lost_at_any_moment(hooked, tmp_path):
+    """The files as they are at any moment are a sound history, with everything that had been recorded by then."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(ROOT / "tests"), str(ROOT / "scripts"), str(tmp_path / "w")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**hooked.env, "PYTHONHASHSEED": "0"},
+    )
+    done, copies = [], []
+    reader = threading.Thread(target=lambda: done.extend(iter(process.stdout.readline, "")))
+    reader.start()
+    try:
+        for number in range(25):
+            time.sleep(0.13 + 0.017 * (number % 7))
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.02)
+            known = len(done)
+            copy = tmp_path / ("copy%d" % number)
+            if (tmp_path / "w" / "project" / ".orchestrator" / "history.db").exists():
+                shutil.copytree(tmp_path / "w" / "project" / ".orchestrator", copy)
+                copies.append((known, copy / "history.db"))
+            process.send_signal(signal.SIGCONT)
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        process.stdout.close()
+    assert len(copies) > 10 and copies[-1][0] > 5
+    for known, copy in copies:
+        Path(str(copy) + "-shm").unlink(missing_ok=True)
+        con = sqlite3.connect(copy)
+        assert con.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert con.execute("SELECT count(*) FROM executions WHERE status = 'completed'").fetchone()[0] >= known
+        assert con.execute(
+            "SELECT count(*) FROM events WHERE execution_id NOT IN (SELECT execution_id FROM executions)"
+        ).fetchone() == (0,)
+        con.close()
+
+
+def test_the_environment_of_these_tests():
+    """The hooks of these tests see one Python and the system's own programs."""
+    assert sorted(os.listdir(LINKS)) == ["python3"]
