@@ -36,6 +36,21 @@ def test_a_wave_as_a_person_sees_it(terminal, project):
     assert "2 completed" in digests(woken)[0] and "found by t1" not in woken.text
 
 
+def test_an_end_while_a_question_is_answered(terminal, project):
+    """What became ready during a turn that the person began is offered in it, or as it ends."""
+    look = once(lambda: states(project)["t1"] == "completed", shell("orchestrator status"))
+    plan = submit(task("t1"), task("t2", ["t1"]))
+    play = Play().when(main, plan, deploy("t1"), "one at work", look, "that is all", deploy("t2"), "another", "all over")
+    play.when("DO t1.", once(lambda: len(mains(window)) == 4, "t1 done"))
+    play.when("DO t2.", once(lambda: idle(project), "t2 done"))
+    window = terminal(project, play, *MANUAL)
+    window.type("go")
+    window.wait_for("one at work")
+    window.type("what is going on?")
+    window.wait_for("all over")
+    assert set(states(project).values()) == {"completed"}
+
+
 def test_a_turn_that_is_broken_off(terminal, project):
     """After Esc ends are told, but no turn is made to go on until the person types again."""
     play = Play().when(main, TWO, deploy("t1"), once(lambda: False, "never said"), "seen", "on")
