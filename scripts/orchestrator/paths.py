@@ -38,16 +38,32 @@ def data_folder(env=None):
     return os.path.join(env.get("XDG_DATA_HOME") or os.path.join(house, ".local", "share"), "orchestrator")
 
 
+def regular(path, most, follow=True):
+    """At most `most` bytes of a regular file; OSError for everything else (a pipe or a device would never end)."""
+    import stat
+
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+    with os.fdopen(handle, "rb") as f:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError("%s is not a regular file" % path)
+        return f.read(most)
+
+
+def _text(path, most=4096, follow=True):
+    return regular(path, most, follow).decode("utf-8", "surrogateescape")
+
+
 def _main_worktree(git_file):
     """The main worktree's folder, read from the `.git` file of a linked one; None when it is not linked."""
     try:
-        with open(git_file, encoding="utf-8", errors="surrogateescape") as f:
-            line = f.readline().strip()
+        line = _text(git_file).split("\n")[0].strip()
         if not line.startswith("gitdir:"):
             return None
         folder = os.path.join(os.path.dirname(git_file), line[7:].strip())
-        with open(os.path.join(folder, "commondir"), encoding="utf-8", errors="surrogateescape") as f:
-            common = os.path.realpath(os.path.join(folder, f.readline().strip()))
+        common = os.path.realpath(os.path.join(folder, _text(os.path.join(folder, "commondir")).split("\n")[0].strip()))
+        back = os.path.join(folder, _text(os.path.join(folder, "gitdir")).split("\n")[0].strip())
+        if os.path.realpath(back) != os.path.realpath(git_file):
+            return None  # git itself points back at each of its worktrees: another's word is not taken
     except OSError:
         return None  # a submodule's .git file has no commondir: the submodule is its own project
     return os.path.dirname(common) if os.path.basename(common) == ".git" else None
@@ -129,8 +145,7 @@ def history_of(workspace, project=None, env=None):
     if env.get("ORCHESTRATOR_DB_PATH"):
         return os.path.abspath(os.path.join(project or "", env["ORCHESTRATOR_DB_PATH"]))
     try:
-        with open(os.path.join(workspace, HISTORY_PATH), encoding="utf-8", errors="surrogateescape") as f:
-            kept = inside(project, f.readline(4096).rstrip("\n")) if project else None
+        kept = inside(project, _text(os.path.join(workspace, HISTORY_PATH), follow=False).split("\n")[0]) if project else None
     except OSError:
         kept = None  # as almost always
     return kept or os.path.join(workspace, HISTORY)

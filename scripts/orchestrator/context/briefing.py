@@ -8,6 +8,7 @@ import zlib
 
 from orchestrator.context import quoting
 from orchestrator.model.ids import content_hash
+from orchestrator.paths import regular
 
 EXACT = "tiktoken:cl100k"
 ESTIMATE = "estimate"
@@ -131,8 +132,7 @@ def _fate(path, size, mtime_ns, file_hash):
             return CHANGED
         if state.st_mtime_ns == mtime_ns:
             return None
-        with open(path, "rb") as f:
-            return None if content_hash(f.read()) == file_hash else CHANGED
+        return None if content_hash(regular(path, size + 1)) == file_hash else CHANGED
     except OSError:
         return GONE
 

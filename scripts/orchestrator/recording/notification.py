@@ -2,7 +2,7 @@
 
 OPEN = "<task-notification>"
 REPORT = '<agent-message from="'  # 2.1.329 in auto mode: agents report through a tool, and no notification comes
-_FOLLOWS = "The report follows:\n"
+_HANDED, _FOLLOWS, _CLOSE = "[Subagent hand-back]", "The report follows:\n", "</agent-message>"
 
 
 class Notification:
@@ -15,8 +15,8 @@ class Notification:
 def parse(prompt):
     """The Notification a prompt is, or None. Tags inside the result are the agent's words, not the client's."""
     prompt = prompt.lstrip()
-    if prompt.startswith(REPORT):
-        return _report(prompt)
+    if prompt.startswith(REPORT):  # other messages of agents, and what a person writes so, are not the end of anything
+        return _report(prompt) if _HANDED in prompt and _FOLLOWS in prompt and prompt.rstrip().endswith(_CLOSE) else None
     if not prompt.startswith(OPEN):
         return None
     head, begun, rest = prompt.partition("<result>")
@@ -42,6 +42,6 @@ def _report(prompt):
     found.task_id = prompt[len(REPORT):].partition('"')[0]
     found.call = found.summary = found.tokens = None
     found.status = "handed_back"
-    body = prompt.partition(_FOLLOWS)[2].rpartition("</agent-message>")[0]
+    body = prompt.partition(_FOLLOWS)[2].rpartition(_CLOSE)[0]
     found.result = "\n".join([line[2:] if line[:2] == "  " else line for line in body.split("\n")]).strip()
     return found

@@ -2,6 +2,8 @@
 
 import os
 
+from orchestrator.paths import regular
+
 _HEADINGS = {"deliverables:": "deliverable", "validation:": "validation_result", "insights:": "insight"}
 
 
@@ -63,8 +65,7 @@ def _inside(project, name):
         if os.path.getsize(full) < 8_000_000:
             from orchestrator.model.ids import content_hash
 
-            with open(full, "rb") as f:
-                digest = content_hash(f.read())
+            digest = content_hash(regular(full, 8_000_000))
     except OSError:
         pass
     return os.path.relpath(full, root), digest

@@ -73,12 +73,14 @@ def response_text(con, payload):
     """The text an Agent call returned in the foreground."""
     rows = con.execute(
         "SELECT json_extract(value, '$.text') FROM json_each(?1, '$.tool_response.content') "
-        "WHERE json_extract(value, '$.type') = 'text'", (payload.text,)).fetchall()
+        "WHERE CASE type WHEN 'object' THEN json_extract(value, '$.type') END = 'text'", (payload.text,)).fetchall()
     texts = [r[0] for r in rows if isinstance(r[0], str) and not r[0].startswith("<tools-used-before-summary>")]
     return "\n".join(texts)
 
 
 def background_ids(con, payload):
-    """The ids of what Stop says is still running."""
+    """The ids of what Stop says is still running; None where it does not say."""
+    if con.execute("SELECT json_type(?, '$.background_tasks')", (payload.text,)).fetchone()[0] != "array":
+        return None
     return {r[0] for r in con.execute(
-        "SELECT json_extract(value, '$.id') FROM json_each(?1, '$.background_tasks')", (payload.text,))}
+        "SELECT CASE type WHEN 'object' THEN json_extract(value, '$.id') END FROM json_each(?1, '$.background_tasks')", (payload.text,))}

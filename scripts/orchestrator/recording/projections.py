@@ -36,6 +36,8 @@ def _status(con, workspace, orchestration, graph, now):
 def _results(con, workspace, orchestration, graph):
     folder = os.path.join(workspace, "results")
     kept = os.path.join(folder, orchestration)
+    if os.path.islink(folder) or os.path.islink(kept):
+        return  # whatever lies there is not ours to write
     latest = con.execute("SELECT value FROM meta WHERE key = 'results.orchestration'").fetchone()
     if latest != (orchestration,):
         con.execute("INSERT OR REPLACE INTO meta VALUES ('results.orchestration', ?)", (orchestration,))

@@ -15,7 +15,7 @@ def folder_of(main_transcript):
 def path_of(main_transcript, agent):
     """The transcript of an agent, also of one in a workflow; None when it is not there."""
     name = "agent-%s.jsonl" % agent
-    if not main_transcript or "/" in agent or agent.startswith("."):
+    if not main_transcript or not agent or "/" in agent or agent.startswith("."):
         return None
     folder = folder_of(main_transcript)
     direct = os.path.join(folder, name)

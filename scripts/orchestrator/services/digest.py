@@ -9,7 +9,8 @@ MOST_IN_WORKFLOW = 100  # tasks: a notification repeats the graph it ran, which 
 
 def line(text, room=80):
     """Text of a plan or an agent as one quoted-safe line: data, never markup or instructions to the harness."""
-    text = " ".join((text or "").split()).replace("<", "‹").replace(">", "›").replace('"', "'")
+    text = "".join([c if c.isprintable() else " " for c in text or ""])
+    text = " ".join(text.split()).replace("<", "‹").replace(">", "›").replace('"', "'")
     return text if len(text) <= room else text[:room - 1] + "…"
 
 
@@ -69,7 +70,7 @@ def troubles(con, graph):
             "SELECT COALESCE(end_reason, 'lost'), error_message, refused_calls || ' calls: ' || refused_names "
             "FROM executions WHERE execution_id = ?",
             (graph.execution[task],)).fetchone()
-        said = reason if reason == "lost" else "%s%s" % (reason, ": " + line(error, 70) if error else "")
+        said = reason if reason == "lost" else "%s%s" % (reason, ": \"%s\"" % line(error, 70) if error else "")
         again = "deploy it again" if reason == "lost" or worth_another(con, graph.orchestration_id, task) else \
             "it is not offered again: ask the user"
         lines.append("%s %s%s; %s, or `orchestrator task skip %s`." % (

@@ -74,6 +74,9 @@ def brief_call(con, p, project, task, now):
     mine = record.by_agent(con, p.agent)
     if mine and con.execute("SELECT task_id FROM executions WHERE execution_id = ?", (mine,)).fetchone()[0] == task:
         return mine
+    if mine and con.execute("SELECT runtime = 'agent' AND tool_use_id IS NOT NULL FROM executions WHERE execution_id = ?",
+                            (mine,)).fetchone()[0]:
+        raise Refused("this agent was not started by the workflow that %s was handed to." % line(task, 40))
     _join_ended(con, p)
     graph = Graph(con, orchestration)
     if task not in graph.handed:

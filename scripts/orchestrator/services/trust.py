@@ -6,6 +6,7 @@ import os
 from typing import Sequence
 
 from orchestrator import paths
+from orchestrator.errors import OrchestratorError
 from orchestrator.store import open as store
 from orchestrator.store import workspace as folder
 
@@ -63,14 +64,23 @@ def consented(workspace: str) -> bool:
     return _CONSENT in _words(workspace)
 
 
+def _real(workspace: str) -> None:
+    """OrchestratorError for a workspace that is a link, or whose mark is: what it leads to is another's."""
+    for path in (workspace, os.path.join(workspace, "origin")):
+        if os.path.islink(path):
+            raise OrchestratorError(f"{path} is a link to {os.path.realpath(path)}: remove it, then ask again.")
+
+
 def grant(workspace: str, data: str, although_tracked: bool) -> None:
     """Adds this user's mark: what is in the workspace is read and deployed from now on."""
+    _real(workspace)
     found = [*marks(workspace), folder.install_mark(data), *([_CONSENT] if although_tracked else [])]
     folder.write(os.path.join(workspace, "origin"), "\n".join(dict.fromkeys(filter(None, found))) + "\n")
 
 
 def withdraw(workspace: str, data: str) -> None:
     """Takes this user's mark away: hooks and commands leave the workspace alone."""
+    _real(workspace)
     mark = folder.install_mark(data)
     left = [word for word in marks(workspace) if word != mark]
     folder.write(os.path.join(workspace, "origin"), "".join(word + "\n" for word in left))

@@ -36,10 +36,12 @@ def receive(con, session, execution, mode, now):
     """
     orchestration = current(con, session)
     con.execute("UPDATE claude_sessions SET touched = 1 WHERE claude_session_id = ?", (session,))
+    first = con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND noticed_at IS NULL AND status != 'deployed'",
+                        (execution,)).fetchone()  # what is told again answers a message, what did not end is in doubt
     con.execute("UPDATE executions SET noticed_at = ? WHERE execution_id = ?", (now, execution))
     if orchestration is None:
         return "pass", None
-    if execution is not None and _planned(con, execution, orchestration):
+    if first and _planned(con, execution, orchestration):
         due, at_work = _others(con, session, execution, now)
         if due or _waiting(con, session, execution) or (at_work and not news(con, session, orchestration)):
             return "hold", progress(con, orchestration, execution)
@@ -60,7 +62,7 @@ def _others(con, session, execution, now):
         "e.completed_at >= s.idle_since AND julianday(?3) - julianday(e.completed_at) < ?4 AND "
         "EXISTS (SELECT 1 FROM events v WHERE v.execution_id = "
         "e.execution_id AND v.kind = 'launched') THEN 1 END), "
-        "count(CASE WHEN e.status = 'deployed' AND e.deployed_at >= s.started_at THEN 1 END) "
+        "count(CASE WHEN e.status = 'deployed' AND e.noticed_at IS NULL AND e.deployed_at >= s.started_at THEN 1 END) "
         "FROM executions e JOIN claude_sessions s USING (claude_session_id) WHERE e.claude_session_id = ?1 AND "
         "e.execution_id != ?2 AND e.task_id IS NOT NULL AND (e.status = 'deployed' OR e.completed_at >= s.started_at)",
         (session, execution, now, TOGETHER / 86400.0)).fetchone()

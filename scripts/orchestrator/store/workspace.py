@@ -2,6 +2,8 @@
 
 import os
 
+from orchestrator.paths import regular
+
 
 def make(workspace, data):
     """Makes the workspace (0700, ignoring itself in git, marked as this user's) when it is not there.
@@ -54,10 +56,11 @@ def trusted(workspace, data):
     """Whether the workspace came from this user: not there yet, or marked as theirs."""
     if not os.path.isdir(workspace):
         return True
+    if os.path.islink(workspace):
+        return False
     mark = install_mark(data)
     try:
-        with open(os.path.join(workspace, "origin"), encoding="ascii") as f:
-            found = f.read().split()
+        found = regular(os.path.join(workspace, "origin"), 4096, follow=False).decode("ascii").split()
     except (OSError, UnicodeDecodeError):
         found = []
     return (mark in found) if mark else os.lstat(workspace).st_uid == os.getuid()
