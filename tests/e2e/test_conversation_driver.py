@@ -44,6 +44,7 @@ def test_a_goal_becomes_a_graph_that_runs_to_its_report(claude, project, rows):
     briefing = run.agent_requests("WRITE the export")[0].first_text
     assert "adders are in src/adder.py" in briefing and "tests are in src/test_adder.py" in briefing
     assert status(project)["state"] == "complete" and set(states(project).values()) == {"completed"}
+    assert rows(project, "SELECT status FROM orchestrations") == [{"status": "completed"}]
 
 
 def wave(project, *ends, told=lambda: True):

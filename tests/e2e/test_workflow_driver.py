@@ -1,10 +1,12 @@
 """The workflow driver: the graph on the client's own engine, agents joined to their tasks, and failures."""
 
+import os
+import signal
 
 from orchestrator.edges.scripted_model import Play, call, fail, say
 from orchestrator.store import blobs
 from orchestrator.store import open as store
-from plays import deploy, digests, main, news, once, results, shell, states, status, submit, task
+from plays import deploy, digests, idle, main, news, once, results, shell, states, status, submit, task
 
 RUN = call("Workflow", name="orchestrator:run")
 DIAMOND = [task("t1"), task("t2", ["t1"]), task("t3", ["t1"]), task("t4", ["t2", "t3"])]
@@ -157,6 +159,37 @@ def test_where_workflows_are_refused_agent_calls_take_over(claude, project, rows
     assert wanted in told
     assert {end[1:4] for end in ends(rows, project)} == {(1, "planned", "agent")}
     assert status(project)["driver"] == "conversation"
+
+
+def test_where_there_is_no_such_tool(claude, project, rows):
+    """Without the Workflow tool one command changes the driver, and digests list Agent calls from then on."""
+    plan, change = submit(task("t1"), task("t2", ["t1"])), shell("orchestrator next --driver conversation")
+    play = Play().when(main, plan, change, deploy("t1"), "one at work", deploy("t2"), "one at work", "finished")
+    play.when("DO t1.", once(lambda: idle(project), "t1 done")).when("DO t2.", "t2 done")
+    run = claude.run("go", play, project, "--disallowedTools", "Workflow")
+    assert run.text == "finished" and not any("Workflow" in request.tools for request in run.main_requests)
+    assert 'Workflow(name="orchestrator:run")' in results(run.main_requests[1])[0]
+    assert 'prompt="orchestrator task t1"' in results(run.main_requests[2])[0]
+    assert 'prompt="orchestrator task t2"' in digests(run.main_requests[4])[0]
+    assert set(states(project).values()) == {"completed"}
+
+
+def test_a_workflow_whose_client_died(claude, project, rows):
+    """What it had been handed is free again: another conversation adopts the graph and finishes it."""
+
+    def kill(_):
+        (row,) = rows(project, "SELECT pid FROM claude_sessions")
+        os.kill(row["pid"], signal.SIGKILL)
+
+    play = Play().when(main, submit(task("t1"), task("t2", ["t1"])), RUN, "under way")
+    play.when("orchestrator brief t1\n", brief("t1"), kill)
+    assert workflow(claude, project, play).rc != 0
+    play = works(Play().when(main, shell("orchestrator resume"), RUN, "under way", "woken"), "t1", "t2")
+    run = workflow(claude, project, play)
+    assert run.text == "woken"
+    assert "1 waiting, 1 lost" in digests(run.main_requests[0])[0]
+    again = ("t1", 2, "planned", "workflow", "completed", "end_turn")
+    assert ends(rows, project) == [("t1", 1, "planned", "workflow", "failed", "lost"), again, *well("t2")]
 
 
 def test_nothing_to_hand_over(claude, project, rows):
