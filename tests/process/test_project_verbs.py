@@ -391,7 +391,9 @@ def test_purge_lists_what_goes_and_asks(here):
     here.run("task", "add", "Look around", "--agent", "scout")
     said = here.says("purge", code=1, stdin="n\n")
     assert str(here.workspace) in said and " files, " in said and "kB" in said
-    here.run("purge", code=1)
+    assert "Nothing was removed; `--yes` removes without asking." in said
+    said = here.says("purge", code=1)
+    assert "Nothing was removed; `--yes` removes without asking." in said and "Aborted" not in said
     assert (here.workspace / "history.db").exists()
     assert "Removed" in here.says("purge", stdin="y\n")
     assert os.listdir(here.project) == [".git"]
@@ -473,8 +475,31 @@ def test_purge_all_leaves_nothing_of_ours(here, own_data):
     assert "notes.txt, which is not ours" in said and "projects" in said
     here.run("purge", "--all", "--yes", "--force")
     assert not here.workspace.exists()
-    assert sorted(os.listdir(own_data)) == ["env-of-mine", "notes.txt", "projects"]
+    assert sorted(os.listdir(own_data)) == ["env-of-mine", "install-id", "notes.txt", "projects"]
     assert os.listdir(own_data / "projects") == ["a letter"]
+
+
+def test_purge_all_leaves_other_projects_workspaces_yours(here, data, tmp_path):
+    """The installation's mark stays, which is said: a workspace elsewhere still counts as the user's, and
+    doctor finds nothing broken.
+    """
+    mine = tmp_path / "data"
+    mine.mkdir()
+    for name in os.listdir(data):
+        if name.startswith("ready-"):
+            shutil.copy(data / name, mine)
+    here.environment["ORCHESTRATOR_DATA"] = str(mine)
+    other = Here(tmp_path / "other", here.environment)
+    other.project.mkdir()
+    other.run("init")
+    here.run("init")
+    ready = {name: (mine / name).read_text() for name in os.listdir(mine) if name.startswith("ready-")}
+    said = here.says("purge", "--all", "--yes")
+    assert "stays: %s, by which workspaces" % (mine / "install-id") in said
+    for name, text in ready.items():
+        (mine / name).write_text(text)
+    assert "is yours" in other.says("trust")
+    assert "did not come from you" not in other.says("doctor")
 
 
 def test_two_at_once_make_one_workspace(here):

@@ -16,9 +16,10 @@ from orchestrator.store import open as store
 # What this plugin puts into the data folder, beside the workspaces in `projects`. Whatever else lies there is
 # somebody else's: the folder may be one that is used for more.
 OURS = (
-    "token-counts.db*", "build.lock", "build.log", "building-????????", "python-floor*", "install-id",
+    "token-counts.db*", "build.lock", "build.log", "building-????????", "python-floor*",
     "claude-[0-9]*.*", "ready-????????????*", "env-????????????-3.*",
 )  # fmt: skip
+MARK = "install-id"  # stays: without it every workspace elsewhere would count as another user's
 
 
 class Thing(NamedTuple):
@@ -41,16 +42,16 @@ def of_project(project: str, workspace: str, history: str, named: bool) -> list[
 
 
 def of_installation(data: str) -> tuple[list[Thing], list[str]]:
-    """(what is ours in the data folder, names that are not and stay); what runs this goes last."""
+    """(what is ours in the data folder, names that are not and stay); what runs this goes last, MARK stays."""
     try:
         names = sorted(os.listdir(data))
     except OSError:
         return [], []
-    if "install-id" not in names and "python-floor" not in names:
+    if MARK not in names and "python-floor" not in names:
         return [], names
     projects = [os.path.dirname(each) for each in _in_projects(data, "origin")]
     ours = [each for pattern in OURS for each in fnmatch.filter(names, pattern)]
-    left = [each for each in names if each not in ours and not (each == "projects" and projects)]
+    left = [n for n in names if n not in ours and n != MARK and not (n == "projects" and projects)]
     return [measure(each) for each in projects + [os.path.join(data, name) for name in ours]], left
 
 

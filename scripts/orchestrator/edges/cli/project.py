@@ -153,8 +153,12 @@ def purge(place: Place, everything: bool, yes: bool, force: bool) -> None:
         click.echo(f"stays: {one_line(place.history)}, which you named yourself", err=True)
     for name in left:
         click.echo(f"stays: {one_line(os.path.join(place.data, name))}, which is not ours", err=True)
-    if not yes:
-        click.confirm("Remove this for good", abort=True)
+    mark = os.path.join(place.data, service.MARK)
+    if everything and os.path.exists(mark):
+        click.echo(f"stays: {one_line(mark)}, by which workspaces in other projects are known as yours; "
+                   "delete it when none is left", err=True)
+    if not yes and not _agreed("Remove this for good"):
+        raise OrchestratorError("Nothing was removed; `--yes` removes without asking.")
     for each in things:
         service.remove(each.path)
     if everything:
@@ -163,6 +167,15 @@ def purge(place: Place, everything: bool, yes: bool, force: bool) -> None:
     click.echo(f"Removed: {_size(sum(each.bytes for each in things))}.")
     if everything:
         click.echo("Workspaces in other projects stay: `orchestrator purge` there.", err=True)
+
+
+def _agreed(question: str) -> bool:
+    """Whether a person says yes; nobody there to ask is a no."""
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        click.echo(err=True)
+        return False
 
 
 def _agents(count: int) -> str:
