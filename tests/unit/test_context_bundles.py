@@ -105,6 +105,30 @@ def test_preparing_again_tells_what_changed(project):
     ]
 
 
+def test_preparing_again_tells_what_is_newly_included(project):
+    """An item that was left out before has not changed: it is included now, and the other way round."""
+    before = made(project).as_json()
+    after = json.loads(json.dumps(before))
+    left_out = before["context_items"][1]
+    left_out.update(included=False, token_count=0, item_hash=None, file_hash=None)
+    count = after["context_items"][1]["token_count"]
+    assert service.changes(before, after) == [f"lib/types.ts is newly included (+{count} tokens)."]
+    assert service.changes(after, before) == [f"lib/types.ts is no longer included (-{count} tokens)."]
+    assert service.changes(after, after) == []
+
+
+def test_a_section_that_no_file_of_a_glob_has_is_refused(project):
+    """As without a glob; where one of the files has it, the others are named and left out."""
+    (project / "spec/other.md").write_text("# Other\n")
+    with pytest.raises(BadItems, match="No file that spec/[*].md matches has what is asked for"):
+        prepare(str(project), ["lib/types.ts", "spec/*.md#Nowhere"], agent_type="a", scope="s")
+    fine = prepare(str(project), ["spec/*.md#Vector Search Requirements"], agent_type="a", scope="s")
+    assert {item.source: item.included for item in fine.items} == {
+        "spec/requirements.md": True,
+        "spec/other.md": False,
+    }
+
+
 def test_every_fault_is_told_at_once(project):
     """A bundle whose files are wrong is refused with all of them."""
     with pytest.raises(BadItems) as refused:
@@ -321,6 +345,8 @@ def test_shared_context_names_who_holds_it(project):
         ("shared_context", "lib/types.ts", [one["bundle_id"], two["bundle_id"]])
     ]
     assert shared["duplicate_tokens"] == shared["total_tokens"] > 0
+    assert shared["bundle_id"] not in (one["bundle_id"], two["bundle_id"])  # though `two` has just this item
+    assert shared["bundle_id"] == service.shared_context([two, one])["bundle_id"]
 
 
 @pytest.mark.parametrize(

@@ -190,16 +190,24 @@ def gather(
         except (Unreadable, NoSection) as error:
             faults.append(str(error))
     items = []
+    held: set[Spec] = set()  # what was asked for and is in some file
+    lacking: dict[Spec, str] = {}  # a section that a file found by a glob does not have
     for path, named in wanted.items():
         try:
             items.append(_item(shelf, path, named))
+            held.update(spec for _, spec in named)
         except (Unreadable, NoSection) as error:
+            if isinstance(error, NoSection):
+                lacking.update({spec: str(error) for _, spec in named if spec.path != path and not spec.whole})
             if any(globs.matches(w, path) for w in waits):
                 items.append(_later(path, named))
             elif any(spec.path != path for _, spec in named):  # found by a glob: named and left out
                 items.append(_unusable(path, named, str(error)))
             else:
                 faults.append(str(error))
+    for spec, why in lacking.items():
+        if spec not in held:
+            faults.append(f"No file that {spec.path} matches has what is asked for: {why}")
     return items, faults
 
 

@@ -48,6 +48,10 @@ def changes(before: Optional[dict[str, Any]], after: dict[str, Any]) -> list[str
             out.append(f"{name} is no longer in the bundle.")
         elif key not in old:
             out.append(f"{name} is new in the bundle.")
+        elif old[key].get("included", True) != new[key].get("included", True):
+            gain = new[key]["token_count"] - old[key]["token_count"]
+            word = "newly included" if new[key].get("included", True) else "no longer included"
+            out.append(f"{name} is {word} ({gain:+,} tokens).")
         elif old[key].get("file_hash") != new[key].get("file_hash"):
             gain = new[key]["token_count"] - old[key]["token_count"]
             same = old[key].get("item_hash") == new[key].get("item_hash")
@@ -158,7 +162,7 @@ def shared_context(bodies: list[dict[str, Any]]) -> dict[str, Any]:
         for i in items
     ]
     return {
-        "bundle_id": briefing.bundle_id_of(keys),
+        "bundle_id": briefing.bundle_id_of(["shared", *keys]),  # not that of a bundle of just these items
         "agent_type": "shared",
         "scope": "shared context of " + ", ".join(b["bundle_id"] for b in bodies),
         "created_at": max((b["created_at"] for b in bodies), default=""),

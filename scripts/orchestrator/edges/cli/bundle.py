@@ -150,9 +150,10 @@ def deduplicate(place: Place, named: tuple[str, ...], output: str | None) -> Non
         raise click.UsageError("Name at least two bundles.")
     shared = service.shared_context([_load(place, name) for name in names])
     _write(json.dumps(shared, indent=2, ensure_ascii=False) + "\n", output)
+    count = len(shared["context_items"])
     if output:
         click.echo(
-            f"{len(shared['context_items'])} shared items, {shared['total_tokens']:,} tokens; "
+            f"{count} shared item{'s' if count != 1 else ''}, {shared['total_tokens']:,} tokens; "
             f"{shared['duplicate_tokens']:,} tokens stand more than once",
             err=True,
         )
@@ -234,6 +235,7 @@ def known_languages() -> None:
 @pass_place
 def calibrate_margins(place: Place) -> None:
     """Fit the margins of each model to the executions recorded here; says the error before and after."""
+    place.check_recorded()
     fits = calibrate.calibrate(place.con)
     if not fits:
         raise OrchestratorError(
