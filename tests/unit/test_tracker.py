@@ -391,3 +391,14 @@ def test_what_a_validation_found_is_kept_with_its_session(con, session, tmp_path
     told = tracker.validate(str(tmp_path), "x", [], str(tmp_path))
     tracker.note_validation(con, session, told, LATER)
     assert one(con, "SELECT kind, orchestration_id, status FROM events") == ("validated", session, "valid")
+
+
+def test_a_deployment_said_again_with_other_facts_is_refused(con, session):
+    """The same execution id with another scope, model or count is no silent loss; with the same it is harmless."""
+    facts = {"scope": "Implement HNSW", "tokens": 15000, "model": "sonnet"}
+    deploy(con, session, **facts)
+    assert deploy(con, session, **facts) == deploy(con, session) == "exec-001"
+    for name, other in (("scope", "Write tests"), ("tokens", 1), ("model", "opus")):
+        with pytest.raises(OrchestratorError, match=f"exec-001 is there already, with the {name}"):
+            deploy(con, session, **{**facts, name: other})
+    assert one(con, "SELECT count(*), scope, model FROM executions") == (1, "Implement HNSW", "sonnet")

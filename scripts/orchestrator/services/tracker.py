@@ -89,12 +89,15 @@ def init_deployment(
         raise OrchestratorError("The agent type is empty: name the agent that is deployed.")
     if execution_id:
         checked_id(execution_id, "execution id")
+    said = {"scope": record.clean(scope), "model": model, "tokens": tokens}
     if bundle:
         scope = scope or bundle["scope"]
     with writing(con):
         open_session(con, session_id)
         row = con.execute(
-            "SELECT orchestration_id, agent_type FROM executions WHERE execution_id = ?", (execution_id,)
+            "SELECT orchestration_id, agent_type, scope, model, context_token_count FROM executions "
+            "WHERE execution_id = ?",
+            (execution_id,),
         ).fetchone()
         if row is None:
             execution_id = record.open_execution(
@@ -122,11 +125,18 @@ def init_deployment(
                 text=scope,
             )
             started(con, session_id, now)
-        elif row != (session_id, agent_type):
+        elif row[:2] != (session_id, agent_type):
             raise OrchestratorError(
                 f"{execution_id} is there already, an execution of {row[1]} in {row[0]}: give this one "
                 "another id, or leave --execution-id out."
             )
+        else:
+            for (what, given), kept in zip(said.items(), row[2:], strict=True):
+                if given is not None and given != kept:
+                    raise OrchestratorError(
+                        f"{execution_id} is there already, with the {what} {str(kept)[:120]!r}: give this one "
+                        "another id, or leave --execution-id out."
+                    )
     if bundle:
         from orchestrator.services.bundles import record_allocation
 

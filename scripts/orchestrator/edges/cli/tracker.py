@@ -1,5 +1,6 @@
 """Commands `tracker …`: sessions and deployments recorded by hand, and asked for (execution_tracker.py)."""
 
+import os
 import sys
 from typing import Any, Optional
 
@@ -136,6 +137,9 @@ def record_completion(
     ).fetchone()
     if session and task:
         place.project_state(session)
+    for path in filters.names(deliverables):
+        if not os.path.exists(os.path.join(place.project, path)):
+            click.echo(f"note: {tables.one_line(path)} is not there; it is recorded all the same.", err=True)
     click.echo(f"{execution_id}: {status}" + ("" if fresh else ", as recorded before"), err=True)
 
 
