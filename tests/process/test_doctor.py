@@ -64,7 +64,7 @@ def test_the_history_is_described(here):
     here.deploys()
     ((grade, text),) = findings(here)["history"]
     assert grade == "fine"
-    assert "schema 1" in text and "journal wal" in text and "1 executions" in text and "whole" in text
+    assert "schema 1" in text and "journal wal" in text and "1 execution," in text and "whole" in text
 
 
 def test_whether_hooks_fire_in_this_session(here):

@@ -85,7 +85,9 @@ def look(history: str) -> tuple[Finding, Optional[str], Any]:
         return _broken(history, f"it can be read but not written ({problem_writing})",
                        "what happens waits in the inbox until it can") + (con,)  # fmt: skip
     size = sum(measure(each).bytes for each in (history, history + "-wal") if os.path.exists(each))
-    what = f"{counts[0]:,} orchestrations, {counts[1]:,} executions"
+    orchestrations, executions = counts
+    what = (f"{orchestrations:,} orchestration{'' if orchestrations == 1 else 's'}, "
+            f"{executions:,} execution{'' if executions == 1 else 's'}")
     text = f"{history}: schema {version}, {size:,} bytes, {what}, whole, journal {mode}."
     if mode != "wal":
         text += " Without a write-ahead log (a network file system?) writers wait for each other."
@@ -148,5 +150,5 @@ def firing(con: Any, session: Optional[str], off: bool) -> Finding:
             return broken("events", f"No hook of this Claude session has arrived; {latest}: {again}.")
         return note("events", f"No hook has arrived yet: deploy an agent and look again, else {again}.")
     if last or seen[0]:
-        return fine("events", f"Hooks have fired here: {seen[0]} Claude sessions; {latest}.")
+        return fine("events", f"Hooks have fired here: {seen[0]} Claude session{'' if seen[0] == 1 else 's'}; {latest}.")
     return note("events", "No event has arrived yet: deploy an agent, then look again.")
