@@ -20,6 +20,8 @@ def text_of(con, workspace, task, execution, session):
         "(?2 IS NULL OR execution_id = ?2) ORDER BY claude_session_id IS ?3 DESC, deployed_at DESC LIMIT 1",
         (task, execution, session)).fetchone()
     if row is None:
+        if con.execute("SELECT 1 FROM tasks WHERE task_id = ? LIMIT 1", (task,)).fetchone() is None:
+            raise OrchestratorError("NO BRIEFING: there is no task %s here; `orchestrator list-tasks` names them." % task)
         raise OrchestratorError("NO BRIEFING: no execution of a task %s has one; it is made when the task is deployed." % task)
     text = blobs.get(con, row[1]).decode("utf-8", "replace")
     if len(text) <= LONGEST:

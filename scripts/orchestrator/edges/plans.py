@@ -76,9 +76,10 @@ def task_add(
     faults = Faults()
     reading = Reading(faults, project, known_agents, existing)
     reading.take([task])
-    if faults:
-        raise PlanRefused(faults.in_order(), "task")
-    return reading.valid()[0], reading.warnings
+    if faults:  # a command has no list of tasks to point into
+        told = [each._replace(where=each.where.replace(" (tasks[0])", "")) for each in faults.in_order()]
+        raise PlanRefused(told, "task")
+    return reading.valid()[0], [each.replace(" (tasks[0])", "") for each in reading.warnings]
 
 
 def _value(text: str | bytes, faults: Faults) -> Any:

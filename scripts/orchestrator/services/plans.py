@@ -114,8 +114,11 @@ def quote(con: Any, orchestration_id: str) -> tuple[int, str]:
     return sum(r[0] for r in rows), hows.pop() if len(hows) == 1 else "estimate"
 
 
-def skip(con: Any, orchestration_id: str, task: str, now: str) -> None:
-    """Goes on without a task: what waits for it no longer does. OrchestratorError while it runs or when it is done."""
+def skip(con: Any, orchestration_id: str, task: str, now: str) -> bool:
+    """Goes on without a task: what waits for it no longer does; False: it was skipped already.
+
+    OrchestratorError while it runs or when it is done.
+    """
     from orchestrator.recording.graph import Graph
 
     with writing(con):
@@ -126,11 +129,14 @@ def skip(con: Any, orchestration_id: str, task: str, now: str) -> None:
         if state in ("completed", "in_flight"):
             raise OrchestratorError(f"{task} is {state.replace('_', ' ')}: only a task that is not running and has not "
                                     "finished can be skipped.")
+        if state == "skipped":
+            return False
         con.execute("UPDATE tasks SET skipped_at = ? WHERE orchestration_id = ? AND task_id = ?",
                     (now, orchestration_id, task))
         record.append(con, "skipped", now, f"{orchestration_id} {task} {now}", orchestration_id=orchestration_id,
                       task_id=task)
         rise(con, orchestration_id, now)
+    return True
 
 
 def adopt(con: Any, orchestration_id: str, session: str, now: str, take: bool = False) -> None:

@@ -24,9 +24,9 @@ def count(place: Place, paths: tuple[str, ...], depth: int, form: str, no_cache:
     bar = Progress("counting")
     counted = tree.count_paths([os.path.abspath(p) for p in paths or (".",)], counter, bar.step, cache)
     bar.end()
-    if form == "json":
+    if counted.files and form == "json":
         click.echo(json.dumps(counted.as_json(), ensure_ascii=False))
-    else:
+    elif counted.files:
         for line in counted.lines(depth):
             click.echo(line)
     for path, why in counted.left_out[:20]:

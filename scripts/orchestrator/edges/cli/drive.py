@@ -15,11 +15,12 @@ def resume(place: Place, orchestration: str | None, take: bool) -> None:
     from orchestrator.services import plans
     from orchestrator.services.turn import open_orchestrations
 
-    con = place.con
-    place.reconcile()
     if not place.session:
         raise OrchestratorError("Only a Claude Code conversation drives an orchestration: open one here and type "
                                 "`/orchestrate resume`.")
+    place.check_recorded()
+    con = place.con
+    place.reconcile()
     if orchestration:
         target = place.unique("orchestrations", "orchestration_id", orchestration)
     else:
@@ -48,4 +49,5 @@ def stop(place: Place, orchestration: str | None) -> None:
     target = place.orchestration(orchestration)
     plans.pause(place.con, target, place.now())
     place.project_state(target)
-    click.echo(f"STOPPED {target}: nothing more is deployed; agents at work finish. `orchestrator resume` goes on.")
+    click.echo(f"STOPPED {target}: nothing more is deployed; agents at work finish. "
+               "`/orchestrate resume` in Claude Code (there also `orchestrator resume`) goes on.")

@@ -33,6 +33,15 @@ class Place:
             raise NotOurs(f"The workspace {self.workspace} did not come from you (a clone, a copy, another user): "
                           "look at it, then run `orchestrator trust`.")
 
+    def check_recorded(self) -> None:
+        """Raises OrchestratorError when nothing has been recorded here yet; makes nothing."""
+        if self._con is None and not os.path.exists(self.history):
+            if self.named:
+                raise OrchestratorError(f"There is no history at {self.history}: look at "
+                                        "--db, or at ORCHESTRATOR_DB_PATH.")
+            raise OrchestratorError(f"Nothing has been recorded in {self.project} yet: deploy an agent, or "
+                                    "`orchestrator plan FILE`.")
+
     @property
     def con(self) -> Connection:
         """The history, made when it is not there yet, to be written to. OrchestratorError where recording is off."""
@@ -43,9 +52,7 @@ class Place:
     @property
     def reading(self) -> Connection:
         """The history if there is one. OrchestratorError when nothing has been recorded here yet."""
-        if self._con is None and not os.path.exists(self.history):
-            raise OrchestratorError(f"Nothing has been recorded in {self.project} yet: deploy an agent, or "
-                                    "`orchestrator plan FILE`.")
+        self.check_recorded()
         return self._opened()
 
     @property
@@ -146,8 +153,8 @@ class Place:
 
         project(self._opened(), self.workspace, orchestration, self.now())
 
-    def what_now(self, orchestration: str) -> None:
-        """Prints what to do now, with the exact calls; the conversation has been told."""
+    def what_now(self, orchestration: str) -> bool:
+        """Prints what to do now, with the exact calls; the conversation has been told. False: there was nothing."""
         from orchestrator.recording.graph import Graph
         from orchestrator.services.digest import to_do, troubles, writing_notice
         from orchestrator.services.settings import limit
@@ -160,11 +167,13 @@ class Place:
                                 (self.session,)).fetchone()
         if mode and graph.deployable():
             lines += writing_notice(self.con, orchestration, mode[0])
-        for line in lines + to_do(self.con, orchestration, graph, limit(self.con), 20000):
+        lines += to_do(self.con, orchestration, graph, limit(self.con), 20000)
+        for line in lines:
             click.echo(line)
         if self.session:
             with writing(self.con):
                 tell(self.con, self.session, orchestration, self.now())
+        return bool(lines)
 
     def ended(self, orchestration: str) -> bool:
         """Whether nothing of an orchestration is left to run."""

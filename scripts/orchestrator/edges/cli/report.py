@@ -31,6 +31,7 @@ def report(
     It is kept in the history and as .orchestrator/report-ORCHESTRATION.md. Without a name it is that of the
     conversation's own orchestration, else of the latest open one, else of the latest.
     """
+    place.check_recorded()
     con = place.con
     place.reconcile()
     target = place.orchestration(orchestration)

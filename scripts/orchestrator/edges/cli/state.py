@@ -9,6 +9,8 @@ import click
 
 from orchestrator.edges.cli.place import Place, pass_place
 
+NONE_OPEN = "No orchestration is open. Plan one: spawn orchestrator:planner with the goal, or `orchestrator plan -`."
+
 
 @click.command("next")
 @click.option("--orchestration", metavar="ID")
@@ -20,7 +22,14 @@ def next(place: Place, orchestration: str | None, driver: str | None) -> None:
     if driver:
         place.con.execute("UPDATE orchestrations SET driver = ? WHERE orchestration_id = ?", (driver, target))
     place.reconcile()
-    place.what_now(target)
+    if not place.what_now(target):
+        from orchestrator.recording.graph import Graph
+
+        if Graph(place.con, target).of("waiting"):
+            click.echo("Nothing can be deployed now: what waits, waits for tasks that did not complete; "
+                       "`orchestrator task list` shows them.")
+        else:
+            click.echo("Nothing is left to deploy.")
 
 
 @click.command()
@@ -31,6 +40,12 @@ def prime(place: Place) -> None:
     from orchestrator.services.digest import head
     from orchestrator.services.turn import open_orchestrations
 
+    if not place.off and not os.path.exists(place.history):  # nothing is made by asking
+        if not place.session:
+            place.check_recorded()
+        place.check_trust()
+        click.echo(NONE_OPEN)
+        return
     con = place.con
     place.reconcile()
     row = con.execute("SELECT orchestration_id FROM claude_sessions WHERE claude_session_id = ?",
@@ -40,11 +55,15 @@ def prime(place: Place) -> None:
         place.what_now(row[0])
         return
     found = open_orchestrations(con, place.session) if place.session else []
-    if found:
+    open_one = None if place.session else place.latest_open()
+    if open_one:
+        click.echo(f"Open: {head(con, open_one, Graph(con, open_one))}")
+        click.echo("Go on with it: `/orchestrate resume` in Claude Code.")
+    elif found:
         click.echo(f"Open, and no conversation drives it: {head(con, found[0], Graph(con, found[0]))}")
         click.echo("Go on with it: `orchestrator resume`.")
     else:
-        click.echo("No orchestration is open. Plan one: spawn orchestrator:planner with the goal, or `orchestrator plan -`.")
+        click.echo(NONE_OPEN)
 
 
 def task_rows(place: Place, target: str) -> list[dict[str, Any]]:
@@ -114,7 +133,8 @@ def _status_text(place: Place, target: str) -> str:
         "SELECT count(*) FROM executions e WHERE status = 'deployed' AND task_id IS NULL AND NOT EXISTS "
         "(SELECT 1 FROM lost_executions l WHERE l.execution_id = e.execution_id)").fetchone()[0]
     if unplanned:
-        lines.append(f"{unplanned} other agents at work: `orchestrator list-agents`.")
+        agents = "agent" if unplanned == 1 else "agents"
+        lines.append(f"{unplanned} other {agents} at work: `orchestrator list-agents`.")
     return "\n".join(lines)
 
 

@@ -95,9 +95,9 @@ def skip(place: Place, task_id: str, orchestration: str | None) -> None:
     from orchestrator.services import plans
 
     target = place.orchestration(orchestration)
-    plans.skip(place.con, target, task_id, place.now())
+    fresh = plans.skip(place.con, target, task_id, place.now())
     place.project_state(target)
-    click.echo(f"SKIPPED {task_id}")
+    click.echo(f"SKIPPED {task_id}" if fresh else f"{task_id} is skipped already.")
     place.what_now(target)
 
 
@@ -112,6 +112,7 @@ def retry(place: Place, task_id: str, orchestration: str | None) -> None:
 
     target = place.orchestration(orchestration)
     con = place.con
+    before = Graph(con, target).states.get(task_id)
     con.execute("UPDATE tasks SET skipped_at = NULL WHERE orchestration_id = ? AND task_id = ?", (target, task_id))
     graph = Graph(con, target)
     state = graph.states.get(task_id)
@@ -123,4 +124,6 @@ def retry(place: Place, task_id: str, orchestration: str | None) -> None:
     if state == "waiting":
         click.echo(f"{task_id} waits for other tasks and is offered when they are done.")
     else:
+        if before == "ready":
+            click.echo(f"{task_id} is ready, there is nothing to retry; this deploys it:")
         click.echo(f"- {agent_call(graph.tasks[task_id])}")
