@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import resource
 import shutil
 import signal
@@ -16,9 +17,12 @@ from pathlib import Path
 import pytest
 
 from hooked import LINKS, ROOT, Hooked, intents
+from orchestrator.edges import hooks
 from orchestrator.store import open as store
+from streams import History, World
 
 pytestmark = pytest.mark.timeout(300)
+MUTATED = int(os.environ.get("ORCHESTRATOR_TEST_MUTATED", "2000"))
 MOUNTS = ["unshare", "-Urm", "sh", "-c"]
 
 
@@ -565,3 +569,158 @@ def test_power_lost_at_any_moment(hooked, tmp_path):
 def test_the_environment_of_these_tests():
     """The hooks of these tests see one Python and the system's own programs."""
     assert sorted(os.listdir(LINKS)) == ["python3"]
+
+
+WORDS = [
+    None, "", " ", 0, -1, 7.5, True, [], {}, ["x"], {"a": 1}, "x" * 5000, "\ud800", "\u0000", "../../etc/passwd", "a/b", "é" * 40,
+    "'; DROP TABLE events; --", '<task-notification>\n<task-id>a1</task-id>\n<status>completed</status>\n'
+    '<summary>Agent "x" finished</summary>\n<result>r</result>\n</task-notification>', "orchestrator task t1", "completed",
+    "async_launched", "killed", "orchestrator:run", "orchestrator:planner", "SubagentStop", 10**30, float("inf"),
+]  # fmt: skip
+
+
+def mutated(chance, events):
+    """One event with something wrong about it, as the bytes a hook reads, and the name it is given under."""
+    event = json.loads(json.dumps(chance.choice(events)))
+    name = event["hook_event_name"]
+    for _ in range(chance.randint(1, 3)):
+        place = event
+        while True:
+            key = chance.choice(list(place)) if place else "x"
+            if isinstance(place.get(key), dict) and place[key] and chance.random() < 0.7:
+                place = place[key]
+            else:
+                break
+        how = chance.randrange(5)
+        if how == 0:
+            place.pop(key, None)
+        elif how == 1:
+            place[key] = chance.choice(WORDS)
+        elif how == 2:
+            place[key] = chance.choice(events).get(key, chance.choice(WORDS))
+        elif how == 3:
+            place[
+                chance.choice(
+                    [
+                        "agent_id",
+                        "agent_type",
+                        "tool_use_id",
+                        "session_id",
+                        "prompt",
+                        "tool_name",
+                        "cwd",
+                        "transcript_path",
+                        "agent_transcript_path",
+                        "tool_response",
+                        "tool_input",
+                        "background_tasks",
+                        "last_assistant_message",
+                    ]
+                )
+            ] = chance.choice(WORDS)
+        else:
+            name = chance.choice(
+                [
+                    "SessionStart",
+                    "PreToolUse",
+                    "PostToolUse",
+                    "SubagentStart",
+                    "SubagentStop",
+                    "Stop",
+                    "StopFailure",
+                    "UserPromptSubmit",
+                    "PostToolUseFailure",
+                    "PreCompact",
+                    "Nothing",
+                ]
+            )
+            event["hook_event_name"] = name
+    raw = json.dumps(event, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
+    if chance.random() < 0.1:
+        at = chance.randrange(len(raw))
+        raw = chance.choice(
+            [
+                raw[:at],
+                raw[:at] + b"\x00" + raw[at:],
+                raw[:at] + bytes([chance.randrange(256)]) + raw[at + 1 :],
+                raw[at:],
+                raw + raw,
+            ]
+        )
+    return raw, name
+
+
+def odd_streams(folder, session):
+    """The events of a session in which everything happens, to be spoilt."""
+    world = World(folder)
+    world.agent(10)
+    world.agent(20, "api_error")
+    world.agent(30, "max_turns", background=False)
+    world.agent(40, "handback")
+    world.agent(50, "stopped")
+    world.agent(60, "refused")
+    world.message(world.agent(70), 71, "more")
+    world.workflow(80, ("normal", "api_error"))
+    world.skill(90)
+    world.compaction(95)
+    world.stop("a1")
+    world.event("SessionEnd", reason="other")
+    return [{**event, "session_id": session} for event in world.events]
+
+
+def test_ten_thousand_mutated_events(hooked, monkeypatch):
+    """Whatever the events of other sessions are like, no hook fails, and what is told rightly is recorded rightly."""
+    for name in list(os.environ):
+        if name.startswith(("ORCHESTRATOR_", "CLAUDE", "XDG_")):
+            monkeypatch.delenv(name)
+    for name, value in hooked.env.items():
+        monkeypatch.setenv(name, value)
+    chance = random.Random(20261121)
+    odd = odd_streams(str(hooked.world.folder) + "-odd", "0dd00000-0000-4000-8000-000000000001")
+    right = iter([*played(hooked), hooked.last_stop()])
+    for event in odd:
+        hooks.run(json.dumps(event).encode(), event["hook_event_name"], os.getpid())
+    for number in range(MUTATED):
+        raw, name = mutated(chance, odd)
+        answer = hooks.run(raw, name, os.getpid())
+        assert answer is None or name == "PreCompact" or isinstance(json.loads(answer), dict)
+        if number % (MUTATED // 16) == 0:
+            event = next(right, None)
+            if event:
+                hooks.run(json.dumps(event).encode(), event["hook_event_name"], os.getpid())
+    for event in right:
+        hooks.run(json.dumps(event).encode(), event["hook_event_name"], os.getpid())
+    shutil.rmtree(str(hooked.world.folder) + "-odd")
+    assert [(line["error"], line["where"]) for line in hooked.log()] == []
+    assert hooked.waiting() == []
+    assert {key: hooked.ends()[key] for key in hooked.expected()} == hooked.expected()
+    assert unsound(hooked) == []
+
+
+def unsound(hooked):
+    """What no signals may ever leave behind."""
+    history = History.__new__(History)
+    history.con = hooked.open()
+    try:
+        return history.unsound()
+    finally:
+        history.con.close()
+
+
+def test_some_hundred_mutated_events_through_processes(hooked):
+    """The same through the launcher: exit 0, nothing on stderr, an answer that is JSON or none."""
+    chance = random.Random(7)
+    odd = odd_streams(str(hooked.world.folder) + "-odd", "0dd00000-0000-4000-8000-000000000001")
+    hooked.hook(intents(hooked, 1)[0])
+    waiting = [mutated(chance, odd) for _ in range(300)]
+    while waiting:
+        now, waiting = waiting[:20], waiting[20:]
+        for process in [hooked.start(raw, name) for raw, name in now]:
+            answer = hooked.end(process)
+            assert answer is None or isinstance(answer, (dict, str))
+    shutil.rmtree(str(hooked.world.folder) + "-odd")
+    for event in [*played(hooked), hooked.last_stop()]:
+        hooked.hook(event)
+    assert hooked.log() == []
+    assert {key: hooked.ends()[key] for key in hooked.expected()} == hooked.expected()
+    assert unsound(hooked) == []

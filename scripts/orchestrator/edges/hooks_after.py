@@ -49,6 +49,10 @@ def session_start(e):
             usage.due(e.con, e.project, e.now, most=usage.MOST_IN_PASSING)
         text = None if e.p.agent else turn.begin(e.con, e.p, e.now)
     _project(e)
+    if e.p.agent is None:
+        from orchestrator.services import archive
+
+        archive.in_passing(e.con, e.workspace, e.now)
     return hooks.context(e.con, "SessionStart", text) if text else None
 
 
@@ -130,14 +134,14 @@ def after_tool(e):
             execution = _stopped(e)
         elif e.p.tool == "SendMessage":
             execution = _resumed(e)
-        elif e.p.tool == "SubagentHandback":
+        elif e.p.tool == "SubagentHandback" and e.p.agent:
             execution = _ended_agent(e)
             ends.handed_back(e.con, e.p.session, e.p.agent, execution, e.p.report, e.now)
             if execution:
                 ends.conclude(e.con, e.project, execution, e.now)
-        elif e.p.call is None:
+        elif e.p.tool in ("Agent", "Task") and e.p.call is None:
             _odd(e, "an Agent call without tool_use_id")
-        else:
+        elif e.p.tool in ("Agent", "Task"):
             execution = _called(e)
             returned = e.p.given_status == "completed"
             if returned:
@@ -305,16 +309,17 @@ def stop(e):
     from orchestrator.services import turn
 
     running = payload.background_ids(e.con, e.p)
-    woken = not e.late and turn.sure_to_wake(e.con, e.p, running, e.now)
+    woken = not e.late and turn.sure_to_wake(e.con, e.p, running or set(), e.now)
     with writing(e.con):
         _seen(e)
         if not e.late:
             _bury(e)
-            if runs.open_runs(e.con, e.p.session):
+            if running is not None and runs.open_runs(e.con, e.p.session):
                 from orchestrator.services import handover
 
                 handover.sweep(e.con, e.p, e.project, running, e.now)
-        ends.sweep(e.con, e.p, e.project, running, e.now)
+        if running is not None:  # else nothing is said of what has ended
+            ends.sweep(e.con, e.p, e.project, running, e.now)
         usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_HOOK)
         text = None if e.late else turn.stop(e.con, e.p, e.now, woken)
     _project(e)

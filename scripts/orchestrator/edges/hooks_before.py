@@ -17,8 +17,13 @@ def before_tool(e):
         return own_command(e)
     if e.p.tool == "SubagentHandback":
         return hooks_planner.before_report(e)
+    if e.p.tool not in ("Agent", "Task", "Workflow"):
+        return None
     with writing(e.con):
         sessions.seen(e.con, e.p, e.pid, e.now)
+    if e.p.call is None:  # no end could ever be joined to it
+        planned = gate.task_of(e.p.input_prompt) or e.p.workflow == "orchestrator:run"
+        return hooks.deny(e.con, "This call has no tool_use_id, so it cannot be recorded.") if planned else None
     try:
         if e.p.tool == "Workflow":
             if e.p.workflow != "orchestrator:run":
@@ -39,7 +44,7 @@ def before_tool(e):
 
 def _late(e):
     """An Agent call that could not be written when it was made: recorded as it was let through then, answered by nobody."""
-    if e.p.tool in ("Agent", "Task") and gate.task_of(e.p.input_prompt) is None:
+    if e.p.tool in ("Agent", "Task") and e.p.call and gate.task_of(e.p.input_prompt) is None:
         with writing(e.con):
             sessions.seen(e.con, e.p, e.pid, e.now, late=True)
         try:
