@@ -274,10 +274,10 @@ def commands():
 
 def help_of(command, context):
     """A command's help, as --help prints it; the main group's without the modules that are still missing."""
-    if context.parent is None:
+    missing = missing_modules()
+    if context.parent is None and missing:
         import click
 
-        missing = missing_modules()
         whole = command
         command = click.Group(
             whole.name, params=whole.params, help=whole.help, context_settings=whole.context_settings
