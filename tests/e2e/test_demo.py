@@ -86,7 +86,7 @@ def shape(out):
     assert ("tests", "failed: api_error") in told
     assert len([what for who, what in told if who == "tests" and what.startswith("deployed")]) == 2
     claims = re.findall(r"^  (yes|NO )  (.+)$", out, re.MULTILINE)
-    assert len(claims) == 8 and {word for word, _ in claims} == {"yes"}, claims
+    assert len(claims) == 9 and {word for word, _ in claims} == {"yes"}, claims
     total, held, kept, added = [
         int(number.replace(",", ""))
         for number in re.findall(r"^ +([\d,]+)  (?:in|of|kept|added) ", out, re.M)

@@ -49,7 +49,7 @@ ALLOWED = [
     " --output bundle-001.json",
     "orchestrator bundle track-budget --session-id orch-1 --bundles bundle-001.json,bundle-002.json",
     "orchestrator bundle deduplicate --bundles bundle-001.json --output shared-context.json",
-    "orchestrator bundle generate-briefing --bundle bundle-001.json --template briefing --output briefing.md",
+    "orchestrator bundle generate-briefing --bundle bundle-001.json --output briefing.md",
     "orchestrator bundle record-allocation --execution-id exec-001 --bundle bundle-001.json",
     "orchestrator count src docs --json",
     "orchestrator count src/deep/x.py:10-20 'docs/guide.md#How it works'",
@@ -68,7 +68,7 @@ ALLOWED = [
 
 AGENTS_MAY = [
     "orchestrator --help", "orchestrator --version", "orchestrator status", "orchestrator show t1",
-    "orchestrator next", "orchestrator history --limit 5", "orchestrator stats", "orchestrator list-agents",
+    "orchestrator history --limit 5", "orchestrator stats", "orchestrator list-agents",
     "orchestrator list-tasks", "orchestrator task-details t1", "orchestrator agent-details a1",
     "orchestrator task show t1", "orchestrator task list", "orchestrator brief t1",
     "orchestrator brief t1 --json",

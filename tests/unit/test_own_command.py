@@ -65,7 +65,7 @@ def test_only_the_planner_may_submit_a_plan_among_agents(project):
     assert ask("orchestrator plan plan.json", project, agent=True, planner=True) is None
 
 
-READING = ("--help", "--version", "status", "show", "next", "history", "stats", "list-agents", "list-tasks",
+READING = ("--help", "--version", "status", "show", "history", "stats", "list-agents", "list-tasks",
            "task-details", "agent-details", "task show", "task list", "task --help", "brief")
 
 
@@ -222,7 +222,7 @@ def test_the_hook_path_pays_for_no_import():
 
 
 # Options of allowed verbs that the user is asked about all the same.
-ASKED = {"--check", "--every", "--from-message", "--take", "--watch"}
+ASKED = {"--template", "--check", "--every", "--from-message", "--take", "--watch"}
 
 
 def verbs(command, path=()):

@@ -24,7 +24,7 @@ ANYONE, MAIN = "anyone", "main"
 VERBS = {
     "--help": ANYONE, "--version": ANYONE,
     "agent-details": ANYONE, "brief": ANYONE, "history": ANYONE, "list-agents": ANYONE, "list-tasks": ANYONE,
-    "next": ANYONE, "show": ANYONE, "stats": ANYONE, "status": ANYONE, "task-details": ANYONE,
+    "next": MAIN, "show": ANYONE, "stats": ANYONE, "status": ANYONE, "task-details": ANYONE,
     "task list": ANYONE, "task show": ANYONE,
     "agents": MAIN, "count": MAIN, "doctor": MAIN, "init": MAIN, "plan": MAIN, "prime": MAIN, "report": MAIN,
     "resume": MAIN, "stop": MAIN, "task add": MAIN, "task retry": MAIN, "task skip": MAIN,
@@ -45,8 +45,8 @@ OPTIONS = frozenset("""
     --dry-run --errors --execution-id --file --files --final-message --format --goal --help --id --insights
     --json --limit --max-tokens --may-spawn --metadata --model --no-cache --no-store --optional
     --orchestration --origin --output-type --phase --print --priority --prompt --quiet --references --result
-    --retries --scope --session-id --since --state --status --strategy --task --template --text --title
-    --tree --until --validation-results --verbose --warn-threshold --writes -n -q -v
+    --retries --scope --session-id --since --state --status --strategy --task --text --title
+    --transcript --tree --until --validation-results --verbose --warn-threshold --writes -n -q -v
 """.split())
 
 # Options whose value is a file to write; it may be a new document in the project that nothing there obeys.
