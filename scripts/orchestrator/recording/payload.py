@@ -83,4 +83,5 @@ def background_ids(con, payload):
     if con.execute("SELECT json_type(?, '$.background_tasks')", (payload.text,)).fetchone()[0] != "array":
         return None
     return {r[0] for r in con.execute(
-        "SELECT CASE type WHEN 'object' THEN json_extract(value, '$.id') END FROM json_each(?1, '$.background_tasks')", (payload.text,))}
+        "SELECT CASE type WHEN 'object' THEN json_extract(value, '$.id') END "
+        "FROM json_each(?1, '$.background_tasks')", (payload.text,))}
