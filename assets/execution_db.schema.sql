@@ -111,7 +111,8 @@ CREATE TABLE executions (                -- one attempt by one agent
     lines_added INTEGER NOT NULL DEFAULT 0, lines_removed INTEGER NOT NULL DEFAULT 0, -- over all files it wrote
     models TEXT,                         -- the models it used, in order, by comma
     stop_reason TEXT,                    -- of its last message, as the model's API says it
-    transcript_path TEXT, transcript_hash TEXT,
+    transcript_path TEXT,
+    transcript_hash TEXT,                -- of its archived transcript; empty: it was deleted before it was kept, or pruned
     usage_read_at TEXT,                  -- when its transcript was read to its end
     noticed_at TEXT,                     -- when its notification reached the main conversation's door, held or passed
     told_at TEXT                         -- when the main conversation was told of its end
@@ -130,6 +131,9 @@ CREATE INDEX executions_by_parent ON executions (parent_agent_id) WHERE parent_a
 CREATE INDEX executions_by_bundle ON executions (bundle_id) WHERE bundle_id IS NOT NULL;
 CREATE INDEX executions_unread ON executions (claude_session_id) -- whose transcript is still to be read
     WHERE agent_id IS NOT NULL AND status != 'deployed' AND (usage_read_at IS NULL OR usage_read_at < completed_at);
+
+CREATE INDEX executions_unarchived ON executions (COALESCE(completed_at, usage_read_at)) -- whose transcript is still to be kept
+    WHERE transcript_hash IS NULL AND usage_read_at IS NOT NULL AND transcript_path IS NOT NULL;
 
 CREATE TABLE segments (                  -- one stretch of an execution: its first, or one begun by a message to it
     execution_id TEXT NOT NULL REFERENCES executions (execution_id),
@@ -222,6 +226,19 @@ CREATE TABLE blobs (                     -- content-addressed bytes
     codec TEXT NOT NULL,                 -- zlib or plain
     data BLOB NOT NULL
 );
+
+CREATE TABLE archive (                   -- transcripts kept in the workspace's archive/, redacted and compressed
+    owner TEXT NOT NULL,                 -- execution_id, or claude_session_id
+    kind TEXT NOT NULL CHECK (kind IN ('execution', 'session')), -- which of the two
+    hash TEXT NOT NULL,                  -- b2: + BLAKE2b-128 of the redacted text, whose hex names the file
+    lines INTEGER NOT NULL,              -- how many
+    size INTEGER NOT NULL,               -- bytes of the redacted text
+    packed INTEGER NOT NULL,             -- bytes of the file
+    masked TEXT,                         -- what was masked, and how often
+    archived_at TEXT NOT NULL,           -- when it was kept
+    PRIMARY KEY (owner, kind)
+) WITHOUT ROWID;
+CREATE INDEX archive_by_hash ON archive (hash);
 
 CREATE TABLE bundles (                   -- what one execution was given
     bundle_id TEXT PRIMARY KEY,          -- bun- + hash of the redacted items and their order

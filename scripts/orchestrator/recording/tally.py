@@ -131,7 +131,7 @@ def read(con, project, execution, path):
     con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'execution'", (execution,))
     con.execute("INSERT INTO usage " + _SUMS, (execution, "execution"))
     con.execute(
-        "UPDATE executions SET models = ?, stop_reason = ?, resolved_model = COALESCE(resolved_model, ?) "
+        "UPDATE executions SET models = ?, stop_reason = ?, resolved_model = COALESCE(resolved_model, ?), transcript_hash = NULL "
         "WHERE execution_id = ?",
         last + (execution,),
     )

@@ -40,6 +40,13 @@ def due(con, project, now, session=None, execution=None, most=None):
         + " AND (?1 IS NULL OR claude_session_id = ?1) AND (?2 IS NULL OR execution_id = ?2)",
         (session, execution),
     ).fetchall()
+    if execution is None:  # what was lost has ended too, without an end
+        rows += con.execute(
+            "SELECT execution_id, l.transcript_path, claude_session_id, agent_id FROM lost_executions l JOIN claude_sessions s "
+            "USING (claude_session_id) WHERE agent_id IS NOT NULL AND (l.usage_read_at IS NULL OR l.usage_read_at < s.ended_at) "
+            "AND (?1 IS NULL OR claude_session_id = ?1)",
+            (session,),
+        ).fetchall()
     if rows:
         from orchestrator.recording import tally
 
@@ -135,7 +142,8 @@ def unseen(con, session, now):
         whole
         and whole[0]
         and con.execute(
-            "SELECT 1 FROM executions WHERE claude_session_id = ? AND (status = 'deployed' OR %s)" % _UNREAD,
+            "SELECT 1 FROM executions WHERE claude_session_id = ? AND agent_id IS NOT NULL AND (usage_read_at IS NULL OR "
+            "usage_read_at < completed_at)",
             (session,),
         ).fetchone()
         is None

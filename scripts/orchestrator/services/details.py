@@ -202,7 +202,10 @@ def briefing(con: Any, execution_id: str) -> str:
         raise OrchestratorError(
             f"No briefing of {execution_id} is kept: it was not deployed through the hooks, or not yet."
         )
-    return str(blobs.get(con, row[0]).decode("utf-8", "replace"))
+    try:
+        return str(blobs.get(con, row[0]).decode("utf-8", "replace"))
+    except KeyError:
+        raise OrchestratorError(f"The briefing of {execution_id} was pruned; what it held is listed in its bundle.") from None
 
 
 def result(con: Any, execution_id: str) -> str:

@@ -3,6 +3,7 @@
 from orchestrator.recording import sessions, usage
 from orchestrator.recording.graph import rise
 from orchestrator.recording.projections import project as write_projections
+from orchestrator.services import archive
 from orchestrator.store.open import now as present
 from orchestrator.store.open import writing
 
@@ -10,11 +11,12 @@ from orchestrator.store.open import writing
 def reconcile(con, project, workspace):
     """Closes sessions whose process is gone; their planned executions are lost from then on. Returns those sessions.
 
-    What no hook has read yet in transcripts is read now.
+    What no hook has read yet in transcripts is read now, and a few of those that ended are archived.
     """
     if usage.waiting(con):
         with writing(con):
             usage.due(con, project, present(con))
+    archive.in_passing(con, workspace, present(con))
     living = con.execute("SELECT 1 FROM claude_sessions WHERE ended_at IS NULL LIMIT 1").fetchone()
     if not living:
         return []

@@ -20,6 +20,7 @@ VERBS = {
     "show": "show", "report": "report", "history": "history", "agents": "agents",
     "list-agents": "lists", "list-tasks": "lists", "task-details": "lists", "agent-details": "lists",
     "tracker": "tracker", "outputs": "outputs", "bundle": "bundle", "count": "count", "replay": "replay",
+    "archive": "archive", "prune": "archive",
     "demo": "demo", "completion": "completion",
 }  # fmt: skip
 # the verb that a group of help's list begins with: the group's name

@@ -16,11 +16,20 @@ Shown = tuple[Callable[..., dict[str, Any]], Callable[[dict[str, Any]], list[str
 @click.argument("thing", metavar="ID", type=WORDS)
 @click.option("--briefing", is_flag=True, help="The text its agent read first, whole.")
 @click.option("--result", is_flag=True, help="Its final message, or an orchestration's report, whole.")
+@click.option("--transcript", is_flag=True, help="What its agent did, message by message; with --json the lines themselves.")
+@click.option("--said", type=WORDS, metavar="TEXT", help="Where its transcript speaks of this.")
 @click.option("--orchestration", type=WORDS, metavar="ID", help="Whose task it is.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @pass_place
 def show(
-    place: Place, thing: str, briefing: bool, result: bool, orchestration: Optional[str], as_json: bool
+    place: Place,
+    thing: str,
+    briefing: bool,
+    result: bool,
+    transcript: bool,
+    said: Optional[str],
+    orchestration: Optional[str],
+    as_json: bool,
 ) -> None:
     """Shows a task, an execution, an orchestration, a bundle or an output, by its id or any unique prefix.
 
@@ -29,22 +38,24 @@ def show(
     """
     from orchestrator.services import details
 
-    if briefing and result:
-        raise click.UsageError("Choose --briefing or --result.")
+    if briefing + result + (transcript or said is not None) > 1:
+        raise click.UsageError("Choose one of --briefing, --result and --transcript (or --said).")
     con = place.reading
     place.reconcile()
     target = place.orchestration(orchestration) if orchestration else current(place)
     kind, name, home = details.find(con, thing, target)
-    if briefing or result:
+    if briefing or result or transcript or said is not None:
         if kind == "task":
             kind, name = "execution", details.latest(con, str(home), name)
-        if kind == "execution":
+        if kind == "execution" and (transcript or said is not None):
+            _transcript(place, con, name, said, as_json)
+        elif kind == "execution":
             tables.exact(details.briefing(con, name) if briefing else details.result(con, name))
         elif kind == "orchestration" and result:
             tables.exact(details.report(con, name))
         else:
             raise OrchestratorError(
-                f"Only a task or an execution has a briefing and a result, {kind} {name} not."
+                f"Only a task or an execution has a briefing, a result and a transcript, {kind} {name} not."
             )
         return
     kinds: dict[str, Shown] = {
@@ -56,6 +67,28 @@ def show(
     }
     body, text = kinds[kind]
     describe.say(body(), text, as_json)
+
+
+def _transcript(place: Place, con: Any, execution: str, said: Optional[str], as_json: bool) -> None:
+    """Prints what an agent did, or where it speaks of something, with the lines of its transcript."""
+    from orchestrator.services import archive, transcripts
+
+    lines = archive.transcript_of(con, place.workspace, execution)
+    if as_json and said is None:
+        for line in lines:
+            click.echo(line, nl=False)
+        return
+    found = list(transcripts.told(lines) if said is None else transcripts.about(lines, said))
+    if as_json:
+        click.echo(tables.dumps([each._asdict() for each in found]))
+        return
+    for each in found:
+        first, *rest = tables.visible(each.text).split("\n")
+        click.echo(f"{each.line:>5}  {each.at[11:19]}  {each.who:<6}  {first}")
+        for line in rest:
+            click.echo(f"{'':23}  {line}")
+    if not found:
+        raise OrchestratorError(f"Nothing in the transcript of {execution} " + ("speaks of that." if said else "was said."))
 
 
 def current(place: Place) -> Optional[str]:

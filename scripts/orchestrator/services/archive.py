@@ -1,0 +1,187 @@
+"""Archive: transcripts kept before Claude Code deletes them, redacted line by line, compressed, found by content.
+
+A transcript of 300 kB becomes about 60 kB. Files are gzip, so that any tool opens them; equal ones are kept once.
+"""
+
+import os
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.model.redact import redact
+from orchestrator.store.open import writing
+
+FOLDER = "archive"  # in the workspace
+SETTLED = 3600  # seconds after its end from which on a transcript is kept in passing
+EXPIRING = 20  # days; Claude Code deletes transcripts after 30
+PIECE = 1_000_000  # bytes of transcripts kept in passing, eight times that when one is about to expire
+
+_DUE = "transcript_hash IS NULL AND usage_read_at IS NOT NULL AND transcript_path IS NOT NULL"
+_ENDED = "COALESCE(completed_at, usage_read_at)"  # a lost one has no end, but it has been read
+
+
+class Kept:
+    """What was kept: how many transcripts, their bytes before and after, what was masked, what had gone already."""
+
+    def __init__(self):
+        self.transcripts, self.read, self.packed, self.gone, self.masked = 0, 0, 0, 0, {}
+
+
+def path_of(workspace, address):
+    """Where the file of an archived transcript lies."""
+    return os.path.join(workspace, FOLDER, address.partition(":")[2] + ".jsonl.gz")
+
+
+def agents_due(con, until=None):
+    """[(kind, owner, path)] of ended agents whose transcripts are not kept yet, the oldest first."""
+    return con.execute(
+        "SELECT 'execution', execution_id, transcript_path FROM executions WHERE %s AND (?1 IS NULL OR %s < ?1) ORDER BY %s"
+        % (_DUE, _ENDED, _ENDED), (until,)).fetchall()  # fmt: skip
+
+
+def conversations_due(con, everything=False):
+    """[(kind, owner, path)] of main conversations that ended, or of all, since they were kept last."""
+    return con.execute(
+        "SELECT 'session', s.claude_session_id, s.transcript_path FROM claude_sessions s LEFT JOIN archive a ON a.owner = "
+        "s.claude_session_id AND a.kind = 'session' WHERE s.transcript_path IS NOT NULL AND (a.hash IS NULL OR s.ended_at IS "
+        "NULL OR a.archived_at < s.ended_at) AND (?1 OR s.ended_at IS NOT NULL) ORDER BY s.rowid", (everything,)).fetchall()
+
+
+def running(con):
+    """[(kind, owner, path)] of agents still at work, whose transcripts can be kept as they are now."""
+    return con.execute("SELECT 'execution', execution_id, transcript_path FROM executions WHERE status = 'deployed' AND "
+                       "transcript_path IS NOT NULL ORDER BY deployed_at").fetchall()  # fmt: skip
+
+
+def keep(con, workspace, due, now, most=None, progress=None):
+    """Keeps these transcripts, until `most` bytes were read. Returns a Kept."""
+    kept = Kept()
+    for place, (kind, owner, path) in enumerate(due):
+        if most is not None and kept.read >= most:
+            break
+        try:
+            address, lines, size, packed, masked = pack(workspace, path)
+        except FileNotFoundError:
+            kept.gone += 1
+            with writing(con):
+                _point(con, kind, owner, "")
+            continue
+        with writing(con):
+            con.execute("INSERT OR REPLACE INTO archive VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        (owner, kind, address, lines, size, packed, said(masked), now))  # fmt: skip
+            _point(con, kind, owner, address)
+        kept.transcripts, kept.read, kept.packed = kept.transcripts + 1, kept.read + size, kept.packed + packed
+        for what, times in masked.items():
+            kept.masked[what] = kept.masked.get(what, 0) + times
+        if progress:
+            progress(place + 1, len(due))
+    return kept
+
+
+def said(masked):
+    """What was masked, in words; None for nothing."""
+    return ", ".join(["%s %d" % each for each in sorted(masked.items())]) or None
+
+
+def _point(con, kind, owner, address):
+    """Lets an execution's row name its archived transcript."""
+    if kind == "execution":
+        con.execute("UPDATE executions SET transcript_hash = ? WHERE execution_id = ?", (address, owner))
+
+
+def pack(workspace, path):
+    """Writes a transcript's redacted text into the archive: (address, lines, bytes, bytes of the file, {masked: times})."""
+    import _blake2
+    import zlib
+
+    folder = os.path.join(workspace, FOLDER)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    part = os.path.join(folder, ".%d-%s.part" % (os.getpid(), os.urandom(4).hex()))
+    digest, squeeze = _blake2.blake2b(digest_size=16), zlib.compressobj(6, zlib.DEFLATED, 31)
+    lines = size = 0
+    masked = {}
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="\n") as source:
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+                for line in source:
+                    line, found = redact(line)
+                    for what, times in found:
+                        masked[what] = masked.get(what, 0) + times
+                    data = line.encode("utf-8", "replace")
+                    lines, size = lines + 1, size + len(data)
+                    digest.update(data)
+                    target.write(squeeze.compress(data))
+                target.write(squeeze.flush())
+        address = "b2:" + digest.hexdigest()
+        os.replace(part, path_of(workspace, address))
+    except BaseException:
+        try:
+            os.unlink(part)
+        except OSError:
+            pass
+        raise
+    return address, lines, size, os.path.getsize(path_of(workspace, address)), masked
+
+
+def in_passing(con, workspace, now):
+    """Keeps a few of the agents' transcripts that ended a while ago; more of them when one is about to expire."""
+    try:
+        until, expiring = con.execute("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?1, ?2), strftime('%Y-%m-%dT%H:%M:%fZ', ?1, ?3)",
+                                      (now, "-%d seconds" % SETTLED, "-%d days" % EXPIRING)).fetchone()  # fmt: skip
+        first = con.execute("SELECT %s FROM executions WHERE %s AND %s < ? ORDER BY %s LIMIT 1" % (_ENDED, _DUE, _ENDED, _ENDED),
+                            (until,)).fetchone()  # fmt: skip
+        if first:
+            keep(con, workspace, agents_due(con, until), now, most=PIECE * (8 if first[0] < expiring else 1))
+    except OSError:
+        pass  # a full disk: `orchestrator archive` says so
+
+
+def transcript_of(con, workspace, execution):
+    """An agent's transcript, line by line, redacted: from the archive, else from where Claude Code keeps it."""
+    row = con.execute("SELECT transcript_hash, transcript_path, status FROM executions WHERE execution_id = ?",
+                      (execution,)).fetchone()  # fmt: skip
+    if row is None:
+        raise OrchestratorError("There is no execution %s." % execution)
+    kept, path, status = row
+    if kept and os.path.exists(path_of(workspace, kept)):
+        return unpack(path_of(workspace, kept))
+    if path and os.path.exists(path):
+        return _redacted(path)
+    if path:
+        raise OrchestratorError("The transcript of %s is gone: Claude Code deletes them after 30 days, or it was pruned here, "
+                                "and the archive has no copy." % execution)  # fmt: skip
+    raise OrchestratorError("No transcript of %s is known%s." % (execution, ": it has not ended" if status == "deployed" else ""))
+
+
+def conversation(con, workspace, session):
+    """A main conversation's transcript, line by line, redacted; OrchestratorError where there is none."""
+    row = con.execute("SELECT a.hash, s.transcript_path FROM claude_sessions s LEFT JOIN archive a ON a.owner = "
+                      "s.claude_session_id AND a.kind = 'session' WHERE s.claude_session_id = ?",
+                      (session,)).fetchone()  # fmt: skip
+    if row and row[1] and os.path.exists(row[1]):
+        return _redacted(row[1])
+    if row and row[0] and os.path.exists(path_of(workspace, row[0])):
+        return unpack(path_of(workspace, row[0]))
+    raise OrchestratorError("The transcript of the Claude session %s is not there, and the archive has no copy." % session)
+
+
+def unpack(path):
+    """The lines of an archived transcript."""
+    import zlib
+
+    stretch, rest = zlib.decompressobj(31), b""
+    with open(path, "rb") as f:
+        while True:
+            data = f.read(65536)
+            lines = (rest + (stretch.decompress(data) if data else stretch.flush())).split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                yield line.decode("utf-8", "replace") + "\n"
+            if not data:
+                break
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _redacted(path):
+    with open(path, encoding="utf-8", errors="replace", newline="\n") as f:
+        for line in f:
+            yield redact(line)[0]

@@ -1,0 +1,313 @@
+"""Archive and prune: transcripts kept, masked and found again; what is large and old let go, rows kept."""
+
+import gzip
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.model.ids import content_hash
+from orchestrator.services import archive, details, prune, transcripts
+from orchestrator.store import blobs
+from orchestrator.store.open import open_history
+
+DATA = Path(__file__).parent.parent / "data" / "transcripts" / "2.1.329"
+OLD, NEW, NOW = "2026-09-01T08:00:00.000Z", "2026-11-20T08:00:00.000Z", "2026-11-21T08:00:00.000Z"
+CUTOFF = "2026-11-01T00:00:00.000Z"
+SECRET = "sk-ant-api03-" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5bC7dE9fG1hJ3kL5mN7pQ9rS1tU3vW5xY7zA9bC1dE3fG5hJ7kL9mN" + "AA"
+
+
+class Place:
+    """A workspace with a history, and executions whose transcripts lie beside it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.workspace = str(folder / ".orchestrator")
+        os.mkdir(self.workspace)
+        self.con = open_history(os.path.join(self.workspace, "history.db"))
+        self.con.execute("INSERT INTO claude_sessions (claude_session_id, started_at) VALUES ('s', ?)", (OLD,))
+
+    def execution(self, name, ended=OLD, transcript="worker", text=None, status="completed"):
+        """An execution that ended, its transcript read."""
+        path = self.folder / (name + ".jsonl")
+        path.write_text(text if text is not None else (DATA / (transcript + ".jsonl")).read_text())
+        self.con.execute(
+            "INSERT INTO executions (execution_id, origin, agent_type, agent_id, claude_session_id, deployed_at, completed_at, "
+            "status, transcript_path, usage_read_at, final_message) VALUES (?1, 'unplanned', 'scout', ?1, 's', ?2, ?2, ?3, ?4, "
+            "?2, 'its last words')",
+            (name, ended, status, str(path)),
+        )
+        return path
+
+    def keep(self, **options):
+        """Keeps what is due."""
+        return archive.keep(self.con, self.workspace, archive.agents_due(self.con), NOW, **options)
+
+    def text(self, name):
+        """The transcript, as a command reads it."""
+        return "".join(archive.transcript_of(self.con, self.workspace, name))
+
+    def files(self):
+        """The files of the archive."""
+        return sorted(Path(self.workspace, "archive").glob("*")) if os.path.isdir(self.workspace + "/archive") else []
+
+    def value(self, sql, *values):
+        """The one value of a query."""
+        return self.con.execute(sql, values).fetchone()[0]
+
+
+@pytest.fixture
+def place(tmp_path):
+    """An empty workspace."""
+    place = Place(tmp_path)
+    yield place
+    place.con.close()
+
+
+def test_a_transcript_outlives_the_clients_own(place):
+    """A kept transcript is read back line for line when Claude Code has deleted its file."""
+    path = place.execution("e")
+    before = path.read_text()
+    kept = place.keep()
+    path.unlink()
+    assert place.text("e") == before
+    assert (kept.transcripts, kept.read) == (1, len(before.encode()))
+    assert kept.packed < kept.read / 2
+    row = place.con.execute("SELECT hash, lines, size, packed FROM archive").fetchone()
+    assert row == (content_hash(before.encode()), before.count("\n"), kept.read, kept.packed)
+    assert place.value("SELECT transcript_hash FROM executions") == row[0]
+
+
+def test_the_archive_is_gzip_for_this_user_only(place):
+    """Any tool opens a kept transcript, and nobody else on the machine does."""
+    path = place.execution("e")
+    place.keep()
+    (file,) = place.files()
+    assert gzip.decompress(file.read_bytes()) == path.read_bytes()
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert file.name == content_hash(path.read_bytes())[3:] + ".jsonl.gz"
+
+
+def test_equal_transcripts_are_kept_once(place):
+    """Files are named by their content."""
+    place.execution("e1")
+    place.execution("e2")
+    assert place.keep().transcripts == 2
+    assert len(place.files()) == 1
+    assert place.keep().transcripts == 0
+
+
+def test_secrets_are_masked_before_they_are_kept(place):
+    """Each line is redacted first; what was masked is said, not kept; the lines stay JSON."""
+    lines = [{"type": "user", "message": {"content": words}} for words in ("line one\n%s\nand on" % SECRET, "x")]
+    path = place.execution("e", text="".join(json.dumps(line) + "\n" for line in lines))
+    assert place.keep().masked == {"anthropic-key": 1}
+    assert place.value("SELECT masked FROM archive") == "anthropic-key 1"
+    stored = gzip.decompress(place.files()[0].read_bytes()).decode()
+    assert SECRET not in stored and len([json.loads(line) for line in stored.splitlines()]) == 2
+    path.unlink()
+    assert "[masked:anthropic-key]" in place.text("e")
+
+
+def test_a_transcript_not_yet_kept_is_masked_when_shown(place):
+    """Reading from the client's own file masks the same."""
+    place.execution("e", text=json.dumps({"type": "user", "message": {"content": SECRET}}) + "\n")
+    assert SECRET not in place.text("e")
+
+
+def test_one_that_was_deleted_first_is_said_to_be_gone(place):
+    """It is counted as gone, not tried again, and asking for it is answered with a sentence."""
+    place.execution("e").unlink()
+    assert place.keep().gone == 1
+    assert archive.agents_due(place.con) == []
+    with pytest.raises(OrchestratorError, match="is gone"):
+        place.text("e")
+    with pytest.raises(OrchestratorError, match="There is no execution"):
+        place.text("x")
+
+
+def test_main_conversations_are_kept_on_request(place):
+    """Ended ones with --main, those still going with --all; kept again once they have grown and ended anew."""
+    path = place.folder / "main.jsonl"
+    shutil.copy(DATA / "main.jsonl", path)
+    place.con.execute("UPDATE claude_sessions SET transcript_path = ?", (str(path),))
+    assert archive.conversations_due(place.con) == []
+    assert archive.conversations_due(place.con, everything=True) == [("session", "s", str(path))]
+    place.con.execute("UPDATE claude_sessions SET ended_at = ?", (NEW,))
+    due = archive.conversations_due(place.con)
+    assert archive.keep(place.con, place.workspace, due, NOW).transcripts == 1
+    assert archive.conversations_due(place.con) == archive.conversations_due(place.con, everything=True) == []
+    path.unlink()
+    assert "".join(archive.conversation(place.con, place.workspace, "s")) == (DATA / "main.jsonl").read_text()
+
+
+def test_in_passing_only_what_has_settled_and_not_much(place):
+    """What ended within the hour waits; of the rest a bounded part is kept, the oldest first."""
+    for number in range(4):
+        ended = "2026-11-2%dT07:59:00.000Z" % (0 if number else 1)
+        place.execution("e%d" % number, ended=ended, text="%d\n" % number * 300_000)
+    archive.in_passing(place.con, place.workspace, NOW)
+    assert place.value("SELECT count(*) FROM archive") == 2  # the second fills the bound
+    archive.in_passing(place.con, place.workspace, NOW)
+    archive.in_passing(place.con, place.workspace, NOW)
+    assert {row[1] for row in archive.agents_due(place.con)} == {"e0"}
+
+
+def test_an_agent_that_goes_on_is_kept_anew(place):
+    """A message to a finished agent lengthens its transcript: it is due again once that was read."""
+    path = place.execution("e")
+    place.keep()
+    with open(path, "a") as f:
+        f.write('{"type": "user"}\n')
+    from orchestrator.recording import tally
+
+    assert archive.agents_due(place.con) == []
+    tally.read(place.con, "/a/project", "e", str(path))
+    assert place.keep().transcripts == 1
+    assert place.text("e").endswith('{"type": "user"}\n')
+
+
+def test_what_was_said_of_something(place):
+    """Each line of the transcript that speaks of it, with its number and who said it, whatever the case."""
+    place.execution("e")
+    found = list(transcripts.about(archive.transcript_of(place.con, place.workspace, "e"), "ZWEI"))
+    assert [(each.who, each.text.partition(" ")[0]) for each in found] == [("call", "Edit")]
+    whole = place.text("e").splitlines()
+    assert "zwei" in whole[found[0].line - 1]
+    assert found[0].at.startswith("2026-")
+
+
+def test_a_transcript_told(place):
+    """Prompts, words, calls, answers and errors in order, each with its line."""
+    place.execution("e")
+    told = list(transcripts.told(archive.transcript_of(place.con, place.workspace, "e")))
+    kinds = [each.who for each in told]
+    assert kinds[:5] == ["prompt", "agent", "call", "call", "answer"] and kinds.count("error") == 2
+    assert told[-1].text == "done"
+    assert [each.line for each in told] == sorted(each.line for each in told)
+
+
+def text(place, name):
+    """A kept text; its address."""
+    return blobs.put(place.con, (name * 100).encode())
+
+
+def row(place, table, **values):
+    """A row of a table."""
+    names = ", ".join(values)
+    place.con.execute("INSERT INTO %s (%s) VALUES (?%s)" % (table, names, ", ?" * (len(values) - 1)), list(values.values()))
+
+
+@pytest.fixture
+def filled(place):
+    """Two executions, one over before the cutoff and one after; texts of the old, of the new, and of both."""
+    for name, ended in (("old", OLD), ("new", NEW)):
+        place.execution(name, ended=ended, text='{"%s": 1}\n' % name)
+        change = "UPDATE executions SET briefing_hash = ?, bundle_id = ? WHERE execution_id = ?"
+        place.con.execute(change, (text(place, name + "-briefing"), "bun-" + name, name))
+        for item in (name + "-item", "shared-item"):
+            row(place, "allocations", execution_id=name, included=1, item_hash=text(place, item))
+        body = json.dumps([{"item_hash": text(place, name + "-bundled")}, {"item_hash": text(place, "both")}])
+        row(place, "bundles", bundle_id="bun-" + name, agent_type="a", created_at=ended, total_tokens=1, how="given", body=body)
+        row(place, "events", dedupe_key=name, at=ended, kind="intent", execution_id=name, text="the prompt")
+    row(place, "orchestrations", orchestration_id="o", goal="g", status="completed", created_at=OLD, updated_at=OLD,
+        report_hash=text(place, "report"))  # fmt: skip
+    parts = json.dumps([{"hash": text(place, "old-part")}, {"full": text(place, "both")}])
+    row(place, "prepared", orchestration_id="o", task_id="t", parts=parts)
+    text(place, "stranger")
+    place.keep()
+    return place
+
+
+def test_pruning_lets_go_of_what_is_old_alone(filled):
+    """Transcripts, briefings, items, parts and prompts of what was over before the cutoff go; whatever something newer
+    names, reports, and what nobody knows stay."""
+    tables = ("executions", "events", "bundles", "allocations")
+    before = [filled.value("SELECT count(*) FROM " + table) for table in tables]
+    seen = prune.going(filled.con, filled.workspace, CUTOFF)
+    assert filled.value("SELECT count(*) FROM archive") == 2  # looking changes nothing
+    gone = prune.prune(filled.con, filled.workspace, CUTOFF)
+    assert gone == seen
+    assert (gone.transcripts, len(gone.files), gone.blobs, gone.prompts) == (1, 1, 4, 1)
+    left = {blobs.get(filled.con, each[0]).decode()[:-1] for each in filled.con.execute("SELECT hash FROM blobs")}
+    kept = ("new-briefing", "new-item", "new-bundled", "shared-item", "both", "report", "stranger")
+    assert left == {(name * 100)[:-1] for name in kept}
+    assert [filled.value("SELECT count(*) FROM " + table) for table in tables] == before
+    prompts = filled.con.execute("SELECT execution_id, text FROM events ORDER BY 1").fetchall()
+    assert prompts == [("new", "the prompt"), ("old", None)]
+    assert filled.value("SELECT final_message FROM executions WHERE execution_id = 'old'") == "its last words"
+
+
+def test_pruning_twice_finds_nothing(filled):
+    """What went is not counted again, and is not archived again although Claude Code still has it."""
+    prune.prune(filled.con, filled.workspace, CUTOFF)
+    again = prune.prune(filled.con, filled.workspace, CUTOFF)
+    assert again.bytes == again.transcripts == 0
+    assert filled.keep().transcripts == 0
+
+
+def test_what_was_pruned_is_said(filled):
+    """Asking for a pruned briefing is answered with a sentence; the transcript is read from the client while it is there."""
+    prune.prune(filled.con, filled.workspace, CUTOFF)
+    with pytest.raises(OrchestratorError, match="pruned"):
+        details.briefing(filled.con, "old")
+    assert filled.text("old") == '{"old": 1}\n'
+    (filled.folder / "old.jsonl").unlink()
+    with pytest.raises(OrchestratorError, match="pruned here"):
+        filled.text("old")
+
+
+def test_a_file_that_two_share_stays_while_one_needs_it(place):
+    """The same content archived by an old and a new execution is not removed with the old one."""
+    place.execution("old", ended=OLD, text="same\n")
+    place.execution("new", ended=NEW, text="same\n")
+    place.keep()
+    gone = prune.prune(place.con, place.workspace, CUTOFF)
+    assert (gone.transcripts, gone.files) == (1, [])
+    assert place.text("new") == "same\n"
+
+
+def test_what_is_at_work_is_never_pruned(place):
+    """An execution that has not ended keeps its briefing, however long ago it was deployed; a lost one is over."""
+    place.execution("e", ended=OLD, status="deployed")
+    place.con.execute("UPDATE executions SET completed_at = NULL, briefing_hash = ?", (text(place, "b"),))
+    assert prune.going(place.con, place.workspace, CUTOFF).blobs == 0
+    place.con.execute("UPDATE claude_sessions SET ended_at = ?", (OLD,))
+    assert prune.going(place.con, place.workspace, CUTOFF).blobs == 1
+
+
+def test_half_written_files_go_after_a_day(place):
+    """What a command began to write and never finished does not stay for ever."""
+    folder = Path(place.workspace, "archive")
+    folder.mkdir()
+    for name, age in ((".1-a.part", 90_000), (".1-b.part", 60)):
+        (folder / name).write_text("half")
+        at = (folder / name).stat().st_mtime - age
+        os.utime(folder / name, (at, at))
+    prune.prune(place.con, place.workspace, CUTOFF)
+    assert [file.name for file in folder.iterdir()] == [".1-b.part"]
+
+
+def test_sizes_are_told(filled):
+    """Everything that is kept is counted and measured."""
+    sizes = {each.what: each for each in prune.sizes(filled.con, filled.workspace, filled.workspace + "/history.db")}
+    assert sizes["history (executions)"].number == 2 and sizes["history (executions)"].bytes > 50_000
+    assert sizes["archive (transcripts)"].bytes == sum(file.stat().st_size for file in filled.files())
+    assert sizes["in it, texts of briefings, bundles and reports"].number == filled.value("SELECT count(*) FROM blobs")
+    assert sizes["transcripts not archived yet"].number == 0
+
+
+def test_shrinking_gives_the_room_back(filled):
+    """After --shrink the history's file is smaller than before, and whole."""
+    big = blobs.put(filled.con, os.urandom(400_000))
+    filled.con.execute("UPDATE executions SET briefing_hash = ? WHERE execution_id = 'old'", (big,))
+    filled.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    path = filled.workspace + "/history.db"
+    before = os.path.getsize(path)
+    prune.prune(filled.con, filled.workspace, CUTOFF)
+    prune.shrink(filled.con)
+    assert os.path.getsize(path) < before - 300_000
+    assert filled.value("PRAGMA integrity_check") == "ok"
