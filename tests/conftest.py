@@ -7,11 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import clients
 from client_fixtures import claude, client, home, newest, project, rows, terminal  # noqa: F401  the tests take them
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# No test fails on a slow day: how long an example takes is no property of ours.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
