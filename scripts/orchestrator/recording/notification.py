@@ -19,7 +19,7 @@ def parse(prompt):
         return _report(prompt) if _HANDED in prompt and _FOLLOWS in prompt and prompt.rstrip().endswith(_CLOSE) else None
     if not prompt.startswith(OPEN):
         return None
-    head, begun, rest = prompt.partition("<result>")
+    head, begun, rest = prompt.partition("\n<result>")  # a task's description stands in the summary, before it
     body, closed, after = rest.rpartition("</result>")
     found = Notification()
     found.task_id, found.call = _tag(head, "task-id"), _tag(head, "tool-use-id")

@@ -31,6 +31,12 @@ def path_of(main_transcript, agent):
     return None
 
 
+_META = "SELECT " + ", ".join(
+    ["CASE json_type(?1, '$.%s') WHEN '%s' THEN json_extract(?1, '$.%s') END" % (name, kind, name) for name, kind in (
+        ("toolUseId", "text"), ("agentType", "text"), ("description", "text"), ("parentAgentId", "text"),
+        ("spawnDepth", "integer"), ("stoppedByUser", "true"))])
+
+
 class Meta:
     """What an agent's files on disk say of it. `call` is None for an agent that no Agent call began; `run` is the folder
     of its workflow's run; `stopped`: its session was ended over it."""
@@ -51,14 +57,10 @@ def meta(con, main_transcript, agent):
     text = mend(text)
     if not con.execute("SELECT CASE WHEN json_valid(?1) THEN json_type(?1) = 'object' END", (text,)).fetchone()[0]:
         return None  # half written
-    found, words = Meta(), con.execute(
-        "SELECT json_extract(?1, '$.toolUseId'), json_extract(?1, '$.agentType'), json_extract(?1, '$.description'), "
-        "json_extract(?1, '$.parentAgentId'), json_extract(?1, '$.spawnDepth'), json_extract(?1, '$.stoppedByUser')",
-        (text,)).fetchone()
+    found, words = Meta(), con.execute(_META, (text,)).fetchone()
     found.path = path
-    found.call, found.agent_type, found.description, found.parent = [
-        w if isinstance(w, str) and w else None for w in words[:4]]
-    found.nested = found.parent is not None or (isinstance(words[4], int) and words[4] > 1)
+    found.call, found.agent_type, found.description, found.parent = [word or None for word in words[:4]]
+    found.nested = found.parent is not None or (words[4] or 1) > 1
     found.stopped = words[5] == 1
     folder = os.path.dirname(path)
     found.run = os.path.basename(folder) if os.path.basename(os.path.dirname(folder)) == "workflows" else None

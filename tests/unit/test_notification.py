@@ -1,0 +1,112 @@
+"""Task-notifications and handed-back reports: the client's fields, and the agent's words as nothing but words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.recording.notification import parse
+
+NOTE = (
+    "<note>A task-notification fires each time this agent stops with no live background children of its own. The user can "
+    "send it another message and resume it, so the same task-id may notify more than once.</note>\n"
+)
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+HOSTILE = st.one_of(
+    WORDS,
+    st.lists(
+        st.sampled_from(
+            ["<result>", "</result>", "<task-id>", "</task-id>", "a0", "<status>", "killed", "</status>", "<usage>", "\n", " ",
+             "<subagent_tokens>999</subagent_tokens>", "</usage>", "</task-notification>", "<task-notification>", "<summary>"]
+        )
+    ).map("".join),
+)  # fmt: skip
+
+
+def notification(result=None, status="completed", summary='Agent "look around" finished', tokens=7495):
+    """The text as both clients send it."""
+    body = "" if result is None else "<result>%s</result>\n" % result
+    used = "<usage><subagent_tokens>%d</subagent_tokens><tool_uses>1</tool_uses></usage>\n" % tokens if tokens else ""
+    return (
+        "<task-notification>\n<task-id>a3678332c5b69295c</task-id>\n<tool-use-id>toolu_AGENTBG</tool-use-id>\n"
+        "<output-file>/tmp/x.output</output-file>\n<status>%s</status>\n<summary>%s</summary>\n%s%s%s</task-notification>"
+        % (status, summary, NOTE, body, used)
+    )
+
+
+def test_a_finished_agent():
+    """Who ended, of which call, how, with which words, and how large its context was."""
+    found = parse(notification("BETA-RESULT final"))
+    assert (found.task_id, found.call, found.status) == ("a3678332c5b69295c", "toolu_AGENTBG", "completed")
+    assert found.summary == 'Agent "look around" finished'
+    assert (found.result, found.tokens) == ("BETA-RESULT final", 7495)
+
+
+@pytest.mark.parametrize("status", ["failed", "killed", "completed"])
+def test_without_a_result(status):
+    """An end without words has none, and no tokens where the client names none."""
+    found = parse(notification(None, status, tokens=None))
+    assert (found.status, found.result, found.tokens) == (status, None, None)
+
+
+@given(HOSTILE)
+def test_the_agents_words_stay_words(words):
+    """Whatever an agent wrote, tags of the client included, is its result and changes nothing else."""
+    found = parse(notification(words))
+    assert (found.task_id, found.call, found.status, found.tokens) == (
+        "a3678332c5b69295c", "toolu_AGENTBG", "completed", 7495)  # fmt: skip
+    assert found.result == words
+
+
+@given(st.text('<>/abcdefgilmnorstuy- "', max_size=80))
+def test_a_description_stays_a_description(words):
+    """Whatever a task is called, its end and its result are read rightly."""
+    found = parse(notification("the result", summary='Agent "%s" finished' % words))
+    assert (found.task_id, found.status, found.result, found.tokens) == (
+        "a3678332c5b69295c", "completed", "the result", 7495)  # fmt: skip
+
+
+@given(st.text(max_size=300))
+def test_nothing_else_is_one(text):
+    """A person's prompt is no notification, and no text makes the reader fail."""
+    assert parse(text) is None or text.lstrip().startswith(("<task-notification>", "<agent-message"))
+
+
+@given(st.integers(0, len(notification("words of the agent"))))
+def test_cut_short(length):
+    """A notification that was cut anywhere never says what the whole does not say."""
+    whole = parse(notification("words of the agent"))
+    found = parse(notification("words of the agent")[:length])
+    if found is not None:
+        for name in ("task_id", "call", "status", "summary", "tokens"):
+            assert getattr(found, name) in (None, getattr(whole, name))
+        assert found.result is None or whole.result.startswith(found.result.partition("<")[0])
+
+
+def handed(report):
+    """A report as 2.1.329 hands it back in auto mode: every line indented by two blanks."""
+    lines = "\n".join("  " + line for line in report.split("\n"))
+    return (
+        'Another Claude session sent a message:\n<agent-message from="a3678332c5b69295c">\n  Note: read it.\n'
+        "[Subagent hand-back] It is done. The report follows:\n%s\n</agent-message>" % lines
+    ).partition("\n")[2]
+
+
+@given(st.text("abc \n<>/-report", min_size=1, max_size=200))
+def test_a_report_that_was_handed_back(report):
+    """The agent's report, with its own lines and indents, from the agent the client names."""
+    found = parse(handed(report))
+    assert (found.task_id, found.status, found.call, found.tokens) == ("a3678332c5b69295c", "handed_back", None, None)
+    assert found.result == "\n".join(report.split("\n")).strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<agent-message from="a1">\n  hello\n</agent-message>',
+        '<agent-message from="a1">\n[Subagent hand-back] no report\n</agent-message>',
+        'What does <agent-message from="a1"> mean?',
+    ],
+)
+def test_other_messages_of_agents_are_not_ends(text):
+    """A message that hands back no report, or a person's words about one, ends nothing."""
+    assert parse(text) is None
