@@ -21,11 +21,11 @@ def copy_to(folder):
 
 def test_an_upgrade_under_way(claude, project, rows, tmp_path):
     """Agents deployed by the old files end under the new ones, and the graph goes on (S1-63)."""
-    plugin = copy_to(tmp_path / "it's a plugin")
+    plugin, newer = copy_to(tmp_path / "it's a plugin"), copy_to(tmp_path / "newer")
 
     def replace(request):
-        shutil.move(plugin, tmp_path / "old")
-        copy_to(plugin)
+        plugin.rename(tmp_path / "old")
+        newer.rename(plugin)
         return say("looked").after(0.3)
 
     play = Play().when(main, submit(task("t1"), task("t2", ["t1"])), deploy("t1"), "at work", deploy("t2"), "at work", "done")
