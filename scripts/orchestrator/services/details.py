@@ -120,6 +120,9 @@ def execution(con: Any, execution_id: str) -> dict[str, Any]:
             "SELECT at, kind, text FROM events WHERE execution_id = ? ORDER BY at DESC, event_id DESC LIMIT 1"
         )
         out["last_known"] = next(iter(_rows(con, heard, execution_id)), None)
+        from orchestrator.services.lost import known_of
+
+        out["known"] = known_of(con, execution_id)
     return out
 
 

@@ -1,6 +1,6 @@
 """Reconciling before an answer: sessions whose process is gone, projections brought up to date."""
 
-from orchestrator.recording import sessions, usage
+from orchestrator.recording import ends, sessions, usage
 from orchestrator.recording.graph import rise
 from orchestrator.recording.projections import project as write_projections
 from orchestrator.services import archive
@@ -25,6 +25,7 @@ def reconcile(con, project, workspace):
         gone = sessions.bury(con, now)
         touched = set()
         for session in gone:
+            ends.salvage(con, project, session, now)
             touched.update([r[0] for r in con.execute(
                 "SELECT DISTINCT orchestration_id FROM lost_executions WHERE claude_session_id = ? AND task_id IS NOT NULL",
                 (session,))])
@@ -32,6 +33,9 @@ def reconcile(con, project, workspace):
                         "'handed' AND claude_session_id = ?)", (session,))
         for orchestration in touched:
             rise(con, orchestration, now)
+    if gone and usage.waiting(con):
+        with writing(con):
+            usage.due(con, project, now)
     for orchestration in touched:
         write_projections(con, workspace, orchestration, now)
     return gone

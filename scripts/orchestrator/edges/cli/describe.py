@@ -98,6 +98,7 @@ def execution(body: dict[str, Any]) -> list[str]:
         [w for w in (body["end_reason"], "concluded, not said" if body["inferred"] else "") if w]
     )
     last, cost, tokens = body.get("last_known") or {}, body["cost_usd"], body["tokens"]
+    known = body.get("known") or {}
     lines = facts(
         {
             "execution": body["execution_id"],
@@ -111,6 +112,9 @@ def execution(body: dict[str, Any]) -> list[str]:
             "status": state_of(body) + (f" ({reason})" if reason else ""),
             "error": body["error_message"],
             "last known": last and f"{last['at']} {last['kind']}",
+            "last call": known.get("last_call")
+            and tables.one_line(known["last_call"])[:200]
+            + ("" if known["answered"] else " (not answered)"),
             "deployed": body["deployed_at"],
             "ended": body["completed_at"],
             "took": tables.span(body["seconds"]),
@@ -132,6 +136,7 @@ def execution(body: dict[str, Any]) -> list[str]:
         }
     )
     lines += block("Result", body["final_message"], f"orchestrator show {body['execution_id']} --result")
+    lines += block("Last words", known.get("last_words"), f"orchestrator show {body['execution_id']} --transcript")
     lines += listed("Outputs", OUTPUTS[1:2] + OUTPUTS[4:], body["outputs"])
     return lines + listed("Context", ITEMS, body["allocations"])
 

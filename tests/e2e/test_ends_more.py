@@ -1,0 +1,343 @@
+"""Less common ends on both clients: budgets, limits, denials, kills; and agents that no plain Agent call began."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT, environment
+from orchestrator.edges.scripted_model import Play, Reply, ScriptedModel, call, fail, say
+from plays import shell, spawn
+
+SHOWN = (
+    "SELECT execution_id, agent_id, parent_agent_id, agent_type, origin, runtime, status, end_reason, inferred, "
+    "final_message, error_message, scope FROM executions ORDER BY number"
+)
+
+
+def ended(rows, project):
+    """(status, reason, final message) of every execution, in order."""
+    return [(row["status"], row["end_reason"], row["final_message"]) for row in rows(project, SHOWN)]
+
+
+def command(project, home, data, *words):
+    """One of our commands, as in a terminal; what it says."""
+    env = {**environment(home, data, "http://127.0.0.1:9"), "CLAUDE_PROJECT_DIR": str(project)}
+    done = subprocess.run([str(ROOT / "bin" / "orchestrator"), *words], cwd=project, env=env, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def soon(rows, project, sql, seconds=30):
+    """Waits until a query of a history that may not be there yet finds something."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if rows(project, sql):
+                return
+        except sqlite3.OperationalError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("nothing was recorded: " + sql)
+
+
+def other_plugin(folder, hooks=None, skill=None):
+    """A plugin of somebody else's."""
+    (folder / ".claude-plugin").mkdir(parents=True)
+    (folder / ".claude-plugin" / "plugin.json").write_text(json.dumps({"name": "other", "version": "0.1.0", "description": "d"}))
+    if hooks:
+        (folder / "hooks").mkdir()
+        (folder / "hooks" / "hooks.json").write_text(json.dumps({"hooks": hooks}))
+    if skill:
+        (folder / "skills" / "forked").mkdir(parents=True)
+        (folder / "skills" / "forked" / "SKILL.md").write_text(skill)
+    return folder
+
+
+def steps(count, wait=0.15):
+    """So many Bash calls, each with a word before it, each of a price that counts."""
+    return [
+        Reply("step %d" % n, call("Bash", command="echo %d; sleep %s" % (n, wait)), usage={"output_tokens": 1500})
+        for n in range(count)
+    ]
+
+
+def test_a_budget_that_is_spent(claude, project, rows):
+    """329 kills agents when the budget is spent: stopped, with what they had said. 197 lets them end first."""
+    newest = "329" in claude.client.version
+    play = Play().when("start", spawn("COUNT them", run_in_background=True), say("waiting"), "seen")
+    play.when("COUNT", *steps(12), "end")
+    claude.run("start", play, project, "--max-budget-usd", "0.2")
+    (row,) = rows(project, SHOWN)
+    if newest:
+        assert (row["status"], row["end_reason"], row["inferred"]) == ("failed", "stopped", 1)
+        assert row["final_message"].startswith("step ")
+    else:
+        assert (row["status"], row["end_reason"], row["final_message"]) == ("completed", "end_turn", "end")
+
+
+def test_a_budget_spent_before_an_agent_began(claude, project, rows, home, data):
+    """An agent that was asked for with the last of a budget and never ran is lost with its session, never at work."""
+    play = Play().when("start", spawn("COUNT them", run_in_background=True), "waiting", "seen").when("COUNT", "one")
+    claude.run("start", play, project)
+    play = Play().when("start", spawn("COUNT them", run_in_background=True), "waiting").when("COUNT", say("one").after(3))
+    claude.run("start", play, project, "--max-budget-usd", "0.02")
+    command(project, home, data, "list-agents")
+    before, *late = rows(project, SHOWN)
+    assert before["status"] == "completed"
+    assert [row["status"] for row in late] in ([], ["deployed"])  # the client may end before its hook has written
+    assert rows(project, "SELECT count(*) AS n FROM lost_executions") == [{"n": len(late)}]
+
+
+def test_a_limit_of_agents(claude, project, rows):
+    """What the client refuses beyond its own limit never started, in its own words; 197 knows no such limit."""
+    newest = "329" in claude.client.version
+    calls = [spawn("COUNT %d" % n, run_in_background=True) for n in range(4)]
+    play = Play().when("start", Reply(*calls), "waiting", "seen").when("COUNT", say("one").after(1))
+    claude.run("start", play, project, env={"CLAUDE_CODE_MAX_CONCURRENT_SUBAGENTS": "2"})
+    found = rows(project, SHOWN)
+    done = [row for row in found if (row["status"], row["end_reason"]) == ("completed", "end_turn")]
+    refused = [row for row in found if (row["status"], row["end_reason"]) == ("failed", "refused")]
+    assert (len(done), len(refused)) == ((2, 2) if newest else (4, 0))
+    assert all("CLAUDE_CODE_MAX_CONCURRENT_SUBAGENTS" in row["error_message"] for row in refused)
+
+
+def test_nested_to_the_clients_own_depth(claude, project, rows):
+    """Agents within agents are each under their own parent, as deep as the client lets them go (329: 3, 197: 5)."""
+    deepest = 3 if "329" in claude.client.version else 5
+    play = Play()
+    for depth in range(1, 7):
+        play.when("LEVEL %d " % depth, spawn("LEVEL %d work" % (depth + 1), run_in_background=False), "done %d" % depth)
+    play.when("start", spawn("LEVEL 1 work", run_in_background=True), "waiting", "seen")
+    claude.run("start", play, project)
+    found = rows(project, SHOWN)
+    assert [row["origin"] for row in found] == ["unplanned"] + ["nested"] * (deepest - 1)
+    assert [row["parent_agent_id"] for row in found] == [None] + [row["agent_id"] for row in found[:-1]]
+    assert {(row["status"], row["end_reason"]) for row in found} == {("completed", "end_turn")}
+
+
+def test_a_background_agent_of_an_agent_that_ended(claude, project, rows):
+    """It reports to the main conversation, ends by itself, and its parent stays ended."""
+    play = Play().when("start", spawn("OUTER work", run_in_background=True), "waiting", "seen", "seen")
+    play.when("OUTER", spawn("INNER work", run_in_background=True), "outer done")
+    play.when("INNER", say("inner done").after(0.8))
+    claude.run("start", play, project)
+    assert ended(rows, project) == [("completed", "end_turn", "outer done"), ("completed", "end_turn", "inner done")]
+    assert rows(project, "SELECT count(*) AS n FROM segments") == [{"n": 2}]
+
+
+def test_a_denial_of_another_plugin(claude, project, rows, tmp_path):
+    """A call that another plugin's hook denies never started: closed at the end of the turn."""
+    answer = json.dumps(
+        {"hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": "deny", "permissionDecisionReason": "no"}}
+    )
+    hook = {"type": "command", "command": "echo '%s'" % answer}
+    other = other_plugin(tmp_path / "other", {"PreToolUse": [{"matcher": "Agent", "hooks": [hook]}]})
+    play = Play().when("start", spawn("COUNT them", run_in_background=True), "seen").when("COUNT", "one")
+    claude.run("start", play, project, "--plugin-dir", str(other))
+    (row,) = rows(project, SHOWN)
+    assert (row["status"], row["end_reason"], row["inferred"], row["agent_id"]) == ("failed", "never_started", 1, None)
+
+
+def test_a_skill_in_a_context_of_its_own(claude, project, rows, tmp_path):
+    """A skill with `context: fork` is an agent: recorded by its type, with its result, as of a skill."""
+    text = "---\nname: forked\ndescription: does forked work\ncontext: fork\nagent: Explore\n---\nFORKED body. $ARGUMENTS\n"
+    other = other_plugin(tmp_path / "other", skill=text)
+    play = Play().when("start", call("Skill", skill="other:forked", args="x"), spawn("COUNT them", run_in_background=True), "w")
+    play.when("FORKED", say("forked result").after(0.2)).when("COUNT", "one")
+    claude.run("start", play, project, "--plugin-dir", str(other))
+    (row,) = [row for row in rows(project, SHOWN) if row["agent_type"] == "Explore"]
+    assert (row["origin"], row["status"], row["end_reason"]) == ("skill", "completed", "end_turn")
+    assert row["final_message"] == "forked result"
+
+
+def test_a_message_to_a_finished_agent(claude, project, rows):
+    """It is another segment of the same execution, which takes its words; the status stays."""
+    agent = {}
+
+    def launched(request):
+        agent["id"] = next(text.split("agentId: ")[1].split()[0] for _, text, _ in request.last_results if "agentId: " in text)
+        return Reply("waiting")
+
+    send = lambda request: call("SendMessage", to=agent["id"], message="more", summary="s")  # noqa: E731
+    play = Play().when(
+        "start", spawn("COUNT them", run_in_background=True), launched, call("ToolSearch", query="select:SendMessage"), send,
+        "sent", "seen")  # fmt: skip
+    play.when("COUNT", say("one").after(0.3), say("two").after(0.3))
+    claude.run("start", play, project)
+    assert ended(rows, project) == [("completed", "end_turn", "two")]
+    assert rows(project, "SELECT ordinal, status, end_reason, final_message FROM segments ORDER BY ordinal") == [
+        {"ordinal": 1, "status": "completed", "end_reason": "end_turn", "final_message": "one"},
+        {"ordinal": 2, "status": "completed", "end_reason": "end_turn", "final_message": "two"},
+    ]
+
+
+def test_a_message_whose_answer_fails(claude, project, rows):
+    """An agent that completed stays completed when a later message to it fails; the segment says so."""
+    agent = {}
+
+    def launched(request):
+        agent["id"] = next(text.split("agentId: ")[1].split()[0] for _, text, _ in request.last_results if "agentId: " in text)
+        return Reply("waiting")
+
+    send = lambda request: call("SendMessage", to=agent["id"], message="more", summary="s")  # noqa: E731
+    play = Play().when(
+        "start", spawn("COUNT them", run_in_background=True), launched, call("ToolSearch", query="select:SendMessage"), send,
+        "sent", "seen")  # fmt: skip
+    play.when("COUNT", say("one").after(0.3), fail(500, "api_error", "out of order"))
+    claude.run("start", play, project)
+    (row,) = rows(project, SHOWN)
+    assert (row["status"], row["end_reason"]) == ("completed", "end_turn")
+    assert rows(project, "SELECT status, end_reason FROM segments ORDER BY ordinal") == [
+        {"status": "completed", "end_reason": "end_turn"},
+        {"status": "failed", "end_reason": "api_error"},
+    ]
+
+
+def test_a_compaction_is_no_execution(claude, project, rows):
+    """Compaction's hidden agent is no agent of anybody's; the agents before it stay as they were."""
+    play = Play().when("start", spawn("COUNT them", run_in_background=True), "waiting", "seen").when("COUNT", "one")
+    run = claude.run("start", play, project)
+    claude.run("/compact keep it", play, project, resume=run.session_id)
+    assert ended(rows, project) == [("completed", "end_turn", "one")]
+    assert rows(project, "SELECT count(*) AS n FROM events WHERE kind = 'compacted'") == [{"n": 1}]
+
+
+def test_an_agent_in_a_worktree(claude, project, rows):
+    """An agent in a worktree of its own is recorded in the project's history, and nowhere else."""
+    play = Play().when("start", spawn("COUNT them", isolation="worktree", run_in_background=True), "waiting", "seen")
+    play.when("COUNT", shell("ls"), "one")
+    claude.run("start", play, project)
+    assert ended(rows, project) == [("completed", "end_turn", "one")]
+    assert [str(path.parent.parent) for path in project.rglob("history.db")] == [str(project)]
+
+
+def test_two_projects_under_one_home(claude, project, rows, tmp_path):
+    """Each project has a history of its own."""
+    other = tmp_path / "another"
+    (other / ".git").mkdir(parents=True)
+    for place, words in ((project, "here"), (other, "there")):
+        play = Play().when("start", spawn("COUNT them", run_in_background=True), "waiting", "seen").when("COUNT", words)
+        claude.run("start", play, place)
+    assert ended(rows, project) == [("completed", "end_turn", "here")]
+    assert ended(rows, other) == [("completed", "end_turn", "there")]
+
+
+def test_other_peoples_workflows(claude, project, rows):
+    """The agents of somebody else's workflow are recorded as of a workflow, each with its own end."""
+    folder = project / ".claude" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "theirs.js").write_text(
+        "export const meta = {name: 'theirs', description: 'd'}\n"
+        "return await Promise.all([agent('PART one', {label: 'one'}), agent('PART two', {label: 'two'})])\n"
+    )
+    play = Play().when("start", spawn("FIRST", run_in_background=False), call("Workflow", name="theirs"), "under way", "seen")
+    play.when("FIRST", "first").when("PART one", "one done").when("PART two", fail(500, "api_error", "out of order"))
+    run = claude.run("start", play, project, "--allowedTools", "Workflow")
+    found = [row for row in rows(project, SHOWN) if row["origin"] == "workflow"]
+    assert sorted((row["status"], row["end_reason"], row["final_message"]) for row in found) == [
+        ("completed", "end_turn", "one done"), ("failed", "api_error", None)], run.tool_results  # fmt: skip
+    assert {row["runtime"] for row in found} == {"workflow"}
+
+
+def test_the_users_no(terminal, project, rows):
+    """An Agent call that the user refuses in the dialog never started; the next turn's end says so."""
+    ask = {"permissions": {"ask": ["Agent"]}}
+    (project / ".claude").mkdir(exist_ok=True)
+    (project / ".claude" / "settings.json").write_text(json.dumps(ask))
+    play = Play().when("start", spawn("COUNT them"), "seen").when("again", "well").when("COUNT", "one")
+    window = terminal(project, play, "--permission-mode", "default")
+    window.type("start")
+    window.wait_for(lambda screen: "Do you want" in screen or "Yes" in screen)
+    window.key("Escape")
+    window.wait_for(lambda screen: "Interrupted" in screen or "rejected" in screen.lower() or "declined" in screen.lower())
+    window.type("again")
+    window.wait_until(lambda: rows(project, "SELECT 1 FROM executions WHERE status = 'failed'"))
+    (row,) = rows(project, SHOWN)
+    assert (row["status"], row["end_reason"], row["inferred"]) == ("failed", "never_started", 1)
+
+
+def running(client, home, data, project, play):
+    """A headless client that goes on, and its model."""
+    model = ScriptedModel(play).__enter__()
+    process = subprocess.Popen(
+        [client.path, "-p", "start", "--output-format", "stream-json", "--verbose", "--plugin-dir", str(ROOT)],
+        cwd=project, env=environment(home, data, model.url), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    return process, model
+
+
+@pytest.mark.parametrize("moment", ["asked", "at work", "ended"])
+def test_a_client_that_is_killed(client, claude, home, data, project, rows, moment):
+    """kill -9 at any moment: the next session or command says lost, with what is known, or how it had ended."""
+    play = Play().when("start", spawn("COUNT them", run_in_background=True), say("waiting").after(0.2), say("seen").after(60))
+    if moment == "ended":
+        play.when("COUNT", say("one").after(0.5))
+    else:
+        play.when("COUNT", Reply("so far so good", call("Bash", command="echo 1; sleep 0.1")), say("never").after(60))
+    process, model = running(client, home, data, project, play)
+    wanted = {
+        "asked": "SELECT 1 FROM executions",
+        "at work": "SELECT 1 FROM events WHERE kind = 'started'",
+        "ended": "SELECT 1 FROM executions WHERE status = 'completed'",
+    }[moment]
+    try:
+        soon(rows, project, wanted)
+        end = time.monotonic() + 30
+        while moment == "at work" and "so far so good" not in "".join(p.read_text() for p in home.rglob("agent-*.jsonl")):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        model.__exit__()
+    said = command(project, home, data, "list-agents", "--all")
+    (row,) = rows(project, SHOWN)
+    lost = rows(project, "SELECT execution_id FROM lost_executions")
+    if moment == "ended":
+        assert (row["status"], row["end_reason"], lost) == ("completed", "end_turn", [])
+        return
+    assert "lost" in said and len(lost) == 1
+    if moment == "at work":
+        shown = command(project, home, data, "show", row["execution_id"])
+        assert "so far so good" in shown and "Bash echo 1; sleep 0.1" in shown, shown
+        assert "tokens" in shown
+
+
+def test_a_session_in_the_background(newest, home, data, project, rows):
+    """A session started with --bg runs in a daemon; its agents are recorded like any other's."""
+    client = newest  # 2.1.197's daemon starts nothing without a terminal
+    from harness import onboard
+
+    onboard(home, project)
+    play = Play().when("start", spawn("COUNT them", run_in_background=True), "waiting", "seen").when("COUNT", "one")
+    with ScriptedModel(play) as model:
+        env = environment(home, data, model.url)
+        words = ["--bg", "start", "--plugin-dir", str(ROOT), "--permission-mode", "default"]
+        begun = subprocess.run([client.path, *words], cwd=project, env=env, text=True, capture_output=True,
+                               stdin=subprocess.DEVNULL, timeout=60)  # fmt: skip
+        if begun.returncode:
+            pytest.skip("--bg is missing: %s" % (begun.stderr or begun.stdout)[-200:])
+        try:
+            soon(rows, project, "SELECT 1 FROM executions WHERE status != 'deployed'", 60)
+        finally:
+            stop = [client.path, "stop", begun.stdout.rpartition("backgrounded · ")[2].split()[0]]
+            subprocess.run(stop, cwd=project, env=env, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+            _end_daemon(home)
+    assert ended(rows, project) == [("completed", "end_turn", "one")]
+
+
+def _end_daemon(home):
+    """Ends the processes whose environment names this home: the daemon that --bg started, and what it runs."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if ("HOME=%s\0" % home).encode() in (folder / "environ").read_bytes() and int(folder.name) != os.getpid():
+                os.kill(int(folder.name), signal.SIGKILL)
+        except (OSError, ValueError):
+            pass
