@@ -127,6 +127,11 @@ CREATE INDEX executions_by_type ON executions (agent_type, deployed_at);
 CREATE INDEX executions_by_deployed ON executions (deployed_at);
 CREATE INDEX executions_in_flight ON executions (claude_session_id) WHERE status = 'deployed';
 CREATE INDEX executions_by_session ON executions (claude_session_id);
+CREATE INDEX executions_by_origin ON executions (origin, deployed_at);
+CREATE INDEX executions_by_model ON executions (COALESCE(resolved_model, model), deployed_at);
+CREATE INDEX executions_failed ON executions (deployed_at) WHERE status = 'failed';
+CREATE INDEX executions_long ON executions (deployed_at) -- that took more than a day: looked for apart by what was running when
+    WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day');
 CREATE INDEX executions_by_parent ON executions (parent_agent_id) WHERE parent_agent_id IS NOT NULL;
 CREATE INDEX executions_by_bundle ON executions (bundle_id) WHERE bundle_id IS NOT NULL;
 CREATE INDEX executions_unread ON executions (claude_session_id) -- whose transcript is still to be read
@@ -284,17 +289,30 @@ CREATE TABLE token_counts (              -- tokens of a text, by its hash
     PRIMARY KEY (hash, how)
 ) WITHOUT ROWID;
 
-CREATE TABLE daily (                     -- roll-up of executions and usage, kept by the triggers below
-    day TEXT NOT NULL,                   -- of deployment; tokens stand on the day of their messages
-    agent_type TEXT NOT NULL,            -- empty: main conversations
-    model TEXT NOT NULL,                 -- used, or else asked for; empty: not known
-    status TEXT NOT NULL,                -- of the execution; else the usage's kind
+CREATE TABLE search_changes (            -- executions whose text changed since it was indexed for search
+    number INTEGER PRIMARY KEY,          -- the execution's
+    words TEXT NOT NULL                  -- what it held when it was indexed
+);
+
+CREATE TABLE daily (                     -- roll-up of executions, kept by the triggers below
+    day TEXT NOT NULL,                   -- of deployment, UTC
+    agent_type TEXT NOT NULL,
     executions INTEGER NOT NULL DEFAULT 0,
-    retries INTEGER NOT NULL DEFAULT 0,  -- of these, second and later attempts
+    completed INTEGER NOT NULL DEFAULT 0, -- of these
+    failed INTEGER NOT NULL DEFAULT 0,   -- of these; the others are deployed, or lost
+    retries INTEGER NOT NULL DEFAULT 0,  -- second and later attempts
     milliseconds INTEGER NOT NULL DEFAULT 0, -- how long they took together
     calls INTEGER NOT NULL DEFAULT 0, refused_calls INTEGER NOT NULL DEFAULT 0, failed_calls INTEGER NOT NULL DEFAULT 0,
     files_read INTEGER NOT NULL DEFAULT 0, files_written INTEGER NOT NULL DEFAULT 0,
     lines_added INTEGER NOT NULL DEFAULT 0, lines_removed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, agent_type)
+) WITHOUT ROWID;
+
+CREATE TABLE daily_usage (               -- roll-up of usage, kept by the triggers below
+    day TEXT NOT NULL,                   -- of the messages, UTC
+    agent_type TEXT NOT NULL,            -- empty: main conversations
+    model TEXT NOT NULL,
+    kind TEXT NOT NULL,                  -- as in usage
     messages INTEGER NOT NULL DEFAULT 0,
     input_tokens INTEGER NOT NULL DEFAULT 0,
     cache_write_tokens INTEGER NOT NULL DEFAULT 0,
@@ -302,7 +320,28 @@ CREATE TABLE daily (                     -- roll-up of executions and usage, kep
     output_tokens INTEGER NOT NULL DEFAULT 0,
     cost_usd REAL NOT NULL DEFAULT 0,    -- as far as prices are known
     unpriced_tokens INTEGER NOT NULL DEFAULT 0, -- tokens of models without a price
-    PRIMARY KEY (day, agent_type, model, status)
+    PRIMARY KEY (day, agent_type, model, kind)
+) WITHOUT ROWID;
+
+CREATE TABLE monthly (                   -- sums of daily by month, made by whoever asks for them
+    month TEXT NOT NULL,                 -- as 2026-11
+    agent_type TEXT NOT NULL,
+    executions INTEGER, completed INTEGER, failed INTEGER, retries INTEGER, milliseconds INTEGER, calls INTEGER,
+    refused_calls INTEGER, failed_calls INTEGER, files_read INTEGER, files_written INTEGER, lines_added INTEGER,
+    lines_removed INTEGER,
+    PRIMARY KEY (agent_type, month)
+) WITHOUT ROWID;
+
+CREATE TABLE monthly_usage (             -- sums of daily_usage by month, made by whoever asks for them
+    month TEXT NOT NULL,                 -- as 2026-11
+    agent_type TEXT NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL,
+    messages INTEGER, input_tokens INTEGER, cache_write_tokens INTEGER, cache_read_tokens INTEGER, output_tokens INTEGER,
+    cost_usd REAL, unpriced_tokens INTEGER,
+    PRIMARY KEY (agent_type, model, kind, month)
+) WITHOUT ROWID;
+
+CREATE TABLE months (                    -- months whose sums stand; a change of one of their days takes them out
+    month TEXT PRIMARY KEY               -- as 2026-11
 ) WITHOUT ROWID;
 
 CREATE TABLE daily_checks (              -- roll-up of validation results by day, kept by the triggers below
@@ -312,94 +351,128 @@ CREATE TABLE daily_checks (              -- roll-up of validation results by day
 ) WITHOUT ROWID;
 
 -- Roll-ups -----------------------------------------------------------------------------------------
--- What each row adds to `daily` is said once, in daily_parts; the triggers keep `daily` its sum.
+-- What a row adds is said once, in daily_parts and usage_parts; the triggers keep `daily` and `daily_usage`
+-- the sums of these. What hooks change often is a small step of its own: SQLite prepares every trigger that a
+-- statement might fire.
 
-CREATE VIEW daily_parts AS               -- what each execution and each row of usage adds to daily
-SELECT e.execution_id AS owner, 'row' AS part, substr(e.deployed_at, 1, 10) AS day, e.agent_type,
-    replace(COALESCE(e.resolved_model, e.model, ''), '[1m]', '') AS model, e.status, 1 AS executions,
-    e.attempt > 1 AS retries, CAST(COALESCE(round(max(0, julianday(e.completed_at) -
-        julianday(COALESCE(e.started_at, e.deployed_at))) * 86400000), 0) AS INTEGER) AS milliseconds,
-    e.calls, e.refused_calls, e.failed_calls, e.files_read, e.files_written, e.lines_added, e.lines_removed,
-    0 AS messages, 0 AS input_tokens, 0 AS cache_write_tokens, 0 AS cache_read_tokens, 0 AS output_tokens,
-    0.0 AS cost_usd, 0 AS unpriced_tokens
-FROM executions e
-UNION ALL
-SELECT u.owner, u.kind, u.day, COALESCE(e.agent_type, ''), u.model, COALESCE(e.status, u.kind), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    u.messages, u.input_tokens, u.cache_write_5m_tokens + u.cache_write_1h_tokens, u.cache_read_tokens, u.output_tokens,
-    COALESCE(u.cost_usd, 0.0), CASE WHEN u.cost_usd IS NULL THEN u.input_tokens + u.cache_write_5m_tokens +
-        u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens ELSE 0 END
+CREATE VIEW daily_parts AS               -- what each execution adds to daily
+SELECT execution_id AS owner, substr(deployed_at, 1, 10) AS day, agent_type, 1 AS executions,
+    status = 'completed' AS completed, status = 'failed' AS failed, attempt > 1 AS retries,
+    CASE WHEN completed_at IS NULL THEN 0 ELSE CAST(max(0, julianday(completed_at)
+        - julianday(COALESCE(started_at, deployed_at))) * 86400000 + 0.5 AS INTEGER) END AS milliseconds,
+    calls, refused_calls, failed_calls, files_read, files_written, lines_added, lines_removed
+FROM executions;
+
+CREATE VIEW usage_parts AS               -- what each row of usage adds to daily_usage
+SELECT u.owner, u.day, COALESCE(e.agent_type, '') AS agent_type, u.model, u.kind, u.messages, u.input_tokens,
+    u.cache_write_5m_tokens + u.cache_write_1h_tokens AS cache_write_tokens, u.cache_read_tokens, u.output_tokens,
+    COALESCE(u.cost_usd, 0.0) AS cost_usd, CASE WHEN u.cost_usd IS NULL THEN u.input_tokens + u.cache_write_5m_tokens
+        + u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens ELSE 0 END AS unpriced_tokens
 FROM usage u LEFT JOIN executions e ON e.execution_id = u.owner AND u.kind = 'execution';
 
-CREATE VIEW daily_changes AS SELECT 1 AS sign, * FROM daily_parts WHERE false; -- written to by the triggers, never read
+CREATE VIEW daily_changes AS SELECT 1 AS sign, * FROM daily_parts WHERE false; -- the triggers write to it; nobody reads it
+CREATE VIEW usage_changes AS SELECT 1 AS sign, * FROM usage_parts WHERE false; -- the triggers write to it; nobody reads it
 
-CREATE TRIGGER daily_changed INSTEAD OF INSERT ON daily_changes BEGIN
-    INSERT INTO daily VALUES (NEW.day, NEW.agent_type, NEW.model, NEW.status, NEW.sign * NEW.executions,
-        NEW.sign * NEW.retries, NEW.sign * NEW.milliseconds, NEW.sign * NEW.calls, NEW.sign * NEW.refused_calls,
-        NEW.sign * NEW.failed_calls, NEW.sign * NEW.files_read, NEW.sign * NEW.files_written, NEW.sign * NEW.lines_added,
-        NEW.sign * NEW.lines_removed, NEW.sign * NEW.messages, NEW.sign * NEW.input_tokens,
-        NEW.sign * NEW.cache_write_tokens, NEW.sign * NEW.cache_read_tokens, NEW.sign * NEW.output_tokens,
-        NEW.sign * NEW.cost_usd, NEW.sign * NEW.unpriced_tokens)
-    ON CONFLICT DO UPDATE SET executions = executions + excluded.executions, retries = retries + excluded.retries,
+CREATE TRIGGER daily_moved INSTEAD OF INSERT ON daily_changes BEGIN
+    INSERT INTO daily VALUES (NEW.day, NEW.agent_type,
+        NEW.sign * NEW.executions, NEW.sign * NEW.completed, NEW.sign * NEW.failed, NEW.sign * NEW.retries,
+        NEW.sign * NEW.milliseconds, NEW.sign * NEW.calls, NEW.sign * NEW.refused_calls, NEW.sign * NEW.failed_calls,
+        NEW.sign * NEW.files_read, NEW.sign * NEW.files_written, NEW.sign * NEW.lines_added, NEW.sign * NEW.lines_removed)
+    ON CONFLICT DO UPDATE SET
+        executions = executions + excluded.executions, completed = completed + excluded.completed,
+        failed = failed + excluded.failed, retries = retries + excluded.retries,
         milliseconds = milliseconds + excluded.milliseconds, calls = calls + excluded.calls,
         refused_calls = refused_calls + excluded.refused_calls, failed_calls = failed_calls + excluded.failed_calls,
         files_read = files_read + excluded.files_read, files_written = files_written + excluded.files_written,
-        lines_added = lines_added + excluded.lines_added, lines_removed = lines_removed + excluded.lines_removed,
+        lines_added = lines_added + excluded.lines_added, lines_removed = lines_removed + excluded.lines_removed;
+    DELETE FROM months WHERE month = substr(NEW.day, 1, 7);
+END;
+CREATE TRIGGER usage_moved INSTEAD OF INSERT ON usage_changes BEGIN
+    INSERT INTO daily_usage VALUES (NEW.day, NEW.agent_type, NEW.model, NEW.kind,
+        NEW.sign * NEW.messages, NEW.sign * NEW.input_tokens, NEW.sign * NEW.cache_write_tokens,
+        NEW.sign * NEW.cache_read_tokens, NEW.sign * NEW.output_tokens, NEW.sign * NEW.cost_usd,
+        NEW.sign * NEW.unpriced_tokens)
+    ON CONFLICT DO UPDATE SET
         messages = messages + excluded.messages, input_tokens = input_tokens + excluded.input_tokens,
         cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
         cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
         output_tokens = output_tokens + excluded.output_tokens, cost_usd = cost_usd + excluded.cost_usd,
         unpriced_tokens = unpriced_tokens + excluded.unpriced_tokens;
+    DELETE FROM months WHERE month = substr(NEW.day, 1, 7);
 END;
+
 CREATE TRIGGER daily_opened AFTER INSERT ON executions BEGIN
-    INSERT INTO daily_changes SELECT 1, * FROM daily_parts
-    WHERE owner = NEW.execution_id AND part IN ('row', 'execution');
+    INSERT INTO daily VALUES (substr(NEW.deployed_at, 1, 10), NEW.agent_type, 1, NEW.status = 'completed',
+        NEW.status = 'failed', NEW.attempt > 1,
+        CASE WHEN NEW.completed_at IS NULL THEN 0 ELSE CAST(max(0, julianday(NEW.completed_at)
+            - julianday(COALESCE(NEW.started_at, NEW.deployed_at))) * 86400000 + 0.5 AS INTEGER) END,
+        NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written, NEW.lines_added,
+        NEW.lines_removed)
+    ON CONFLICT DO UPDATE SET
+        executions = executions + excluded.executions, completed = completed + excluded.completed,
+        failed = failed + excluded.failed, retries = retries + excluded.retries,
+        milliseconds = milliseconds + excluded.milliseconds, calls = calls + excluded.calls,
+        refused_calls = refused_calls + excluded.refused_calls, failed_calls = failed_calls + excluded.failed_calls,
+        files_read = files_read + excluded.files_read, files_written = files_written + excluded.files_written,
+        lines_added = lines_added + excluded.lines_added, lines_removed = lines_removed + excluded.lines_removed;
+    DELETE FROM months WHERE month = substr(NEW.deployed_at, 1, 7);
 END;
-CREATE TRIGGER daily_before BEFORE UPDATE OF deployed_at, agent_type, model, resolved_model, status, attempt,
-        started_at, completed_at, calls, refused_calls, failed_calls, files_read, files_written, lines_added,
-        lines_removed ON executions
-    WHEN (OLD.deployed_at, OLD.agent_type, OLD.model, OLD.resolved_model, OLD.status, OLD.attempt, OLD.started_at,
-        OLD.completed_at, OLD.calls, OLD.refused_calls, OLD.failed_calls, OLD.files_read, OLD.files_written,
-        OLD.lines_added, OLD.lines_removed)
-    IS NOT (NEW.deployed_at, NEW.agent_type, NEW.model, NEW.resolved_model, NEW.status, NEW.attempt, NEW.started_at,
-        NEW.completed_at, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
-        NEW.lines_added, NEW.lines_removed)
-BEGIN
-    INSERT INTO daily_changes SELECT -1, * FROM daily_parts
-    WHERE owner = OLD.execution_id AND part IN ('row', 'execution');
+CREATE TRIGGER daily_went_on AFTER UPDATE OF status, started_at, completed_at, attempt, deployed_at ON executions
+WHEN (OLD.status, OLD.started_at, OLD.completed_at, OLD.deployed_at, OLD.attempt)
+    IS NOT (NEW.status, NEW.started_at, NEW.completed_at, NEW.deployed_at, NEW.attempt)
+    AND (substr(OLD.deployed_at, 1, 10), OLD.agent_type) IS (substr(NEW.deployed_at, 1, 10), NEW.agent_type) BEGIN
+    UPDATE daily SET completed = completed + (NEW.status = 'completed') - (OLD.status = 'completed'),
+        failed = failed + (NEW.status = 'failed') - (OLD.status = 'failed'),
+        retries = retries + (NEW.attempt > 1) - (OLD.attempt > 1), milliseconds = milliseconds
+        + CASE WHEN NEW.completed_at IS NULL THEN 0 ELSE CAST(max(0, julianday(NEW.completed_at)
+            - julianday(COALESCE(NEW.started_at, NEW.deployed_at))) * 86400000 + 0.5 AS INTEGER) END
+        - CASE WHEN OLD.completed_at IS NULL THEN 0 ELSE CAST(max(0, julianday(OLD.completed_at)
+            - julianday(COALESCE(OLD.started_at, OLD.deployed_at))) * 86400000 + 0.5 AS INTEGER) END
+    WHERE day = substr(NEW.deployed_at, 1, 10) AND agent_type = NEW.agent_type;
+    DELETE FROM months WHERE month = substr(NEW.deployed_at, 1, 7);
 END;
-CREATE TRIGGER daily_after AFTER UPDATE OF deployed_at, agent_type, model, resolved_model, status, attempt,
-        started_at, completed_at, calls, refused_calls, failed_calls, files_read, files_written, lines_added,
-        lines_removed ON executions
-    WHEN (OLD.deployed_at, OLD.agent_type, OLD.model, OLD.resolved_model, OLD.status, OLD.attempt, OLD.started_at,
-        OLD.completed_at, OLD.calls, OLD.refused_calls, OLD.failed_calls, OLD.files_read, OLD.files_written,
-        OLD.lines_added, OLD.lines_removed)
-    IS NOT (NEW.deployed_at, NEW.agent_type, NEW.model, NEW.resolved_model, NEW.status, NEW.attempt, NEW.started_at,
-        NEW.completed_at, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
-        NEW.lines_added, NEW.lines_removed)
-BEGIN
-    INSERT INTO daily_changes SELECT 1, * FROM daily_parts
-    WHERE owner = NEW.execution_id AND part IN ('row', 'execution');
+CREATE TRIGGER daily_counted AFTER UPDATE OF calls, refused_calls, failed_calls, files_read,
+    files_written, lines_added, lines_removed ON executions
+WHEN (substr(OLD.deployed_at, 1, 10), OLD.agent_type) IS (substr(NEW.deployed_at, 1, 10), NEW.agent_type) BEGIN
+    UPDATE daily SET
+        calls = calls + NEW.calls - OLD.calls, refused_calls = refused_calls + NEW.refused_calls - OLD.refused_calls,
+        failed_calls = failed_calls + NEW.failed_calls - OLD.failed_calls,
+        files_read = files_read + NEW.files_read - OLD.files_read,
+        files_written = files_written + NEW.files_written - OLD.files_written,
+        lines_added = lines_added + NEW.lines_added - OLD.lines_added,
+        lines_removed = lines_removed + NEW.lines_removed - OLD.lines_removed
+    WHERE day = substr(NEW.deployed_at, 1, 10) AND agent_type = NEW.agent_type;
+    DELETE FROM months WHERE month = substr(NEW.deployed_at, 1, 7);
+END;
+CREATE TRIGGER daily_left BEFORE UPDATE OF agent_type, deployed_at ON executions
+WHEN (substr(OLD.deployed_at, 1, 10), OLD.agent_type) IS NOT (substr(NEW.deployed_at, 1, 10), NEW.agent_type) BEGIN
+    INSERT INTO daily_changes SELECT -1, * FROM daily_parts WHERE owner = OLD.execution_id;
+    INSERT INTO usage_changes SELECT -1, * FROM usage_parts WHERE owner = OLD.execution_id AND kind = 'execution';
+END;
+CREATE TRIGGER daily_came AFTER UPDATE OF agent_type, deployed_at ON executions
+WHEN (substr(OLD.deployed_at, 1, 10), OLD.agent_type) IS NOT (substr(NEW.deployed_at, 1, 10), NEW.agent_type) BEGIN
+    INSERT INTO daily_changes SELECT 1, * FROM daily_parts WHERE owner = NEW.execution_id;
+    INSERT INTO usage_changes SELECT 1, * FROM usage_parts WHERE owner = NEW.execution_id AND kind = 'execution';
 END;
 CREATE TRIGGER daily_gone BEFORE DELETE ON executions BEGIN
     DELETE FROM usage WHERE owner = OLD.execution_id AND kind = 'execution';
-    INSERT INTO daily_changes SELECT -1, * FROM daily_parts
-    WHERE owner = OLD.execution_id AND part IN ('row', 'execution');
+    INSERT INTO daily_changes SELECT -1, * FROM daily_parts WHERE owner = OLD.execution_id;
 END;
-CREATE TRIGGER daily_used AFTER INSERT ON usage BEGIN
-    INSERT INTO daily_changes SELECT 1, * FROM daily_parts
-    WHERE owner = NEW.owner AND part = NEW.kind AND model = NEW.model AND day = NEW.day;
+CREATE TRIGGER usage_came AFTER INSERT ON usage BEGIN
+    INSERT INTO usage_changes SELECT 1, * FROM usage_parts
+    WHERE owner = NEW.owner AND kind = NEW.kind AND model = NEW.model AND day = NEW.day;
 END;
-CREATE TRIGGER daily_unused BEFORE DELETE ON usage BEGIN
-    INSERT INTO daily_changes SELECT -1, * FROM daily_parts
-    WHERE owner = OLD.owner AND part = OLD.kind AND model = OLD.model AND day = OLD.day;
+CREATE TRIGGER usage_gone BEFORE DELETE ON usage BEGIN
+    INSERT INTO usage_changes SELECT -1, * FROM usage_parts
+    WHERE owner = OLD.owner AND kind = OLD.kind AND model = OLD.model AND day = OLD.day;
 END;
-CREATE TRIGGER daily_used_before BEFORE UPDATE ON usage BEGIN
-    INSERT INTO daily_changes SELECT -1, * FROM daily_parts
-    WHERE owner = OLD.owner AND part = OLD.kind AND model = OLD.model AND day = OLD.day;
+CREATE TRIGGER usage_left BEFORE UPDATE ON usage BEGIN
+    INSERT INTO usage_changes SELECT -1, * FROM usage_parts
+    WHERE owner = OLD.owner AND kind = OLD.kind AND model = OLD.model AND day = OLD.day;
 END;
-CREATE TRIGGER daily_used_after AFTER UPDATE ON usage BEGIN
-    INSERT INTO daily_changes SELECT 1, * FROM daily_parts
-    WHERE owner = NEW.owner AND part = NEW.kind AND model = NEW.model AND day = NEW.day;
+CREATE TRIGGER usage_went_on AFTER UPDATE ON usage BEGIN
+    INSERT INTO usage_changes SELECT 1, * FROM usage_parts
+    WHERE owner = NEW.owner AND kind = NEW.kind AND model = NEW.model AND day = NEW.day;
 END;
 
 CREATE VIEW check_parts AS               -- how many verdicts of each validation result passed, and how many did not
@@ -417,10 +490,20 @@ CREATE TRIGGER check_gone BEFORE DELETE ON outputs WHEN OLD.output_type = 'valid
     FROM check_parts p WHERE p.output_id = OLD.output_id AND p.day = daily_checks.day;
 END;
 
+-- Search -----------------------------------------------------------------------------------------
+-- A reader indexes texts when one is looked for (store/search.py); only a change of what it has indexed is noted here.
+
+CREATE TRIGGER execution_reworded BEFORE UPDATE OF scope, final_message, error_message ON executions
+WHEN (OLD.scope, OLD.final_message, OLD.error_message) IS NOT (NEW.scope, NEW.final_message, NEW.error_message)
+    AND OLD.number <= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'searched.executions') BEGIN
+    INSERT OR IGNORE INTO search_changes VALUES (OLD.number, COALESCE(OLD.scope, '') || char(10)
+        || COALESCE(OLD.final_message, '') || char(10) || COALESCE(OLD.error_message, ''));
+END;
+
 -- Views ------------------------------------------------------------------------------------------
 
 CREATE VIEW lost_executions AS           -- deployed, and their process can no longer end them
-SELECT e.* FROM executions e JOIN claude_sessions s USING (claude_session_id)
+SELECT e.* FROM executions e CROSS JOIN claude_sessions s USING (claude_session_id) -- in this order: few are deployed
 WHERE e.status = 'deployed' AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at);
 
 CREATE VIEW task_states AS               -- each task's derived state

@@ -1,19 +1,24 @@
-"""Roll-ups: `daily` and `daily_checks` are the sums of the rows, whatever happens to these, in any order."""
+"""Roll-ups: sums by day and by month equal the sums of the rows, whatever happens to these, in any order."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.services import stats
 from orchestrator.store.open import open_history
 
-NUMBERS = (
-    "executions retries milliseconds calls refused_calls failed_calls files_read files_written lines_added "
-    "lines_removed messages input_tokens cache_write_tokens cache_read_tokens output_tokens unpriced_tokens"
+COUNTED = (
+    "executions completed failed retries milliseconds calls refused_calls failed_calls files_read files_written "
+    "lines_added lines_removed"
 ).split()
-SUMS = ", ".join("sum(%s)" % name for name in [*NUMBERS, "cost_usd"])
-KEY = "day, agent_type, model, status"
+USED = "messages input_tokens cache_write_tokens cache_read_tokens output_tokens cost_usd unpriced_tokens".split()
+ROLL_UPS = (
+    ("daily", "daily_parts", "day, agent_type", COUNTED),
+    ("daily_usage", "usage_parts", "day, agent_type, model, kind", USED),
+    ("daily_checks", "check_parts", "day", ["passed", "not_passed"]),
+)
 
-days = st.sampled_from(["2026-11-20", "2026-11-21"])
+days = st.sampled_from(["2026-10-31", "2026-11-20", "2026-11-21"])
 times = st.builds("{}T0{}:00:00.000Z".format, days, st.integers(0, 9))
 some = st.integers(0, 3)
 owners = st.sampled_from(["e1", "e2", "e3"])
@@ -28,7 +33,7 @@ columns = {
     "deployed_at": times,
     "started_at": st.none() | times,
     "completed_at": st.none() | times,
-    **dict.fromkeys(NUMBERS[3:10], some),
+    **dict.fromkeys(COUNTED[5:], some),
     "final_message": st.none() | st.just("words"),
 }
 fields = st.fixed_dictionaries({}, optional=columns)
@@ -115,42 +120,41 @@ def apply(con, step):
         con.execute("DELETE FROM outputs WHERE execution_id = ?", more)
 
 
-def rolled_up(con):
-    """What `daily` holds, rows of nothing but zeros left out."""
-    rows = con.execute(
-        "SELECT %s, %s FROM daily GROUP BY %s ORDER BY 1, 2, 3, 4" % (KEY, SUMS, KEY)
-    ).fetchall()
-    return [row for row in rows if any(abs(number) > 1e-9 for number in row[4:])]
+def sums(con, table, key, numbers):
+    """What a table comes to, by its key; rows of nothing but zeros left out."""
+    names = ", ".join("sum(%s)" % name for name in numbers)
+    rows = con.execute("SELECT %s, %s FROM %s GROUP BY %s ORDER BY %s" % (key, names, table, key, key)).fetchall()
+    at = key.count(",") + 1
+    return {row[:at]: row[at:] for row in rows if any(abs(number) > 1e-9 for number in row[at:])}
 
 
-def summed(con):
-    """The same, summed from the rows themselves."""
-    rows = con.execute(
-        "SELECT %s, %s FROM daily_parts GROUP BY %s ORDER BY 1, 2, 3, 4" % (KEY, SUMS, KEY)
-    ).fetchall()
-    return [row for row in rows if any(abs(number) > 1e-9 for number in row[4:])]
+def agree(con):
+    """Every roll-up equals the sum of its parts, and the sums by month those by day."""
+    for table, parts, key, numbers in ROLL_UPS:
+        mine, theirs = sums(con, table, key, numbers), sums(con, parts, key, numbers)
+        assert set(mine) == set(theirs), table
+        for each in mine:
+            assert mine[each] == pytest.approx(theirs[each]), (table, each)
+    stats.refresh_months(con)
+    for table, key, numbers in (("daily", "agent_type", COUNTED), ("daily_usage", "agent_type, model, kind", USED)):
+        by_day, by_month = [sums(con, name, key, numbers) for name in (table, table.replace("daily", "monthly"))]
+        assert set(by_month) == set(by_day)
+        for each in by_day:
+            assert by_month[each] == pytest.approx(by_day[each]), (table, each)
 
 
-@given(st.lists(steps, max_size=25))
+@given(st.lists(steps, max_size=25), st.integers(0, 25))
 @settings(max_examples=150, deadline=None)
-def test_the_roll_up_is_the_sum_of_the_rows(tmp_path_factory, what_happens):
-    """After every step `daily` and `daily_checks` equal what summing all rows gives."""
+def test_the_roll_ups_are_the_sums_of_the_rows(tmp_path_factory, what_happens, middle):
+    """Whatever happens to the rows, `daily`, `daily_usage`, `daily_checks` and their months equal their sums."""
     con = open_history(str(tmp_path_factory.mktemp("daily") / "history.db"))
     con.execute("PRAGMA synchronous = OFF")
     con.execute("BEGIN")
-    for step in what_happens:
+    for number, step in enumerate(what_happens):
         apply(con, step)
-    daily, rows = rolled_up(con), summed(con)
-    assert [row[:4] for row in daily] == [row[:4] for row in rows]
-    for mine, theirs in zip(daily, rows, strict=True):
-        assert mine[4:] == pytest.approx(theirs[4:])
-    checks = con.execute(
-        "SELECT day, passed, not_passed FROM daily_checks WHERE passed + not_passed > 0 ORDER BY day"
-    )
-    parts = con.execute(
-        "SELECT day, sum(passed), sum(not_passed) FROM check_parts GROUP BY day HAVING sum(passed + not_passed) > 0"
-    )
-    assert checks.fetchall() == sorted(parts.fetchall())
+        if number == middle:
+            agree(con)  # months that were summed up must notice what comes after
+    agree(con)
     con.execute("COMMIT")
     con.close()
 
@@ -163,5 +167,7 @@ def test_an_execution_forgotten_takes_its_tokens_along(tmp_path):
     apply(con, ("use", "e1", {"kind": "session", "model": "m", "day": "2026-11-21", "output_tokens": 4}))
     apply(con, ("forget", "e1"))
     assert con.execute("SELECT kind, output_tokens FROM usage").fetchall() == [("session", 4)]
-    assert rolled_up(con) == summed(con)
+    con.execute("BEGIN")
+    agree(con)
+    con.execute("COMMIT")
     con.close()

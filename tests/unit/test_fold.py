@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.services.gate import supersede
 from orchestrator.store import open as store
-from streams import ENDS, History, World
+from streams import ENDS, SAID, History, World
 
 EXAMPLES = int(os.environ.get("ORCHESTRATOR_TEST_EXAMPLES", "20"))
 SLOW = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -221,5 +222,78 @@ def test_from_two_at_once(version, pieces, chance):
         history.settle()
         assert history.unsound() == []
         assert differences(history.rows(), wanted) == []
+    finally:
+        world.close()
+
+
+@SLOW
+@given(VERSIONS, PIECES, st.lists(st.integers(0, 4000), min_size=60, max_size=60))
+def test_a_clock_that_jumps(version, pieces, times):
+    """Whatever the clock says, forward or back, every end is told rightly and nothing is lost that is not."""
+    world = played(version, pieces)
+    try:
+        history = History(world)
+        for count, event in enumerate(world.events):
+            history.take(event, at=times[count % len(times)])
+        lost = history.con.execute("SELECT count(*) FROM lost_executions").fetchone()
+        assert lost == (0,)
+        history.count = 5000
+        history.settle()
+        assert history.unsound() == []
+        assert told(world, history) == world.expected
+    finally:
+        world.close()
+
+
+def test_a_message_begins_another_segment():
+    """The execution keeps its first end and takes its words from the latest; each segment has its own."""
+    world = World()
+    try:
+        agent = world.agent(10)
+        world.message(agent, 11, "more")
+        world.message(agent, 12, "most", same_turn=True)
+        history = taken(world, world.events)
+        assert [row[3] for row in history.rows()[agent][1]] == [SAID % "toolu_010", "more", "most"]
+        assert history.rows()[agent][0][15] == "most"
+    finally:
+        world.close()
+
+
+def test_a_lost_one_is_corrected_by_a_later_signal():
+    """An execution that was closed as lost takes the end that is heard of it later."""
+    world = World()
+    try:
+        agent = world.agent(10)
+        history = History(world)
+        for event in world.events[:5]:
+            history.take(event)
+        (execution,) = history.con.execute("SELECT execution_id FROM executions").fetchone()
+        supersede(history.con, execution, history.at(20))
+        assert history.ends()[agent] == ("failed", "lost", 1)
+        for event in world.events[5:]:
+            history.take(event)
+        assert history.ends()[agent] == ("completed", "end_turn", 0)
+    finally:
+        world.close()
+
+
+def test_two_signals_that_contradict_each_other():
+    """Where one signal joins a call to another agent than the rest do, the rows of both stay what they were."""
+    world = World()
+    try:
+        first, second = world.agent(10), world.agent(20)
+        wanted = taken(world, world.events).rows()
+        history = History(world)
+        for event in world.events:
+            history.take(event)
+        for event in world.events:
+            given_agent = event.get("tool_response", {}).get("agentId")
+            if given_agent == first:
+                history.take({**event, "tool_response": {**event["tool_response"], "agentId": second}})
+            if event.get("agent_id") == first and "agent_transcript_path" in event:
+                history.take({**event, "agent_id": second, "last_assistant_message": "not its words"})
+        history.settle()
+        assert differences(history.rows(), wanted) == []
+        assert history.con.execute("SELECT count(*) FROM events WHERE kind = 'malformed'").fetchone() == (1,)
     finally:
         world.close()

@@ -206,7 +206,7 @@ def test_an_unknown_model_has_tokens_and_no_price(con, tmp_path):
         tally.read(con, str(project), "worker", str(path))
     model, tokens, cost = con.execute("SELECT model, input_tokens, cost_usd FROM usage").fetchone()
     assert (model, cost) == ("acme-large-3", None) and tokens > 0
-    assert con.execute("SELECT unpriced_tokens, cost_usd FROM daily WHERE messages > 0").fetchone() == (
+    assert con.execute("SELECT unpriced_tokens, cost_usd FROM daily_usage").fetchone() == (
         sum(sums(con)),
         0,
     )
@@ -222,7 +222,7 @@ def test_an_unknown_model_has_tokens_and_no_price(con, tmp_path):
     read_anew, written, cached, out = sums(con)
     (cost,) = con.execute("SELECT cost_usd FROM usage").fetchone()
     assert cost == pytest.approx((read_anew + 3 * written + 4 * cached + 2 * out) / 1e6)
-    assert con.execute("SELECT unpriced_tokens FROM daily WHERE messages > 0").fetchone() == (0,)
+    assert con.execute("SELECT unpriced_tokens FROM daily_usage").fetchone() == (0,)
 
 
 def test_the_projects_own_prices_take_the_place_of_ours(con, tmp_path):

@@ -70,7 +70,8 @@ def fill(con, execution, agent_type=None, surely=False, **fields):
     if names:
         con.execute("UPDATE executions SET %s WHERE execution_id = ?" % ", ".join(
             ["%s = COALESCE(%s, ?)" % (name, name) for name in names]), [fields[n] for n in names] + [execution])
-    if agent_type:
+    if agent_type and con.execute("SELECT agent_type != ? FROM executions WHERE execution_id = ?",
+                                  (agent_type, execution)).fetchone() == (1,):
         con.execute("UPDATE executions SET agent_type = ?2 WHERE execution_id = ?1 AND agent_type != ?2 AND (?3 OR agent_type "
                     "= 'unknown') AND origin IN ('unplanned', 'skill', 'workflow', "
                     "'nested')", (execution, agent_type, surely))
@@ -163,9 +164,11 @@ def settle(con, execution):
     row.started_at = row.started_at and max(row.started_at, deployed)  # a clock that jumped back makes no negative times
     row.completed_at = row.completed_at and max(row.completed_at, row.started_at or deployed)
     success = None if row.status == "deployed" else int(row.status == "completed")
-    con.execute("UPDATE executions SET %s, success = ?, deployed_at = ?, resolved_model = COALESCE(?, resolved_model), "
+    con.execute("UPDATE executions SET %s, success = ?, resolved_model = COALESCE(?, resolved_model), "
                 "context_size = COALESCE(?, context_size) WHERE execution_id = ?" % ", ".join([n + " = ?" for n in _FOLDED]),
-                [getattr(row, n) for n in _FOLDED] + [success, deployed, row.resolved_model, row.context_size, execution])
+                [getattr(row, n) for n in _FOLDED] + [success, row.resolved_model, row.context_size, execution])
+    if deployed != before[1]:  # apart: another day is another row of the roll-up, which costs SQLite much to prepare
+        con.execute("UPDATE executions SET deployed_at = ? WHERE execution_id = ?", (deployed, execution))
     con.execute("DELETE FROM segments WHERE execution_id = ? AND ordinal > ?", (execution, len(row.segments)))
     for ordinal, (started, end) in enumerate(row.segments, 1):
         status, reason, _, at, text, _ = end or (None,) * 6

@@ -30,8 +30,10 @@ def _count(path):
 _FILL = (
     """
 INSERT INTO temp.messages
-SELECT min(n), id, model, substr(at, 1, 10), input, max(written, s5 + s1) - min(s1, max(written, s5 + s1)),
-    min(s1, max(written, s5 + s1)), cached, max(output), searches, speed, geo, max(stop_reason)
+SELECT min(n), id, model,
+    CASE WHEN at GLOB '20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*' THEN substr(at, 1, 10) ELSE date('now') END,
+    input, max(written, s5 + s1) - min(s1, max(written, s5 + s1)), min(s1, max(written, s5 + s1)),
+    cached, max(output), searches, speed, geo, max(stop_reason)
 FROM (SELECT n, json_extract(line, '$.message.id') AS id, json_extract(line, '$.message.model') AS model,
         json_extract(line, '$.timestamp') AS at, json_extract(line, '$.message.stop_reason') AS stop_reason,
         json_extract(line, '$.message.usage.speed') AS speed,
@@ -61,11 +63,11 @@ WHERE typeof(id) = 'text' AND typeof(model) = 'text' AND model != '<synthetic>' 
 )
 _SUMS = (
     """
-SELECT ?1, ?2, m.model, COALESCE(m.day, ''), count(*), sum(m.input), sum(m.w5), sum(m.w1), sum(m.cached),
+SELECT ?1, ?2, m.model, m.day, count(*), sum(m.input), sum(m.w5), sum(m.w1), sum(m.cached),
     sum(m.output), CASE WHEN m.model IN (SELECT model FROM temp.prices) THEN sum("""
     + prices.COST
     + """) END
-FROM temp.messages m WHERE true GROUP BY m.model, COALESCE(m.day, '')"""
+FROM temp.messages m WHERE true GROUP BY m.model, m.day"""
 )
 _ADD = (
     "INSERT INTO usage "

@@ -1,6 +1,7 @@
 """Handing over: an orchestration's open tasks given to one run of the client's own Workflow engine, and taken back."""
 
 import os
+import time
 
 from orchestrator.recording import ends, record, runs, transcript
 from orchestrator.recording.graph import Graph, rise
@@ -9,6 +10,8 @@ from orchestrator.services.digest import line, unfit_for_workflow
 from orchestrator.services.gate import Refused, brief, check, keep_briefing, spec_of, started, supersede
 from orchestrator.services.settings import limit
 from orchestrator.store.open import writing
+
+_LOOKS, _PAUSE = 10, 0.05  # how often, and how many seconds apart, an agent's transcript is looked for
 
 
 def workflow_call(con, p, now):
@@ -81,7 +84,7 @@ def brief_call(con, p, project, task, now):
     graph = Graph(con, orchestration)
     if task not in graph.handed:
         raise Refused("%s was not handed to a workflow." % line(task, 40))
-    asked = task_of_prompt(con, transcript.path_of(p.transcript, p.agent))
+    asked = _asked_for(con, transcript.path_of(p.transcript, p.agent))
     if asked not in (None, task):
         raise Refused("this agent was started for %s." % asked)
     check(con, orchestration, task, graph)
@@ -155,6 +158,16 @@ def task_of_prompt(con, path):
     """The task whose briefing a workflow's agent was told to fetch, by the first prompt of its transcript; or None."""
     _, word, after = ((transcript.first_prompt(con, path) if path else None) or "").partition("orchestrator brief ")
     return after.split()[0] if word and after.split() else None
+
+
+def _asked_for(con, path):
+    """The same of an agent at its first call: the client may be about to write its transcript, so this waits for it a little."""
+    for _ in range(_LOOKS):
+        asked = task_of_prompt(con, path)
+        if asked:
+            return asked
+        time.sleep(_PAUSE)
+    return None
 
 
 def join_by_prompt(con, session, execution, path):

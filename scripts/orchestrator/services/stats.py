@@ -1,0 +1,279 @@
+"""Statistics of the history: the fleet, tokens and cost, files, rates, checks, quantiles; from roll-ups, in a few milliseconds.
+
+Sums by day are kept by the writers' triggers (assets/execution_db.schema.sql). Sums by month are made here from those,
+and stand until one of their days changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Optional
+
+from orchestrator.store.open import writing
+
+COUNTED = (
+    "executions", "completed", "failed", "retries", "milliseconds", "calls", "refused_calls", "failed_calls", "files_read",
+    "files_written", "lines_added", "lines_removed",
+)  # fmt: skip
+USED = ("messages", "input_tokens", "cache_write_tokens", "cache_read_tokens", "output_tokens", "cost_usd", "unpriced_tokens")
+TOKENS = USED[1:5]
+LATEST = 200  # executions of a type that quantiles are taken from
+DAYS = 30  # of the latest days, listed one by one
+QUANTILES = (10, 50, 90, 95)
+
+Sums = dict[tuple[str, ...], list[Any]]  # by parts of a key
+_TABLES = (("daily", "monthly", "agent_type", COUNTED), ("daily_usage", "monthly_usage", "agent_type, model, kind", USED))
+
+_MONTHS = """
+WITH RECURSIVE found (month) AS (
+    SELECT substr(min(day), 1, 7) FROM {0}
+    UNION ALL SELECT (SELECT substr(min(day), 1, 7) FROM {0} WHERE day > found.month || '~') FROM found WHERE month IS NOT NULL)
+SELECT month FROM found WHERE month IS NOT NULL"""
+_OWNERS = """
+WITH RECURSIVE family (execution_id, agent_id) AS (
+    SELECT execution_id, agent_id FROM executions WHERE {0} = ?1
+    UNION SELECT e.execution_id, e.agent_id FROM executions e JOIN family f ON e.parent_agent_id = f.agent_id)
+SELECT execution_id FROM family"""
+
+
+def months(con: Any) -> list[str]:
+    """The months that have anything in them, in order."""
+    found: set[str] = set()
+    for table, _, _, _ in _TABLES:
+        found.update([row[0] for row in con.execute(_MONTHS.format(table))])
+    return sorted(found)
+
+
+def refresh_months(con: Any, wanted: Optional[Iterable[str]] = None) -> None:
+    """Sums up those months again that changed since they were summed up last; in the caller's transaction."""
+    standing = {row[0] for row in con.execute("SELECT month FROM months")}
+    for month in set(months(con) if wanted is None else wanted) - standing:
+        for table, into, key, names in _TABLES:
+            sums = ", ".join([f"sum({name})" for name in names])
+            con.execute(f"DELETE FROM {into} WHERE month = ?", (month,))
+            con.execute(
+                f"INSERT INTO {into} (month, {key}, {', '.join(names)}) SELECT ?1, {key}, {sums} FROM {table} "
+                f"WHERE day >= ?1 AND day < ?1 || '~' GROUP BY {key}",
+                (month,),
+            )
+        con.execute("INSERT INTO months VALUES (?)", (month,))
+
+
+def _sums(con: Any, since: Optional[str], until: Optional[str]) -> list[Sums]:
+    """[counts by agent type, usage by (agent type, model, kind)] of some days, whole months taken as such."""
+    first, last = since or "", until or "~"
+    every = [month for month in months(con) if month + "~" > first and month <= last]
+    whole = [month for month in every[:-1] if month + "-01" >= first and month + "-31" <= last]
+    standing = {row[0] for row in con.execute("SELECT month FROM months")}
+    if set(whole) - standing:
+        with writing(con):
+            refresh_months(con, whole)
+    out = []
+    for table, by_month, key, names in _TABLES:
+        numbers = ", ".join([f"sum({name})" for name in names])
+        found: Sums = {}
+        parts = [(table, "day", max(first, month), min(last, month + "~")) for month in every if month not in whole]
+        if whole:
+            parts.append((by_month, "month", whole[0], whole[-1]))
+        for source, column, begin, end in parts:
+            rows = con.execute(
+                f"SELECT {key}, {numbers} FROM {source} WHERE {column} >= ? AND {column} <= ? GROUP BY {key}", (begin, end)
+            )
+            _add_up(found, rows, key.count(",") + 1)
+        out.append(found)
+    return out
+
+
+def _add_up(found: Sums, rows: Iterable[tuple[Any, ...]], key: int) -> None:
+    for row in rows:
+        mine = found.setdefault(row[:key], [0] * (len(row) - key))
+        mine[:] = [a + b for a, b in zip(mine, row[key:], strict=True)]
+
+
+def _of_owners(con: Any, column: str, name: str) -> list[Sums]:
+    """The same for an orchestration's executions, or one execution, and all agents that those deployed in turn."""
+    owners = _OWNERS.format(column)
+    out = []
+    for parts, (_, _, key, names) in zip(("daily_parts", "usage_parts"), _TABLES, strict=True):
+        sums = ", ".join([f"sum({each})" for each in names])
+        kind = " AND kind = 'execution'" if parts == "usage_parts" else ""
+        found: Sums = {}
+        _add_up(
+            found,
+            con.execute(f"SELECT {key}, {sums} FROM {parts} WHERE owner IN ({owners}){kind} GROUP BY {key}", (name,)),
+            key.count(",") + 1,
+        )
+        out.append(found)
+    return out
+
+
+def _counted(numbers: Iterable[Any], lost: int) -> dict[str, Any]:
+    """Counts with their rates; `in_flight` is what is deployed and not lost."""
+    out = dict(zip(COUNTED, numbers, strict=True))
+    out["seconds"] = out.pop("milliseconds") / 1000
+    ended = out["completed"] + out["failed"]
+    out["lost"] = lost
+    out["in_flight"] = out["executions"] - ended - lost
+    out["failure_rate"] = _rate(out["failed"], ended)
+    out["retry_rate"] = _rate(out["retries"], out["executions"])
+    out["refusal_rate"] = _rate(out["refused_calls"], out["calls"])
+    return out
+
+
+def _rate(part: int, of: int) -> Optional[float]:
+    return round(part / of, 4) if of else None
+
+
+def _used(numbers: Iterable[Any]) -> dict[str, Any]:
+    """Tokens with their sum; a cost that does not know every price says which tokens it leaves out."""
+    out = dict(zip(USED, numbers, strict=True))
+    out["tokens"] = {"number": sum([out[name] for name in TOKENS]), "how": "usage"}
+    out["cost_usd"] = round(out["cost_usd"], 6) if out["tokens"]["number"] > out["unpriced_tokens"] or out["cost_usd"] else None
+    if not out["tokens"]["number"]:
+        out["cost_usd"] = 0.0
+    return out
+
+
+def _grouped(found: Sums, place: Optional[int], width: int) -> dict[str, list[Any]]:
+    """Sums by one part of the key, or all together under the empty name."""
+    out: dict[str, list[Any]] = {}
+    for key, numbers in found.items():
+        mine = out.setdefault(key[place] if place is not None else "", [0] * width)
+        mine[:] = [a + b for a, b in zip(mine, numbers, strict=True)]
+    return out
+
+
+def _shown(counts: Sums, usage: Sums, lost: dict[str, int]) -> dict[str, Any]:
+    """Totals, by agent type, by model, and what main conversations and the client itself used."""
+    agents = {key: numbers for key, numbers in usage.items() if key[2] == "execution"}
+    beside = {key: numbers for key, numbers in usage.items() if key[2] != "execution"}
+    nothing = [0] * len(COUNTED)
+    of_type, used_by_type = _grouped(counts, 0, len(COUNTED)), _grouped(agents, 0, len(USED))
+    out: dict[str, Any] = {
+        "fleet": _counted(_grouped(counts, None, len(COUNTED)).get("", nothing), sum(lost.values())),
+        "usage": _used(_grouped(usage, None, len(USED)).get("", [0] * len(USED))),
+        "by_part": {"agents": _used(_grouped(agents, None, len(USED)).get("", [0] * len(USED)))},
+        "by_agent_type": [
+            {"agent_type": name, **_counted(of_type.get(name, nothing), lost.get(name, 0)),
+             **_used(used_by_type.get(name, [0] * len(USED)))}
+            for name in sorted({*of_type, *used_by_type})
+        ],
+        "by_model": [
+            {"model": name, **_used(numbers)} for name, numbers in sorted(_grouped(usage, 1, len(USED)).items())
+        ],
+    }  # fmt: skip
+    for kind, numbers in sorted(_grouped(beside, 2, len(USED)).items()):
+        out["by_part"][kind] = _used(numbers)
+    return out
+
+
+def statistics(con: Any, since: Optional[str] = None, until: Optional[str] = None, days: int = DAYS) -> dict[str, Any]:
+    """Everything that is summed up, of all time or of some days (UTC, both included)."""
+    counts, usage = _sums(con, since, until)
+    lost = dict(
+        con.execute(
+            "SELECT agent_type, count(*) FROM lost_executions WHERE (?1 IS NULL OR deployed_at >= ?1) AND (?2 IS NULL OR "
+            "deployed_at < ?2 || '~') GROUP BY 1",
+            (since, until),
+        ).fetchall()
+    )
+    out: dict[str, Any] = {"since": since, "until": until, **_shown(counts, usage, lost)}
+    out["by_day"] = by_day(con, since, until, days)
+    out["validation"] = checks(con, since, until, days)
+    out["quantiles"] = [each for name in sorted(counts) for each in quantiles(con, name[0])]
+    return out
+
+
+def of_orchestration(con: Any, orchestration: str) -> dict[str, Any]:
+    """The same of one orchestration: its executions, and the agents that they deployed in turn."""
+    lost = dict(
+        con.execute(
+            "SELECT agent_type, count(*) FROM lost_executions WHERE orchestration_id = ? GROUP BY 1", (orchestration,)
+        ).fetchall()
+    )
+    counts, usage = _of_owners(con, "orchestration_id", orchestration)
+    return {"orchestration_id": orchestration, **_shown(counts, usage, lost)}
+
+
+def with_its_agents(con: Any, execution: str) -> dict[str, Any]:
+    """An execution's usage and that of all agents it deployed, they in turn, and so on, rolled up."""
+    counts, usage = _of_owners(con, "execution_id", execution)
+    count = _grouped(counts, None, len(COUNTED)).get("", [0] * len(COUNTED))
+    used = _used(_grouped(usage, None, len(USED)).get("", [0] * len(USED)))
+    return {"executions": count[0], "calls": count[COUNTED.index("calls")], **used}
+
+
+def by_day(con: Any, since: Optional[str], until: Optional[str], days: int) -> list[dict[str, Any]]:
+    """The latest days on which anything happened, the latest first."""
+    out: dict[str, dict[str, Any]] = {}
+    for table, _, _, names in _TABLES:
+        sums = ", ".join([f"sum({name})" for name in names])
+        for row in con.execute(
+            f"SELECT day, {sums} FROM {table} WHERE day >= ? AND day <= ? AND day != '' GROUP BY day ORDER BY day DESC LIMIT ?",
+            (since or "", until or "~", days),
+        ):
+            out.setdefault(row[0], {"day": row[0]}).update(zip(names, row[1:], strict=True))
+    found = []
+    for day in sorted(out, reverse=True)[:days]:
+        row = out[day]
+        counted = _counted([row.get(name, 0) for name in COUNTED], 0)
+        for name in ("lost", "in_flight"):
+            del counted[name]  # of these only the present is known
+        found.append({"day": day, **counted, **_used([row.get(name, 0) for name in USED])})
+    return found
+
+
+def checks(con: Any, since: Optional[str], until: Optional[str], days: int) -> dict[str, Any]:
+    """Validation results: all together, and of the latest days that had any."""
+    between = (since or "", until or "~")
+    passed, failed = con.execute(
+        "SELECT COALESCE(sum(passed), 0), COALESCE(sum(not_passed), 0) FROM daily_checks WHERE day >= ? AND day <= ?", between
+    ).fetchone()
+    rows = con.execute(
+        "SELECT day, passed, not_passed FROM daily_checks WHERE day >= ? AND day <= ? AND passed + not_passed > 0 "
+        "ORDER BY day DESC LIMIT ?",
+        (*between, days),
+    ).fetchall()
+    return {
+        "passed": passed,
+        "not_passed": failed,
+        "pass_rate": _rate(passed, passed + failed),
+        "by_day": [{"day": day, "passed": yes, "not_passed": no, "pass_rate": _rate(yes, yes + no)} for day, yes, no in rows],
+    }
+
+
+def quantiles(con: Any, agent_type: str, latest: int = LATEST) -> list[dict[str, Any]]:
+    """Seconds, tokens and dollars of an agent type's latest completed executions, by the model they used.
+
+    Quotes read these: {model, executions, seconds: {"50": …}, tokens: {…}, cost_usd: {…} or None}.
+    """
+    by_model: dict[str, list[tuple[Any, ...]]] = {}
+    for model, *row in con.execute(
+        "SELECT replace(COALESCE(e.resolved_model, e.model, ''), '[1m]', ''), max(0, julianday(e.completed_at) - "
+        "julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0, sum(u.input_tokens + u.cache_write_5m_tokens + "
+        "u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens), CASE WHEN count(u.cost_usd) = count(u.owner) THEN "
+        "sum(u.cost_usd) END FROM (SELECT * FROM executions WHERE agent_type = ?1 AND status = 'completed' AND completed_at "
+        "IS NOT NULL ORDER BY deployed_at DESC LIMIT ?2) e LEFT JOIN usage u ON u.owner = e.execution_id AND "
+        "u.kind = 'execution' GROUP BY e.number",
+        (agent_type, latest),
+    ):
+        by_model.setdefault(model, []).append(tuple(row))
+    return [
+        {
+            "agent_type": agent_type,
+            "model": model or None,
+            "executions": len(rows),
+            **{
+                name: _quantiles([row[place] for row in rows if row[place] is not None])
+                for place, name in enumerate(("seconds", "tokens", "cost_usd"))
+            },
+        }
+        for model, rows in sorted(by_model.items())
+    ]
+
+
+def _quantiles(values: list[float]) -> Optional[dict[str, float]]:
+    """The values below which so many per cent lie, each one that occurred; None of nothing."""
+    if not values:
+        return None
+    values.sort()
+    return {str(q): round(values[min(len(values) - 1, len(values) * q // 100)], 6) for q in QUANTILES}
