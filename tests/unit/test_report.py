@@ -45,7 +45,9 @@ def test_the_report_says_what_happened_failures_first(filled):
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert headings[:4] == ["Failures and refused calls", "Plan", "Tasks", "Results"]
     assert text.startswith("# add CSV export\n")
-    assert "`t2` completed, 1 call refused: Bash" in text
+    first = text[: text.index("## Plan")]
+    assert "- `t2` completed, but attempt 1 failed (api_error)" in first and "Nothing failed" not in text
+    assert "`t2` completed, 1 call refused: Bash" in first
     assert "```mermaid\nflowchart TD\n" in text and "n0 --> n1" in text
     assert "| `t2` | Write the export | completed | orchestrator:builder | claude-opus-4-8 | 920 | " in text
     assert "| 2 |" in re.search(r"^\| `t2`.*$", text, re.MULTILINE)[0]

@@ -60,6 +60,9 @@ def document(con: Any, orchestration: str) -> dict[str, Any]:
         "cost": _sum_costs(executions),
         "seconds": _between(con, head["created_at"], head["completed_at"]),
         "failures": failures(items + others),
+        "failed_before": [
+            {"id": each["id"], "state": each["state"], **before} for each in items for before in each["failed_before"]
+        ],
         "refused": _refused(items + others),
         "graph": plan.mermaid(
             [{"id": t["task_id"], "title": t["title"], "after": t["after"]} for t in tasks],
@@ -95,6 +98,11 @@ def _item(
         "agent_type": agent_type,
         "after": after,
         "attempts": len(attempts),
+        "failed_before": [
+            {name: each[name] for name in ("execution_id", "attempt", "end_reason", "error_message")}
+            for each in attempts
+            if each["status"] == "failed" and each is not last
+        ],
         "model": None,
         "execution_id": None,
         "end_reason": None,

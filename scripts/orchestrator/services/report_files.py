@@ -48,6 +48,7 @@ def of_files(paths: Sequence[str]) -> dict[str, Any]:
         "cost": {"usd": None, "how": None},
         "seconds": None,
         "failures": failures(items),
+        "failed_before": [],
         "refused": [],
         "graph": "",
         "tasks": [],
