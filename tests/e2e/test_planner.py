@@ -60,8 +60,9 @@ def test_a_plan_in_the_last_message(claude, project, rows):
     """It goes through the same door: faults send the planner back, a good one is taken as it ends (S4-03)."""
     plan = {"goal": GOAL, "tasks": [task("t1"), task("t2", ["t9"])]}
     faulty = "My plan:\n```json\n%s\n```" % json.dumps(plan)
-    plan["tasks"][1]["after"] = ["t1"]
-    run = planned(claude, project, faulty, "Mended:\n\n%s\n\nThat is all." % json.dumps(plan, indent=1))
+    plan["tasks"][1].update(after=["t1"], prompt="DO t2. " + "Nothing else. " * 4500)  # nearly 64 KB, and words after it
+    mended = "Mended:\n\n%s\n\n%s" % (json.dumps(plan, indent=1), "That is all. " * 200)
+    run = planned(claude, project, faulty, mended)
     assert "t9" in run.agent_requests(GOAL)[1].text.split("My plan:")[-1].split("```")[-1]
     assert tasks_of(rows, project) == ["t1", "t2"]
     assert "1 ready, 1 waiting" in digests(run.main_requests[2])[0]

@@ -41,17 +41,21 @@ def workflow(claude, project, play, *args, **options):
 
 
 def test_a_diamond_costs_three_main_requests(claude, project, rows):
-    """Four tasks in three waves: the launch, its echo and one wake; each agent gets its briefing (S4-14)."""
+    """Four tasks in three waves: the launch, its echo and one wake; each agent gets its briefing (S4-14).
+
+    A task's own model is asked for, else DEFAULT_MODEL (S3-36).
+    """
     seen = []
 
     def fetch(request):
         seen.append(status(project))
         return brief("t3")
 
-    play = Play().when(main, submit(*DIAMOND), RUN, "under way", "woken")
+    first, second, *rest = DIAMOND
+    play = Play().when(main, submit(first, {**second, "model": "haiku"}, *rest), RUN, "under way", "woken")
     play.when("orchestrator brief t3\n", fetch, "t3 done")
     works(play, "t1", "t2", "t4")
-    run = workflow(claude, project, play)
+    run = workflow(claude, project, play, env={"DEFAULT_MODEL": "sonnet"})
     assert run.text == "woken"
     assert [len(digests(request)) for request in run.main_requests] == [0, 0, 0, 1], run.main_requests
     assert "4 completed" in digests(run.main_requests[-1])[0]
@@ -61,7 +65,8 @@ def test_a_diamond_costs_three_main_requests(claude, project, rows):
     for row in found:
         name = row["task_id"]
         first, second = run.agent_requests("orchestrator brief %s\n" % name)
-        assert first.agent_id == row["agent_id"]
+        assert first.agent_id == row["agent_id"] and first.model == row["resolved_model"]
+        assert ("haiku" if name == "t2" else "sonnet") in first.model
         assert results(second) == [blobs.get(history, row["briefing_hash"]).decode().rstrip("\n")]
         assert name + " done" in (project / ".orchestrator" / "results" / (name + ".md")).read_text()
     history.close()
@@ -204,17 +209,21 @@ def test_nothing_to_hand_over(claude, project, rows):
 
 
 def test_a_long_briefing_arrives_whole(claude, project):
-    """What the Bash tool would cut is named as a file, which the agent reads to its last line."""
+    """What the Bash tool would cut is named as a file, to be read to its last line; where that is refused, in parts."""
     lines = ["line %05d of a long file" % number for number in range(1600)]
     (project / "long.txt").write_text("\n".join(lines) + "\n")
     play = Play().when(main, submit(task("t1", files=["long.txt"])), RUN, "under way", "woken")
 
     def read(request):
         path = next(line for line in results(request)[0].split("\n") if line.startswith("/"))
-        return call("Read", file_path=path)
+        return [call("Read", file_path=path), brief("t1 --part 1"), brief("t1 --part 2"), brief("t1 --part 3")]
 
     play.when("orchestrator brief t1\n", brief("t1"), read, "t1 done")
     run = workflow(claude, project, play)
-    (text,) = results(run.agent_requests("orchestrator brief t1\n")[2])
-    assert [line for line in lines if line not in text] == []
-    assert "DO t1." in text and "# Contract" in text
+    _, told, given = run.agent_requests("orchestrator brief t1\n")
+    assert "`orchestrator brief t1 --part 1`, and so on to `--part 2`" in results(told)[0]
+    text, first, second, beyond = results(given)
+    for whole in (text, first + "\n" + second):
+        assert [line for line in lines if line not in whole] == []
+        assert "DO t1." in whole and "# Contract" in whole
+    assert "there is no part 3" in beyond

@@ -1,6 +1,6 @@
 """brief: a task's briefing printed for the agent in a workflow. Standard library; runs without the environment.
 
-Usage: brief.py brief TASK [--execution-id ID]. Exit codes: 0 printed, 1 there is none, 2 usage. Python 3.9+.
+Usage: brief.py brief TASK [--part N] [--execution-id ID]. Exit codes: 0 printed, 1 there is none, 2 usage. Python 3.9+.
 """
 
 import os
@@ -9,8 +9,9 @@ import sys
 LONGEST = 28000  # characters: the Bash tool cuts output at 30,000
 
 
-def text_of(con, workspace, task, execution, session):
-    """The briefing of a task's execution (the latest one when none is named), or where to read a long one."""
+def text_of(con, workspace, task, execution, session, part=None):
+    """The briefing of a task's execution (the latest one when none is named), or where to read a long one; `part`: from 1
+    on, a part of it, for an agent that may not read that file (its client was started in a worktree or a subfolder)."""
     from orchestrator.errors import OrchestratorError
     from orchestrator.store import blobs
     from orchestrator.store.workspace import write
@@ -24,15 +25,31 @@ def text_of(con, workspace, task, execution, session):
             raise OrchestratorError("NO BRIEFING: there is no task %s here; `orchestrator list-tasks` names them." % task)
         raise OrchestratorError("NO BRIEFING: no execution of a task %s has one; it is made when the task is deployed." % task)
     text = blobs.get(con, row[1]).decode("utf-8", "replace")
-    if len(text) <= LONGEST:
-        return text if text.endswith("\n") else text + "\n"
+    parts = _parts(text)
+    if part is not None:
+        if not 1 <= part <= len(parts):
+            raise OrchestratorError("there is no part %d; the briefing's last one is %d." % (part, len(parts)))
+        return parts[part - 1]
+    if len(parts) == 1:
+        return parts[0]
     folder = os.path.join(workspace, "briefings")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, row[0] + ".md")
     write(path, text)
     return ("Your briefing has %d characters, too many for this tool. It is the file\n%s\n"
             "Read that file whole with the Read tool now (in parts, by offset, until its last line), then do what it says.\n"
-            % (len(text), path))
+            "Where reading it is refused: `orchestrator brief %s --part 1`, and so on to `--part %d`.\n"
+            % (len(text), path, task, len(parts)))
+
+
+def _parts(text):
+    """A text in pieces that the Bash tool does not cut, each of whole lines where those are not too long themselves."""
+    text, parts = text if text.endswith("\n") else text + "\n", []
+    while text:
+        end = len(text) if len(text) <= LONGEST else text.rfind("\n", 0, LONGEST) + 1 or LONGEST
+        parts.append(text[:end])
+        text = text[end:]
+    return parts
 
 
 def main(words):
@@ -42,10 +59,12 @@ def main(words):
     from orchestrator.store import open as store
     from orchestrator.store import workspace as place
 
-    if len(words) not in (2, 4) or words[0] != "brief" or words[1].startswith("-") or (
-            len(words) == 4 and words[2] != "--execution-id"):
-        sys.stderr.write("Usage: orchestrator brief TASK [--execution-id ID]\n")
-        return 0 if "--help" in words or "-h" in words else 2
+    given = dict(zip(words[2::2], words[3::2]))
+    part = given.get("--part", "1")
+    if len(words) < 2 or words[0] != "brief" or words[1].startswith("-") or len(words) != 2 + 2 * len(given) or not (
+            set(given) <= {"--part", "--execution-id"} and part.isdigit() and len(part) < 6):
+        sys.stderr.write("Usage: orchestrator brief TASK [--part N] [--execution-id ID]\n")
+        return 2
     project = paths.project_of()
     workspace = paths.workspace_of(project)
     try:
@@ -55,8 +74,8 @@ def main(words):
         if not os.path.exists(history):
             raise OrchestratorError("NO BRIEFING: nothing has been recorded here.")
         con = store.open_history(history)
-        sys.stdout.write(text_of(con, workspace, words[1], words[3] if len(words) == 4 else None,
-                                 paths.variable("CLAUDE_CODE_SESSION_ID")))
+        sys.stdout.write(text_of(con, workspace, words[1], given.get("--execution-id"),
+                                 paths.variable("CLAUDE_CODE_SESSION_ID"), int(part) if "--part" in given else None))
         return 0
     except (OrchestratorError, store.Error, OSError) as problem:
         sys.stderr.write("orchestrator: %s\n" % problem)

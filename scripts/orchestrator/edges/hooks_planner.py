@@ -7,7 +7,7 @@ from orchestrator.edges import hooks
 from orchestrator.recording import record, transcript
 from orchestrator.store.open import writing
 
-MOST = 65536  # characters of a last message that are looked at for a plan
+MOST = 1048576  # characters of a last message that are looked at for a plan, as in plan_text.find_plan
 _COMMAND = ("You have submitted no plan. Submit it with one Bash command: orchestrator plan - <<'PLAN', the JSON on the "
             "next lines, and PLAN alone on the last; or say in one sentence why there is no plan.")
 

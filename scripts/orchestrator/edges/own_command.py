@@ -44,7 +44,7 @@ OPTIONS = frozenset("""
     --context-bundle --context-files --context-token-count --deliverables --depth --description --driver
     --dry-run --errors --execution-id --file --files --final-message --format --goal --help --id --insights
     --json --limit --max-tokens --may-spawn --metadata --model --no-cache --no-store --optional
-    --orchestration --origin --output-type --phase --print --priority --prompt --quiet --references --result
+    --orchestration --origin --output-type --part --phase --print --priority --prompt --quiet --references --result
     --retries --said --scope --session-id --since --state --status --strategy --task --text --title
     --transcript --tree --until --validation-results --verbose --warn-threshold --writes -n -q -v
 """.split())

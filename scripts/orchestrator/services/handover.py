@@ -8,7 +8,7 @@ from orchestrator.recording.graph import Graph, rise
 from orchestrator.recording.sessions import current
 from orchestrator.services.digest import line, unfit_for_workflow
 from orchestrator.services.gate import Refused, brief, check, keep_briefing, spec_of, started, supersede
-from orchestrator.services.settings import limit
+from orchestrator.services.settings import limit, model
 from orchestrator.store.open import writing
 
 _LOOKS, _PAUSE = 10, 0.05  # how often, and how many seconds apart, an agent's transcript is looked for
@@ -49,12 +49,13 @@ def workflow_call(con, p, now):
     # short: the client shows these args when it asks for consent, and repeats them in the notification at the end
     rows = con.execute(
         "SELECT json_group_array(json(json_patch(json_object('id', t.task_id, 'title', substr(t.title, 1, 40), 'agent', "
-        "t.agent_type), json_object('model', json_extract(t.spec, '$.model'), 'after', (SELECT CASE WHEN count(*) THEN "
+        "t.agent_type), json_object('model', COALESCE(json_extract(t.spec, '$.model'), ?3), 'after', (SELECT CASE WHEN "
+        "count(*) THEN "
         "json_group_array(d.after_id) END FROM task_dependencies d JOIN tasks f ON f.orchestration_id = d.orchestration_id "
         "AND f.task_id = d.after_id WHERE d.orchestration_id = t.orchestration_id AND d.task_id = t.task_id AND "
         "f.handed_to = ?2))))) FROM (SELECT * FROM tasks WHERE orchestration_id = ?1 AND handed_to = "
         "?2 ORDER BY position) t",
-        (orchestration, p.call)).fetchone()[0]
+        (orchestration, p.call, model(con))).fetchone()[0]
     return con.execute(
         "SELECT json_set(json_extract(?1, '$.tool_input'), '$.args', json_object('orchestration', ?2, 'limit', ?3, "
         "'tasks', json(?4)))", (p.text, orchestration, limit(con), rows)).fetchone()[0]

@@ -37,7 +37,7 @@ TABLE = (
     ),
     Setting(
         "default_model", "name", None, "DEFAULT_MODEL", dotenv=True, option=True, flag="task add --model",
-        meaning="The model of tasks that name none; without it the client decides.",
+        meaning="The model of tasks that name none, if it is one of Claude's; else the client decides.",
     ),
     Setting(
         "budget_tokens", "whole", None, "ORCHESTRATOR_BUDGET_TOKENS", flag="task add --budget-tokens",
@@ -166,8 +166,10 @@ def limit(con):
 
 
 def model(con):
-    """The model of tasks that name none; None: the client decides."""
-    return value(con, "default_model")
+    """The model of tasks that name none, if it is one of Claude's (DEFAULT_MODEL may be another program's); None: the
+    client decides."""
+    asked = value(con, "default_model")
+    return asked if asked and any([word in asked for word in ("claude", "haiku", "sonnet", "opus")]) else None
 
 
 def driver(con):

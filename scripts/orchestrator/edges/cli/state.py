@@ -146,10 +146,11 @@ def _status_json(place: Place, target: str) -> str:
 
 @click.command()
 @click.argument("task_id", metavar="TASK")
+@click.option("--part", type=click.IntRange(1), help="A part of a long one, for an agent that may not read the file.")
 @click.option("--execution-id", help="The execution it is for; the hook on this command fills it in.")
 @pass_place
-def brief(place: Place, task_id: str, execution_id: str | None) -> None:
+def brief(place: Place, task_id: str, part: int | None, execution_id: str | None) -> None:
     """Prints a task's briefing: an agent's first act in a workflow. A long one is named as a file to read whole."""
     from orchestrator.edges.brief import text_of
 
-    click.echo(text_of(place.reading, place.workspace, task_id, execution_id, place.session), nl=False)
+    click.echo(text_of(place.reading, place.workspace, task_id, execution_id, place.session, part), nl=False)
