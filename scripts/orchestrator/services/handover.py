@@ -11,7 +11,7 @@ from orchestrator.services.gate import Refused, brief, check, keep_briefing, spe
 from orchestrator.services.settings import limit, model
 from orchestrator.store.open import writing
 
-_LOOKS, _PAUSE = 10, 0.05  # how often, and how many seconds apart, an agent's transcript is looked for
+_LOOKS, _PAUSE = 40, 0.05  # how often, and how many seconds apart, an agent's transcript is looked for
 
 
 def workflow_call(con, p, now):
@@ -85,9 +85,9 @@ def brief_call(con, p, project, task, now):
     graph = Graph(con, orchestration)
     if task not in graph.handed:
         raise Refused("%s was not handed to a workflow." % line(task, 40))
-    asked = _asked_for(con, transcript.path_of(p.transcript, p.agent))
+    asked = _asked_for(con, p)
     if asked not in (None, task):
-        raise Refused("this agent was started for %s." % asked)
+        raise Refused("this agent was started for %s." % (asked or "no task of the plan"))
     check(con, orchestration, task, graph)
     text, sent, bundle, tokens, how = brief(con, project, orchestration, task)
     with writing(con):
@@ -161,14 +161,17 @@ def task_of_prompt(con, path):
     return after.split()[0] if word and after.split() else None
 
 
-def _asked_for(con, path):
-    """The same of an agent at its first call: the client may be about to write its transcript, so this waits for it a little."""
+def _asked_for(con, p):
+    """The same of an agent at its first call, "" of one that was started for none; None where the client keeps no transcripts.
+    2.1.197 may be about to write it, so this waits for it; on a busy machine that was 50 ms."""
+    if not p.transcript or not os.path.exists(p.transcript):
+        return None
     for _ in range(_LOOKS):
-        asked = task_of_prompt(con, path)
-        if asked:
-            return asked
+        path = transcript.path_of(p.transcript, p.agent)
+        if path and transcript.first_prompt(con, path):
+            return task_of_prompt(con, path) or ""
         time.sleep(_PAUSE)
-    return None
+    raise Refused("the client has not written down yet what this agent was started for; run the same command once more.")
 
 
 def join_by_prompt(con, session, execution, path):
