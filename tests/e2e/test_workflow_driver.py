@@ -152,7 +152,7 @@ def test_a_workflow_that_is_stopped(claude, project, rows):
 
 
 def test_where_workflows_are_refused_agent_calls_take_over(claude, project, rows):
-    """In -p nobody consents to a workflow: the turn goes on with the Agent calls instead (S4-15)."""
+    """In -p nobody consents to a workflow: the turn goes on with the Agent calls instead, and says so once (S4-15)."""
     plan = submit(task("t1"), task("t2", ["t1"]))
     play = Play().when(main, plan, RUN, "there is none", deploy("t1"), "one", deploy("t2"), "one", "finished")
     play.when("DO t1.", "t1 done").when("DO t2.", "t2 done")
@@ -162,6 +162,7 @@ def test_where_workflows_are_refused_agent_calls_take_over(claude, project, rows
     (told,) = digests(run.main_requests[3])
     wanted = 'Agent(subagent_type="orchestrator:scout", description="Task t1", prompt="orchestrator task t1")'
     assert wanted in told
+    assert [n for n, request in enumerate(run.main_requests) if "No workflow may run here" in news(request)] == [3]
     assert {end[1:4] for end in ends(rows, project)} == {(1, "planned", "agent")}
     assert status(project)["driver"] == "conversation"
 
@@ -174,7 +175,8 @@ def test_where_there_is_no_such_tool(claude, project, rows):
     run = claude.run("go", play, project, "--disallowedTools", "Workflow")
     assert run.text == "finished" and not any("Workflow" in request.tools for request in run.main_requests)
     assert 'Workflow(name="orchestrator:run")' in results(run.main_requests[1])[0]
-    assert 'prompt="orchestrator task t1"' in results(run.main_requests[2])[0]
+    changed = results(run.main_requests[2])[0]
+    assert "From now on Agent calls do the work" in changed and 'prompt="orchestrator task t1"' in changed
     assert 'prompt="orchestrator task t2"' in digests(run.main_requests[4])[0]
     assert set(states(project).values()) == {"completed"}
 

@@ -47,6 +47,7 @@ def session_start(e):
         _bury(e)
         if e.p.agent is None:  # what others left unread; a fork's parent before the fork
             usage.due(e.con, e.project, e.now, most=usage.MOST_IN_PASSING)
+            turn.opened(e.con, e.p)
         text = None if e.p.agent else turn.begin(e.con, e.p, e.now)
     _project(e)
     if e.p.agent is None:
@@ -87,6 +88,7 @@ def prompt(e):
             return None
         with writing(e.con):
             forked = _seen(e)  # 2.1.197 told the fork's start under the id of the conversation it was forked from
+            first = turn.just_opened(e.con, e.p.session)
             e.con.execute("UPDATE claude_sessions SET nagged = 0, touched = 0, idle_since = NULL "
                           "WHERE claude_session_id = ?", (e.p.session,))
             word = (e.p.prompt or "").lstrip().split(" ")[0].split("\n")[0]
@@ -95,7 +97,7 @@ def prompt(e):
                 from orchestrator.services import handover
 
                 asked = handover.given_up(e.con, e.p.session, e.now) or asked  # a person refused a workflow in its dialog
-            text = turn.asked(e.con, e.p) if asked else turn.begin(e.con, e.p, e.now) if forked else None
+            text = turn.asked(e.con, e.p, first) if asked else turn.begin(e.con, e.p, e.now) if forked else None
         return hooks.context(e.con, "UserPromptSubmit", text) if text else None
     with writing(e.con):
         _seen(e)

@@ -108,10 +108,19 @@ def to_do(con, orchestration_id, graph, limit, room=600):
     free = places(con, graph, limit)
     if not free:
         return ["%d ready; %d agents are at work, the limit." % (len(ready), limit)]
-    calls = _calls(graph, ready[:free], room)
+    why = ["No workflow may run here, so Agent calls do the work: tell the user."] if fell_back(con, orchestration_id) else []
+    calls = _calls(graph, ready[:free], room - 80 * len(why))
     if not calls:
-        return ["Deploy now: `orchestrator next` prints the %d calls." % min(free, len(ready))]
-    return ["Deploy now, all in one message, exactly:"] + calls
+        return why + ["Deploy now: `orchestrator next` prints the %d calls." % min(free, len(ready))]
+    return why + ["Deploy now, all in one message, exactly:"] + calls
+
+
+def fell_back(con, orchestration_id):
+    """Whether a workflow was refused, and nothing has been deployed since."""
+    return con.execute(
+        "SELECT 1 FROM orchestrations o JOIN events v USING (orchestration_id) WHERE o.orchestration_id = ?1 AND o.driver = "
+        "'conversation' AND v.kind = 'workflow_ended' AND v.status = 'refused' AND NOT EXISTS (SELECT 1 FROM executions e "
+        "WHERE e.orchestration_id = ?1 AND e.deployed_at >= v.at)", (orchestration_id,)).fetchone() is not None
 
 
 def _calls(graph, tasks, room):

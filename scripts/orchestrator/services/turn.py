@@ -161,12 +161,30 @@ def stop(con, p, now, woken=False):
     return _told_digest(con, p.session, orchestration, p.mode, now)
 
 
+def opened(con, p):
+    """Notes that a process has just begun or resumed a conversation: what it is told then waits for the first prompt."""
+    if p.source != "compact":
+        con.execute("UPDATE claude_sessions SET idle_since = started_at WHERE claude_session_id = ?", (p.session,))
+
+
+def just_opened(con, session):
+    """Whether nothing was asked since: what was told at the start is still to be read, even after a compaction."""
+    return con.execute("SELECT 1 FROM claude_sessions WHERE claude_session_id = ? AND idle_since = started_at",
+                       (session,)).fetchone() is not None
+
+
+def _drives(con, session, orchestration):
+    """Whether the orchestration is open and this session's to drive."""
+    return con.execute("SELECT 1 FROM orchestrations WHERE orchestration_id = ? AND status IN ('planning', 'executing') AND "
+                       "claude_session_id = ?", (orchestration, session)).fetchone() is not None
+
+
 def begin(con, p, now):
     """What a starting, resumed or compacted conversation is told: the state of what it drives or could adopt; else None."""
     orchestration = current(con, p.session)
-    row = con.execute("SELECT status, claude_session_id FROM orchestrations WHERE orchestration_id = ?",
-                      (orchestration,)).fetchone() if orchestration else None
-    if row and row[0] in ("planning", "executing") and row[1] == p.session:
+    if _drives(con, p.session, orchestration):
+        if p.source == "compact" and just_opened(con, p.session) and not news(con, p.session, orchestration):
+            return None
         text = digest(con, orchestration, limit(con), "State of", p.mode)
         if p.source == "compact":  # on 2.1.197 an agent's own compaction looks like the main conversation's
             return text + "\n(If you are an agent at work on one task: this is not for you; carry on with your task.)"
@@ -189,13 +207,16 @@ def open_orchestrations(con, session):
         "AND o.claude_session_id IS NOT ? ORDER BY o.updated_at DESC", (session,))]
 
 
-def asked(con, p):
-    """The state, as context, for a typed /orchestrate; None where there is nothing to say."""
+def asked(con, p, first):
+    """The state, as context, for a typed /orchestrate; None where there is nothing to say. `first`: it is what the
+    conversation was opened with, so that the start's words stand beside it."""
     orchestration = current(con, p.session)
     if orchestration is None:
-        found = open_orchestrations(con, p.session)
+        found = open_orchestrations(con, p.session) if not first else None
         return "[orchestrator] Open, adopt with `orchestrator resume`: %s" % head(con, found[0], Graph(con, found[0])) \
             if found else None
+    if first and _drives(con, p.session, orchestration) and not news(con, p.session, orchestration):
+        return None
     return digest(con, orchestration, limit(con), None, p.mode)
 
 

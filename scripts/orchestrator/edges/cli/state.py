@@ -21,6 +21,8 @@ def next(place: Place, orchestration: str | None, driver: str | None) -> None:
     target = place.orchestration(orchestration)
     if driver:
         place.con.execute("UPDATE orchestrations SET driver = ? WHERE orchestration_id = ?", (driver, target))
+        click.echo({"workflow": "From now on the Workflow tool does the work.",
+                    "conversation": "From now on Agent calls do the work, without a workflow."}[driver])
     place.reconcile()
     if not place.what_now(target):
         from orchestrator.recording.graph import Graph
