@@ -249,6 +249,19 @@ def test_a_tracked_execution_keeps_no_conversation_waiting(tmp_path):
     assert filled.rows("SELECT claude_session_id FROM executions") == [(None,)]
 
 
+def test_an_agent_at_work_is_not_declared_done(tmp_path):
+    """What hooks recorded ends as it ends; only when its Claude session is over may a command say how (S2-43)."""
+    filled = Filled(tmp_path, tmp_path / "data")
+    filled.deploy()
+    ((execution,),) = filled.rows("SELECT execution_id FROM executions")
+    with pytest.raises(OrchestratorError, match="is an agent at work"):
+        tracker.record_completion(filled.con, filled.project, execution, LATER, message="Done, I think.")
+    assert filled.rows("SELECT status FROM executions") == [("deployed",)]
+    filled.hook("SessionEnd", reason="other")
+    assert tracker.record_completion(filled.con, filled.project, execution, LATER, message="I saw it end.")
+    assert filled.rows("SELECT status, end_reason FROM executions") == [("completed", "given")]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=80), st.text(max_size=80), st.booleans())
 def test_any_text_is_kept_or_refused_with_a_sentence(tmp_path_factory, scope, message, failed):

@@ -154,20 +154,27 @@ def record_completion(
     message: Optional[str] = None,
     deliverables: Sequence[str] = (),
 ) -> bool:
-    """Records an execution's end, once; returns whether it was new. Refused when it says otherwise."""
+    """Records an execution's end, once; returns whether it was new. Refused when it says otherwise, and while the
+    execution is an agent's at work: hooks recorded it, and record how it really ends."""
     wrong = outputs.faults(project, deliverables)
     if wrong:
         raise OrchestratorError(" ".join(wrong))
     with writing(con):
         row = con.execute(
-            "SELECT status, final_message, end_reason, completed_at, inferred FROM executions WHERE "
-            "execution_id = ?",
+            "SELECT status, final_message, end_reason, completed_at, inferred, status = 'deployed' AND "
+            "runtime != 'tracker' AND NOT EXISTS (SELECT 1 FROM lost_executions l WHERE l.execution_id = "
+            "e.execution_id) FROM executions e WHERE execution_id = ?",
             (execution,),
         ).fetchone()
         if row is None:
             raise OrchestratorError(
                 f"There is no execution {execution[:128]!r}: record its deployment first, with "
                 "`orchestrator tracker init-deployment`."
+            )
+        if row[5]:
+            raise OrchestratorError(
+                f"{execution} is an agent at work: its end is recorded when it ends, nobody needs to say it. "
+                f"`orchestrator outputs collect --execution-id {execution} …` adds what it left."
             )
         concluded = (
             row[0] != "deployed" and not row[4]
