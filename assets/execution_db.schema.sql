@@ -77,7 +77,7 @@ CREATE TABLE executions (                -- one attempt by one agent
     orchestration_id TEXT,               -- NULL: unplanned
     task_id TEXT,                        -- NULL: unplanned, or the planner
     attempt INTEGER NOT NULL DEFAULT 1,
-    origin TEXT NOT NULL,                -- planned, planner, unplanned, nested, workflow, skill, tracker, imported
+    origin TEXT NOT NULL,                -- planned, planner, unplanned, nested, workflow, skill, teammate, tracker, imported
     runtime TEXT NOT NULL DEFAULT 'agent', -- agent (the Agent tool), workflow, tracker
     claude_session_id TEXT,
     tool_use_id TEXT,                    -- of the Agent or Workflow call

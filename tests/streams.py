@@ -260,6 +260,40 @@ class World:
         self.expected[agent] = ("completed", "end_turn", "forked")
         return agent
 
+    def teammate(self, number, messages=0):
+        """A member of an agent team: ended by each of its turns, listed as running until the session ends."""
+        call, name = "toolu_%03d" % number, "mate%d" % number
+        agent, team = "a%s-%016x" % (name, number * 7919), "session-5e55104e"
+        asked = {"description": "task %d" % number, "prompt": "Do %d." % number, "subagent_type": "Explore", "name": name}
+        tool = {"tool_name": "Agent", "tool_input": asked, "tool_use_id": call}
+        self.event("PreToolUse", **tool)
+        given = {"agentId": agent, "resolvedModel": MODELS["329"]} if self.version == "329" else {}
+        given.update(status="teammate_spawned", teammate_id="%s@%s" % (name, team), name=name, prompt=asked["prompt"])
+        who = {"agent_id": agent, "agent_type": name}
+        self.pairs[agent] = call
+        self.event("PostToolUse", **tool, tool_response=given)
+        self.event("SubagentStart", **who)
+        listed = asked["description" if self.version == "329" else "prompt"]
+        running = [{"id": "t%08x" % number, "type": "teammate", "status": "running", "description": listed}]
+        self.event("Stop", stop_hook_active=False, last_assistant_message="main", background_tasks=running)
+        meta = {"agentType": name, "description": asked["description"], "name": name, "spawnDepth": 0,
+                "taskKind": "in_process_teammate", "teamName": team}  # fmt: skip
+        for turn in range(1 + messages):
+            said = "turn %d of %s" % (turn, name)
+            if turn:
+                self.prompt("more")
+                self.event("SubagentStart", **who)
+                self.append(agent, [user("more"), assistant("%s-%d" % (agent, turn), said)])
+            else:
+                self.write(agent, None, [user(asked["prompt"]), assistant(agent + "-0", said)], name, None, None)
+                if self.disk:
+                    Path(self.path(agent)[:-6] + ".meta.json").write_text(json.dumps(meta))
+            self.event(
+                "SubagentStop", **who, stop_hook_active=False, last_assistant_message=said, **self._file(agent)
+            )
+            self.expected[agent] = ("completed", "end_turn", said)
+        return agent
+
     def workflow(self, number, ends=("normal",)):
         """Somebody's workflow with one agent for each end."""
         call, run, task = "toolu_wf%d" % number, "wf_%08x-abc" % number, "w%08x" % number

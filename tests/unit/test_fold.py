@@ -23,6 +23,7 @@ PIECES = st.lists(
         ),
         st.tuples(st.just("message"), st.booleans(), st.just(None)),
         st.tuples(st.just("skill"), st.just(None), st.just(None)),
+        st.tuples(st.just("teammate"), st.booleans(), st.just(None)),
         st.tuples(st.just("workflow"), st.booleans(), st.just(None)),
         st.tuples(st.just("compaction"), st.just(None), st.just(None)),
     ),
@@ -52,6 +53,8 @@ def played(version, pieces, disk=True):
             world.message(agent, number + 1, "more of %d" % number, same_turn=how)
         elif kind == "skill":
             world.skill(number)
+        elif kind == "teammate":
+            world.teammate(number, int(how))
         elif kind == "workflow":
             world.workflow(number, ("normal", "api_error") if how else ("normal",))
         else:

@@ -4,6 +4,8 @@ from orchestrator.edges import hooks
 from orchestrator.recording import agents, ends, notification, payload, record, sessions, transcript, usage
 from orchestrator.store.open import writing
 
+MATE = "teammate_spawned"  # what an Agent call answers that made a teammate (2.1.197 does not name its agent)
+
 
 def nothing(e):
     """An event that is not ours."""
@@ -151,7 +153,8 @@ def after_tool(e):
             else:
                 record.append(e.con, "launched", e.now, "%s %s" % (e.p.session, e.p.call), claude_session_id=e.p.session,
                               agent_id=e.p.given_agent, tool_use_id=e.p.call, execution_id=execution,
-                              status=e.p.given_status, model=e.p.given_model)
+                              status=e.p.given_status, model=e.p.given_model,
+                              body=payload.teammate(e.con, e.p) if e.p.given_status == MATE else None)
             ends.conclude(e.con, e.project, execution, e.now)
             if returned and not e.p.agent and not e.late:
                 from orchestrator.services import turn
@@ -172,7 +175,7 @@ def _called(e):
         execution = record.open_execution(
             e.con, e.now, origin="unplanned", claude_session_id=e.p.session, tool_use_id=e.p.call,
             agent_id=None if record.by_agent(e.con, e.p.given_agent) else e.p.given_agent)
-    record.explain(e.con, execution, e.p.call, e.p.agent is not None)
+    record.explain(e.con, execution, e.p.call, e.p.agent is not None, e.p.given_status == MATE)
     record.fill(e.con, execution, agent_type=e.p.input_type or "general-purpose", scope=e.p.description,
                 parent_agent_id=e.p.agent, prompt_id=e.p.prompt_id)
     return execution

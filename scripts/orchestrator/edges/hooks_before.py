@@ -22,11 +22,11 @@ def before_tool(e):
     with writing(e.con):
         sessions.seen(e.con, e.p, e.pid, e.now)
     if e.p.call is None:  # no end could ever be joined to it
-        planned = gate.task_of(e.p.input_prompt) or e.p.workflow == "orchestrator:run"
+        planned = gate.task_of(e.p.input_prompt) or e.p.input_name == "orchestrator:run"
         return hooks.deny(e.con, "This call has no tool_use_id, so it cannot be recorded.") if planned else None
     try:
         if e.p.tool == "Workflow":
-            if e.p.workflow != "orchestrator:run":
+            if e.p.input_name != "orchestrator:run":
                 return None
             changed = handover.workflow_call(e.con, e.p, e.now)
             # whether a workflow may run at all is the user's to say: the client asks, with these args

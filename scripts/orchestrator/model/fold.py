@@ -180,7 +180,8 @@ def _of_prompt(segments, event):
 
 
 def _deal_ends(segments, ends):
-    """Gives each end that a hook told to its segment: by the result that the segment's notification carries, else in turn."""
+    """Gives each end that a hook told to its segment: by the result that the segment's notification carries, by the turn in
+    which it began where that tells all of them apart, else in order."""
     loose = []
     for group in _grouped(ends):
         texts = {e.text for e in group if e.text}
@@ -190,6 +191,13 @@ def _deal_ends(segments, ends):
                 segment.add(event)
         if not told:
             loose.append(group)
+    open_ones = {s.prompt: s for s in segments if not s.said()}
+    begun = [open_ones.get(group[0].prompt) for group in loose]
+    if None not in begun and len(set(begun)) == len(loose) and len(open_ones) == len([s for s in segments if not s.said()]):
+        for segment, group in zip(begun, loose):  # each in the turn that one of them began in
+            for event in group:
+                segment.add(event)
+        return
     for group in loose:
         open_ones = [s for s in segments if not s.said()]
         for event in group:

@@ -10,12 +10,22 @@ def of_start(con, p, now):
     if execution is None:
         meta = transcript.meta(con, p.transcript, p.agent)
         if meta:
-            execution = _by_meta(con, p.session, p.agent, meta, now, p.agent_type, p.prompt_id)
-        elif p.agent_type and not _candidate(con, p.session, p.agent_type):
-            execution = _open(con, p.session, p.agent, now, p.agent_type, p.prompt_id)
+            execution = _by_meta(con, p.session, p.agent, meta, now, _type(p), p.prompt_id)
+        elif p.agent_type and not _candidate(con, p.session, _type(p)):
+            execution = _open(con, p.session, p.agent, now, _type(p), p.prompt_id)
     if execution:
-        record.fill(con, execution, agent_type=p.agent_type, surely=True, prompt_id=p.prompt_id)
+        record.fill(con, execution, agent_type=_type(p), surely=True, prompt_id=p.prompt_id)
     return execution
+
+
+def _type(p):
+    """The agent's type; None for a teammate, which says its name instead: its id begins with that."""
+    return None if is_mate(p.agent, p.agent_type) else p.agent_type
+
+
+def is_mate(agent, agent_type):
+    """Whether an agent's id and type are those of a teammate."""
+    return bool(agent and agent_type and agent.startswith("a%s-" % agent_type))
 
 
 def of_end(con, p, now):
@@ -24,11 +34,11 @@ def of_end(con, p, now):
     execution = record.by_agent(con, p.agent)
     meta = transcript.meta(con, p.transcript, p.agent)
     if meta:
-        execution = _by_meta(con, p.session, p.agent, meta, now, p.agent_type, p.prompt_id) or execution
-    elif execution is None and p.agent_type and not _candidate(con, p.session, p.agent_type):
-        execution = _open(con, p.session, p.agent, now, p.agent_type, p.prompt_id)
+        execution = _by_meta(con, p.session, p.agent, meta, now, _type(p), p.prompt_id) or execution
+    elif execution is None and p.agent_type and not _candidate(con, p.session, _type(p)):
+        execution = _open(con, p.session, p.agent, now, _type(p), p.prompt_id)
     if execution:
-        record.fill(con, execution, agent_type=p.agent_type, transcript_path=meta.path if meta else p.agent_transcript)
+        record.fill(con, execution, agent_type=_type(p), transcript_path=meta.path if meta else p.agent_transcript)
     return execution
 
 
@@ -54,6 +64,7 @@ def explain(con, p, now):
             "execution_id IS NULL AND agent_id "
             "IS NOT NULL AND kind IN ('started', 'stopped', 'api_error', 'notified') GROUP BY agent_id",
             (p.session,)).fetchall():
+        agent_type = None if is_mate(agent, agent_type) else agent_type
         meta = transcript.meta(con, p.transcript, agent)
         execution = record.by_agent(con, agent)
         if meta:
@@ -67,7 +78,7 @@ def explain(con, p, now):
     for execution, agent in con.execute(
             "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND "
             "tool_use_id IS NULL AND runtime = "
-            "'agent' AND origin = 'unplanned' AND agent_id IS NOT NULL", (p.session,)).fetchall():
+            "'agent' AND origin IN ('unplanned', 'teammate') AND agent_id IS NOT NULL", (p.session,)).fetchall():
         meta = transcript.meta(con, p.transcript, agent)
         if meta:
             joined = _by_meta(con, p.session, agent, meta, now)
@@ -117,6 +128,8 @@ def _open(con, session, agent, now, agent_type=None, prompt=None):
 
 def _by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
     """The execution that an agent's files lead to, opened when there is none."""
+    if meta.mate and not meta.call:
+        meta.call = _called_mate(con, session, agent, meta.mate)
     execution = record.join(con, session, meta.call, agent) if meta.call else record.by_agent(con, agent)
     if execution is None:
         if record.by_agent(con, agent) or record.by_call(con, session, meta.call):
@@ -128,7 +141,10 @@ def _by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
         record.append(con, "met", now, "%s %s" % (agent, meta.call), claude_session_id=session, agent_id=agent,
                       tool_use_id=meta.call, execution_id=execution)
     if meta.call:
-        record.explain(con, execution, meta.call, meta.nested)
+        record.explain(con, execution, meta.call, meta.nested, bool(meta.mate))
+    elif meta.mate:
+        con.execute("UPDATE executions SET runtime = 'agent', origin = 'teammate', tool_use_id = NULL WHERE execution_id = ? "
+                    "AND origin = 'unplanned' AND task_id IS NULL", (execution,))
     elif row[0] in record.ORIGINS and row[3] is None:
         call = runs.call_of(con, session, meta.run) if meta.run else None
         con.execute("UPDATE executions SET runtime = ?, origin = ?, tool_use_id = ? WHERE execution_id = ?",
@@ -136,3 +152,15 @@ def _by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
     record.fill(con, execution, agent_type=meta.agent_type, scope=meta.description, parent_agent_id=meta.parent,
                 transcript_path=meta.path)
     return execution
+
+
+def _called_mate(con, session, agent, mate):
+    """The Agent call that a teammate came from: by its agent's id, by the name and team that the call's return told, by the
+    name it was asked for with."""
+    row = con.execute(
+        "SELECT v.tool_use_id FROM events v LEFT JOIN executions e ON e.execution_id = v.execution_id WHERE "
+        "v.claude_session_id = ?1 AND (v.kind = 'launched' AND v.body = ?2 OR v.kind = 'intent' AND v.body = ?4 AND NOT EXISTS "
+        "(SELECT 1 FROM events l WHERE l.claude_session_id = ?1 AND l.tool_use_id = v.tool_use_id AND l.kind = 'launched' AND "
+        "l.body != ?2)) AND COALESCE(e.agent_id, ?3) = ?3 ORDER BY e.agent_id IS NULL, v.kind = 'intent', v.at LIMIT 1",
+        (session, mate, agent, mate.partition("@")[0])).fetchone()
+    return row[0] if row else None

@@ -1,6 +1,6 @@
 """Ends: what each signal of an end adds to the record, and what follows from it for the orchestration."""
 
-from orchestrator.recording import agents, outputs, record, transcript, usage
+from orchestrator.recording import agents, outputs, payload, record, transcript, usage
 from orchestrator.recording.graph import task_ended
 
 
@@ -103,11 +103,11 @@ def handed_back(con, session, agent, execution, report, now):
 def sweep(con, p, project, running, now):
     """At Stop: what the client no longer lists has ended, what was asked for and never began never will."""
     agents.explain(con, p, now)
-    for execution, agent, runtime, call, parent, deployed, begun in con.execute(
-            "SELECT execution_id, agent_id, runtime, tool_use_id, parent_agent_id, deployed_at, (SELECT max(s.started_at) "
+    for execution, agent, runtime, origin, call, parent, deployed, begun in con.execute(
+            "SELECT execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, (SELECT max(s.started_at) "
             "FROM segments s WHERE s.execution_id = e.execution_id AND s.ended_at IS NULL) FROM executions e WHERE "
             "claude_session_id = ?1 AND status = 'deployed' AND runtime IN ('agent', 'workflow') UNION "
-            "SELECT e.execution_id, agent_id, runtime, tool_use_id, parent_agent_id, deployed_at, "
+            "SELECT e.execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, "
             "s.started_at FROM segments s "
             "JOIN executions e USING (execution_id) WHERE s.ended_at IS NULL AND s.ordinal > 1 AND claude_session_id = ?1",
             (p.session,)).fetchall():
@@ -117,7 +117,7 @@ def sweep(con, p, project, running, now):
             if not begun and not agents.unexplained(con, p.session, execution):
                 never_started(con, project, execution, now)
         elif agent is not None and agent not in running and not _within(con, p, runtime, call, running) and not (
-                parent and _just_begun(con, max(deployed, begun or ""), now)):
+                origin == "teammate" and _listed(con, execution, running)) and not (parent and _just_begun(con, max(deployed, begun or ""), now)):
             record.append(con, "absent", now, "%s %s %s" % (execution, agent, begun), claude_session_id=p.session,
                           agent_id=agent, execution_id=execution)
             look(con, execution, transcript.path_of(p.transcript, agent), now)
@@ -139,6 +139,15 @@ def _look_again(con, p, project, now):
         found = look(con, execution, transcript.path_of(p.transcript, agent), now)
         if found and found[0] != "unfinished":
             conclude(con, project, execution, now)
+
+
+def _listed(con, execution, running):
+    """Whether a teammate is still listed: as what it was called for (2.1.329) or by how its prompt begins (2.1.197)."""
+    known = [text or "" for row in con.execute(
+        "SELECT e.scope, v.text FROM executions e LEFT JOIN events v ON v.execution_id = e.execution_id AND v.kind = 'intent' "
+        "WHERE e.execution_id = ?", (execution,)) for text in row]
+    told = [one[len(payload.MATE):].rstrip("\u2026.") for one in running if one and one.startswith(payload.MATE)]
+    return any(text.startswith(one) for one in told for text in known)
 
 
 def _within(con, p, runtime, call, running):

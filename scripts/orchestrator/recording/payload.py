@@ -6,7 +6,7 @@ FIELDS = (
     ("agent", "$.agent_id"), ("agent_type", "$.agent_type"), ("tool", "$.tool_name"), ("call", "$.tool_use_id"),
     ("input_type", "$.tool_input.subagent_type"), ("description", "$.tool_input.description"),
     ("input_prompt", "$.tool_input.prompt"), ("input_model", "$.tool_input.model"),
-    ("command", "$.tool_input.command"), ("workflow", "$.tool_input.name"), ("stop_id", "$.tool_input.task_id"),
+    ("command", "$.tool_input.command"), ("input_name", "$.tool_input.name"), ("stop_id", "$.tool_input.task_id"),
     ("report", "$.tool_input.message"),
     ("given_agent", "$.tool_response.agentId"), ("given_status", "$.tool_response.status"),
     ("given_model", "$.tool_response.resolvedModel"), ("given_task", "$.tool_response.taskId"),
@@ -78,10 +78,19 @@ def response_text(con, payload):
     return "\n".join(texts)
 
 
+def teammate(con, payload):
+    """A teammate's name and team, as the call that made it tells."""
+    return con.execute("SELECT json_extract(?1, '$.tool_response.teammate_id')", (payload.text,)).fetchone()[0]
+
+
+MATE = "teammate "  # before the description of one that is listed: its id there is not that of its agent
+
+
 def background_ids(con, payload):
-    """The ids of what Stop says is still running; None where it does not say."""
+    """The ids of what Stop says is still running, of teammates what they are there for; None where it does not say."""
     if con.execute("SELECT json_type(?, '$.background_tasks')", (payload.text,)).fetchone()[0] != "array":
         return None
     return {r[0] for r in con.execute(
-        "SELECT CASE type WHEN 'object' THEN json_extract(value, '$.id') END "
-        "FROM json_each(?1, '$.background_tasks')", (payload.text,))}
+        "SELECT CASE WHEN type != 'object' THEN NULL WHEN json_extract(value, '$.type') = 'teammate' THEN ?2 || COALESCE("
+        "json_extract(value, '$.description'), '') ELSE json_extract(value, '$.id') END "
+        "FROM json_each(?1, '$.background_tasks')", (payload.text, MATE))}

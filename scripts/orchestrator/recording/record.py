@@ -8,7 +8,7 @@ UNKNOWN = "unknown"  # an agent's type while no signal has named it
 _EVENT = ("claude_session_id", "agent_id", "parent_agent_id", "tool_use_id", "prompt_id", "orchestration_id", "task_id",
           "execution_id", "agent_type", "model", "status", "reason", "text", "body")
 _FOLDED = ("started_at", "completed_at", "status", "end_reason", "inferred", "final_message", "error_message")
-ORIGINS = ("unplanned", "skill", "workflow", "nested")  # of an agent nobody planned
+ORIGINS = ("unplanned", "skill", "workflow", "nested", "teammate")  # of an agent nobody planned
 
 
 def clean(text):
@@ -73,15 +73,17 @@ def fill(con, execution, agent_type=None, surely=False, **fields):
     if agent_type and con.execute("SELECT agent_type != ? FROM executions WHERE execution_id = ?",
                                   (agent_type, execution)).fetchone() == (1,):
         con.execute("UPDATE executions SET agent_type = ?2 WHERE execution_id = ?1 AND agent_type != ?2 AND (?3 OR agent_type "
-                    "= 'unknown') AND origin IN ('unplanned', 'skill', 'workflow', "
-                    "'nested')", (execution, agent_type, surely))
+                    "= 'unknown') AND origin IN ('unplanned', 'skill', 'workflow', 'nested', 'teammate')",
+                    (execution, agent_type, surely))
 
 
-def explain(con, execution, call, nested):
-    """Says which Agent call an execution is of, and whether an agent made it; a planned one's is known."""
-    con.execute("UPDATE executions SET runtime = 'agent', tool_use_id = ?2, origin = CASE WHEN ?3 OR origin = 'nested' THEN "
-                "'nested' ELSE 'unplanned' END WHERE execution_id = ?1 AND task_id IS NULL AND origin IN ('unplanned', "
-                "'skill', 'workflow', 'nested')", (execution, call, nested))
+def explain(con, execution, call, nested, mate=False):
+    """Says which Agent call an execution is of, and whether an agent made it, or it made a teammate; a planned one's is
+    known."""
+    con.execute("UPDATE executions SET runtime = 'agent', tool_use_id = ?2, origin = CASE WHEN ?4 OR origin = 'teammate' THEN "
+                "'teammate' WHEN ?3 OR origin = 'nested' THEN 'nested' ELSE 'unplanned' END WHERE execution_id = ?1 AND "
+                "task_id IS NULL AND origin IN ('unplanned', 'skill', 'workflow', 'nested', 'teammate')",
+                (execution, call, nested, mate))
 
 
 def next_attempt(con, orchestration_id, task_id):

@@ -34,14 +34,16 @@ def path_of(main_transcript, agent):
 _META = "SELECT " + ", ".join(
     ["CASE json_type(?1, '$.%s') WHEN '%s' THEN json_extract(?1, '$.%s') END" % (name, kind, name) for name, kind in (
         ("toolUseId", "text"), ("agentType", "text"), ("description", "text"), ("parentAgentId", "text"),
-        ("spawnDepth", "integer"), ("stoppedByUser", "true"))])
+        ("spawnDepth", "integer"), ("stoppedByUser", "true"), ("spawnedAgentType", "text"))]) + (
+        ", CASE WHEN json_type(?1, '$.taskKind') = 'text' AND json_extract(?1, '$.taskKind') LIKE '%teammate' THEN "
+        "json_extract(?1, '$.name') || '@' || json_extract(?1, '$.teamName') END")
 
 
 class Meta:
     """What an agent's files on disk say of it. `call` is None for an agent that no Agent call began; `run` is the folder
-    of its workflow's run; `stopped`: its session was ended over it."""
+    of its workflow's run; `stopped`: its session was ended over it; `mate`: a teammate's name and team."""
 
-    __slots__ = ("path", "call", "agent_type", "description", "parent", "nested", "stopped", "run")
+    __slots__ = ("path", "call", "agent_type", "description", "parent", "nested", "stopped", "run", "mate")
 
 
 def meta(con, main_transcript, agent):
@@ -61,7 +63,9 @@ def meta(con, main_transcript, agent):
     found.path = path
     found.call, found.agent_type, found.description, found.parent = [word or None for word in words[:4]]
     found.nested = found.parent is not None or (words[4] or 1) > 1
-    found.stopped = words[5] == 1
+    found.stopped, found.mate = words[5] == 1, words[7]
+    if found.mate:
+        found.agent_type = words[6]  # what it says for its type is its name
     folder = os.path.dirname(path)
     found.run = os.path.basename(folder) if os.path.basename(os.path.dirname(folder)) == "workflows" else None
     return found

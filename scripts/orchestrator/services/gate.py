@@ -65,7 +65,8 @@ def agent_call(con, p, project, now):
         known = record.by_call(con, p.session, p.call)
         record.append(con, "intent", now, "%s %s" % (p.session, p.call), claude_session_id=p.session, tool_use_id=p.call,
                       parent_agent_id=p.agent, prompt_id=p.prompt_id, agent_type=p.input_type, model=p.input_model,
-                      text=p.input_prompt, execution_id=_unplanned(con, p, now))
+                      text=p.input_prompt, execution_id=_unplanned(con, p, now),
+                      body=p.input_name)  # that of a teammate, where the client makes one
         if known:
             record.settle(con, known)
     if p.input_type == PLANNER and not p.agent:  # in the background on either client
@@ -157,11 +158,11 @@ def _planned(con, p, project, task, now):
             started(con, orchestration, now)
             con.execute("UPDATE claude_sessions SET touched = 1, nagged = 0 WHERE claude_session_id = ?", (p.session,))
     agent_type, title, asked = spec_of(con, orchestration, task)
-    # the plan's agent type, model and background win; everything else the model wrote stays
+    # the plan's agent type, model and background win; a name could make it a teammate, which reports to nobody
     return con.execute(
         "SELECT json_patch(json_set(json_extract(?1, '$.tool_input'), '$.prompt', ?2, '$.subagent_type', ?3, "
         "'$.description', COALESCE(json_extract(?1, '$.tool_input.description'), ?4), '$.run_in_background', "
-        "json('true')), json_object('model', ?5))", (p.text, text, agent_type, title, asked)).fetchone()[0]
+        "json('true')), json_object('model', ?5, 'name', NULL, 'team_name', NULL))", (p.text, text, agent_type, title, asked)).fetchone()[0]
 
 
 def _deployable(con, orchestration, task):

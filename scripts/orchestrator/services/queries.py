@@ -7,7 +7,7 @@ from typing import Any, Optional
 from orchestrator.services.conditions import Where
 
 STATUSES = ("deployed", "completed", "failed", "lost")
-ORIGINS = ("planned", "planner", "unplanned", "nested", "workflow", "skill", "tracker", "imported")
+ORIGINS = ("planned", "planner", "unplanned", "nested", "workflow", "skill", "teammate", "tracker", "imported")
 
 _EXECUTION = (
     "execution_id",

@@ -18,7 +18,7 @@ def outside(con, p):
             return not ours and not _known(con, p.agent)
         return not record.by_call(con, p.session, p.call) and not _known(con, p.given_agent)
     if p.tool == "Workflow":
-        return p.workflow != "orchestrator:run"
+        return p.input_name != "orchestrator:run"
     if p.agent and (p.event in _ABOUT_AN_AGENT or p.tool == "SubagentHandback"):
         return not _known(con, p.agent) and not _expected(con, p)
     told = notification.parse(p.prompt) if p.event == "UserPromptSubmit" and p.prompt else None
