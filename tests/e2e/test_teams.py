@@ -1,7 +1,7 @@
 """Agent teams: teammates of a session in a terminal, recorded as what they were called for, on both clients."""
 
 from orchestrator.edges.scripted_model import Play, Reply, call, fail, say
-from plays import ask, deploy, main, news, shell, spawn, submit, task
+from plays import ask, deploy, idle, main, news, shell, spawn, submit, task
 
 TEAMS = {"CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS": "1"}
 SHOWN = (
@@ -37,7 +37,7 @@ def test_teammates(terminal, project, rows):
 
     def answer(request):
         """What the newest words of the user ask for, once; else a word."""
-        for word, reply in list(asked.items()):
+        for word in list(asked):
             if request.main and any(line.strip() == word + " now" for line in news(request).split("\n")):
                 return asked.pop(word)
         return say("well")
@@ -48,14 +48,15 @@ def test_teammates(terminal, project, rows):
     play.when("BREAK", fail(400, "invalid_request_error", "scripted failure"))
     play.when("DO t1.", "t1 done")
     window = terminal(project, play, "--permission-mode", "acceptEdits", env=TEAMS)
-    window.type("start now")
-    window.wait_until(lambda: ended(project, 2))
-    window.type("tell now")
-    window.wait_until(lambda: ended(project, 3))
-    window.type("plan now")
-    window.wait_until(lambda: ask(project, "SELECT 1 FROM tasks"))
-    window.type("deploy now")
-    window.wait_until(lambda: ask(project, "SELECT 1 FROM executions WHERE task_id = 't1' AND status = 'completed'"))
+    done = "SELECT 1 FROM executions WHERE task_id = 't1' AND status = 'completed'"
+    for word, holds in (
+        ("start", lambda: ended(project, 2)),
+        ("tell", lambda: ended(project, 3)),
+        ("plan", lambda: ask(project, "SELECT 1 FROM tasks")),
+        ("deploy", lambda: ask(project, done)),
+    ):
+        window.type(word + " now")
+        window.wait_until(lambda holds=holds: holds() and idle(project), 40)
     assert sorted((row["origin"], row["agent_type"], row["status"], row["final_message"]) for row in rows(project, SHOWN)) == [
         ("planned", "orchestrator:scout", "completed", "t1 done"),
         ("teammate", "Explore", "completed", "four"),

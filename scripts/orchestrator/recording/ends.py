@@ -104,8 +104,8 @@ def sweep(con, p, project, running, now):
     """At Stop: what the client no longer lists has ended, what was asked for and never began never will."""
     agents.explain(con, p, now)
     for execution, agent, runtime, origin, call, parent, deployed, begun in con.execute(
-            "SELECT execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, (SELECT max(s.started_at) "
-            "FROM segments s WHERE s.execution_id = e.execution_id AND s.ended_at IS NULL) FROM executions e WHERE "
+            "SELECT execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, (SELECT "
+            "max(s.started_at) FROM segments s WHERE s.execution_id = e.execution_id AND s.ended_at IS NULL) FROM executions e WHERE "
             "claude_session_id = ?1 AND status = 'deployed' AND runtime IN ('agent', 'workflow') UNION "
             "SELECT e.execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, "
             "s.started_at FROM segments s "
@@ -117,7 +117,8 @@ def sweep(con, p, project, running, now):
             if not begun and not agents.unexplained(con, p.session, execution):
                 never_started(con, project, execution, now)
         elif agent is not None and agent not in running and not _within(con, p, runtime, call, running) and not (
-                origin == "teammate" and _listed(con, execution, running)) and not (parent and _just_begun(con, max(deployed, begun or ""), now)):
+                origin == "teammate" and _listed(con, execution, running)) and not (
+                parent and _just_begun(con, max(deployed, begun or ""), now)):
             record.append(con, "absent", now, "%s %s %s" % (execution, agent, begun), claude_session_id=p.session,
                           agent_id=agent, execution_id=execution)
             look(con, execution, transcript.path_of(p.transcript, agent), now)

@@ -162,7 +162,8 @@ def _planned(con, p, project, task, now):
     return con.execute(
         "SELECT json_patch(json_set(json_extract(?1, '$.tool_input'), '$.prompt', ?2, '$.subagent_type', ?3, "
         "'$.description', COALESCE(json_extract(?1, '$.tool_input.description'), ?4), '$.run_in_background', "
-        "json('true')), json_object('model', ?5, 'name', NULL, 'team_name', NULL))", (p.text, text, agent_type, title, asked)).fetchone()[0]
+        "json('true')), json_object('model', ?5, 'name', NULL, 'team_name', NULL))",
+        (p.text, text, agent_type, title, asked)).fetchone()[0]
 
 
 def _deployable(con, orchestration, task):
