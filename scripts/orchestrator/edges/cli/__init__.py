@@ -14,7 +14,7 @@ from orchestrator.errors import OrchestratorError
 # (in the order in which help lists them)
 VERBS = {
     "init": "project", "off": "project", "on": "project", "trust": "project", "purge": "project", "backup": "project",
-    "doctor": "doctor",
+    "doctor": "doctor", "import": "importing",
     "plan": "plans", "task": "tasks", "next": "state", "prime": "state", "status": "state", "brief": "state",
     "resume": "drive", "stop": "drive",
     "show": "show", "report": "report", "history": "history", "agents": "agents",
@@ -53,7 +53,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module("orchestrator.edges.cli." + VERBS[cmd_name])
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        command: click.Command = getattr(module, cmd_name.replace("-", "_") if cmd_name != "import" else "import_")
         return command
 
     def main(self, *args, **kwargs):

@@ -1,0 +1,344 @@
+"""Importing: sessions from before the plugin, through the same events and the same fold as those that hooks record.
+
+What hooks have recorded stays as it is: an agent, or a call, that the history knows from them is passed over. An
+event's key is the one that hooks would give it, so what is read twice, or heard of later, is one event.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional
+
+from orchestrator.recording import ends, notification, record, tally, transcript, usage
+from orchestrator.services import past_session
+from orchestrator.services.past import Found, text
+from orchestrator.services.past_session import Call, Session, Stretch
+from orchestrator.store import blobs
+from orchestrator.store.open import writing
+
+ENDED = "imported"  # the end reason of a Claude session that no hook saw end
+PIECE = 8_000_000  # bytes of a conversation counted in one transaction
+_INTERRUPTED = ("The user doesn't want to", "[Request interrupted by user")
+
+
+class Taken(NamedTuple):
+    """What came of a session: executions that are new, those that changed, agents and calls passed over because
+    hooks had recorded them."""
+
+    new: int
+    changed: int
+    known: int
+
+
+def waiting(con: Any, found: list[Found]) -> list[Found]:
+    """Those sessions that hold something not read yet, and are not hooks' own."""
+    return [each for each in found if _unread(con, each)]
+
+
+def _unread(con: Any, found: Found) -> bool:
+    row = con.execute(
+        "SELECT end_reason IS ?2 FROM claude_sessions WHERE claude_session_id = ?1", (found.session, ENDED)
+    ).fetchone()
+    if row is None:
+        return True
+    size = con.execute("SELECT value FROM meta WHERE key = 'imported.' || ?", (found.session,)).fetchone()
+    if row[0] or size:
+        return size is None or bool(size[0] != str(found.size))
+    known = {
+        each for agent, _ in found.files for (each,) in con.execute(
+            "SELECT agent_id FROM executions WHERE agent_id = ?", (agent,))
+    }  # fmt: skip
+    return len(known) < len(found.files)  # hooks recorded it: were they there for all of its agents?
+
+
+def prepare(con: Any) -> None:
+    """Lists once which calls are known, so that a fork's copy of one is not taken for another."""
+    con.execute("CREATE TEMP TABLE IF NOT EXISTS known_calls (call TEXT PRIMARY KEY, session TEXT, ours INTEGER) WITHOUT ROWID")
+    con.execute("DELETE FROM temp.known_calls")
+    con.execute(
+        "INSERT OR IGNORE INTO temp.known_calls SELECT tool_use_id, claude_session_id, origin = 'imported' FROM executions "
+        "WHERE tool_use_id IS NOT NULL AND runtime = 'agent'"
+    )
+    con.execute(
+        "INSERT OR IGNORE INTO temp.known_calls SELECT tool_use_id, claude_session_id, 0 FROM events "
+        "WHERE kind = 'denied' AND tool_use_id IS NOT NULL"
+    )
+
+
+def take(con: Any, project: str, found: Found, now: str) -> Taken:
+    """Takes a session in: its row, its executions, then what they and it used."""
+    session = past_session.read(found)
+    if not session.began:
+        return Taken(0, 0, 0)
+    with writing(con):
+        _session(con, found, session)
+        taking = _Taking(con, project, found, session)
+        taking.all()
+        con.execute("INSERT OR REPLACE INTO meta VALUES ('imported.' || ?, ?)", (found.session, str(found.size)))
+    _count(con, project, found, now)
+    return Taken(len(taking.new), len(taking.changed - taking.new), len(taking.known))
+
+
+def _session(con: Any, found: Found, session: Session) -> None:
+    """The row of a session; one that hooks made stays, one that was imported before goes on."""
+    con.execute(
+        "INSERT OR IGNORE INTO claude_sessions (claude_session_id, started_at, cwd, transcript_path, model, permission_mode, "
+        "client_version) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (found.session, session.began, session.cwd, found.path, session.model, session.mode, session.version),
+    )
+    con.execute(
+        "UPDATE claude_sessions SET ended_at = ?2, end_reason = ?3 WHERE claude_session_id = ?1 AND pid IS NULL AND "
+        "(ended_at IS NULL OR end_reason = ?4)",
+        (found.session, None if found.alive else session.ended, None if found.alive else ENDED, ENDED),
+    )
+
+
+class _Taking:
+    """One session being taken in."""
+
+    def __init__(self, con: Any, project: str, found: Found, session: Session):
+        self.con, self.project, self.found, self.session = con, project, found, session
+        self.new: set[str] = set()
+        self.changed: set[str] = set()
+        self.known: set[str] = set()
+        self.execution: dict[str, str] = {}  # of an agent, or of a call
+        self.metas = {agent: transcript.meta(con, found.path, agent) for agent, _ in found.files}
+        self.by_call = {meta.call: agent for agent, meta in self.metas.items() if meta and meta.call}
+        self.paths = dict(found.files)
+        self.called = {text(call.result.get("agentId")) for call in session.calls.values()}
+
+    def all(self) -> None:
+        """Opens what is new, adds what was said, folds what changed."""
+        for call in sorted(self.session.calls.values(), key=lambda each: each.at):
+            if call.tool in past_session.AGENT:
+                self._agent_call(call)
+        for agent, _ in self.found.files:
+            self._agent(agent)
+        for call in self.session.calls.values():
+            self._other_call(call)
+        for told, at in self.session.told.items():
+            self._told(told, at)
+        for agent, stretches in self.session.agents.items():
+            if agent in self.execution:
+                self._ends(agent, stretches)
+        for call in self.session.calls.values():
+            self._unanswered(call)
+        last = "SELECT max(at), (SELECT deployed_at FROM executions e WHERE e.execution_id = ?1) FROM events WHERE execution_id = ?1"
+        order = [(*self.con.execute(last, (execution,)).fetchone(), execution) for execution in self.changed]
+        for at, _, execution in sorted(order, key=lambda each: each[1], reverse=True):  # an agent's own before itself
+            ends.conclude(self.con, self.project, execution, at)
+
+    def _say(self, kind: str, at: str, once: str, key: str, **fields: Any) -> None:
+        """Adds an event of an execution that is ours."""
+        execution = self.execution[key]
+        if record.append(self.con, kind, at, once, claude_session_id=self.found.session, execution_id=execution, **fields):
+            self.changed.add(execution)
+
+    def _agent_call(self, call: Call) -> None:
+        """An Agent call: its execution, what was asked for, what came back at once."""
+        agent = text(call.result.get("agentId")) or self.by_call.get(call.call)
+        row = self.con.execute("SELECT session, ours FROM temp.known_calls WHERE call = ?", (call.call,)).fetchone()
+        of = record.by_agent(self.con, agent)
+        if row and row[1] and row[0] != self.found.session:
+            return  # a fork's copy
+        if (row and not row[1]) or (of and not self._ours(of)):
+            self.known.add(agent or call.call)
+            return
+        if self.found.alive and call.answered is None and agent not in self.paths:
+            return  # it is being asked for now
+        prompt = text(call.given.get("prompt"))
+        kind = text(call.given.get("subagent_type")) or text(call.result.get("agentType"))
+        meta = self.metas.get(agent) if agent else None
+        if of is None:
+            of = record.by_call(self.con, self.found.session, call.call) or self._open(
+                call.at, agent, tool_use_id=call.call, prompt_id=call.prompt, scope=text(call.given.get("description")),
+                agent_type=kind or (meta.agent_type if meta else None) or "general-purpose",
+                parent_agent_id=call.parent, model=text(call.given.get("model")),
+                briefing_hash=blobs.put(self.con, record.clean(prompt or "").encode("utf-8", "replace")),
+            )  # fmt: skip
+            self.con.execute("INSERT OR IGNORE INTO temp.known_calls VALUES (?, ?, 1)", (call.call, self.found.session))
+        self.execution[call.call] = of
+        if agent:
+            self.execution[agent] = of
+        once = "%s %s" % (self.found.session, call.call)
+        self._say("intent", call.at, once, call.call, tool_use_id=call.call, parent_agent_id=call.parent, text=prompt,
+                  prompt_id=call.prompt, agent_type=kind, model=text(call.given.get("model")))  # fmt: skip
+        if call.answered is None:
+            return
+        model, back = text(call.result.get("resolvedModel")), past_session.returned_text(call)
+        if call.error:
+            broken = agent is not None and call.words.startswith(_INTERRUPTED)
+            if broken:  # the user broke it off while it worked
+                self._say("killed", call.answered, once, call.call, tool_use_id=call.call, agent_id=agent)
+            else:
+                self._say("refused", call.answered, once, call.call, tool_use_id=call.call, reason=call.words)
+        elif call.result.get("status") == "completed" or not call.result and "agentId: " not in call.words[:600]:
+            used = call.result.get("totalTokens")
+            self._say("returned", call.answered, once, call.call, tool_use_id=call.call, agent_id=agent, status="completed",
+                      model=model, text=back, body=str(used) if isinstance(used, int) else None)  # fmt: skip
+            if agent:
+                self._without_transcript(agent, back, call.answered)
+        else:
+            self._say("launched", call.answered, once, call.call, tool_use_id=call.call, agent_id=agent,
+                      status="async_launched", model=model)  # fmt: skip
+
+    def _ours(self, execution: str) -> bool:
+        """Whether an execution was imported, of this session."""
+        row = self.con.execute(
+            "SELECT origin = 'imported' AND claude_session_id = ?2 FROM executions WHERE execution_id = ?1",
+            (execution, self.found.session),
+        ).fetchone()
+        return bool(row and row[0])
+
+    def _open(self, at: str, agent: Optional[str], **fields: Any) -> str:
+        execution: str = record.open_execution(
+            self.con, at, deployed_at=at, origin="imported", claude_session_id=self.found.session, agent_id=agent,
+            transcript_path=self.paths.get(agent or ""), **fields)  # fmt: skip
+        self.new.add(execution)
+        self.changed.add(execution)
+        return execution
+
+    def _agent(self, agent: str) -> None:
+        """An agent's own files: its execution where no call leads to one; when it began, each time."""
+        stretches, meta = self.session.agents.get(agent) or [], self.metas.get(agent)
+        if agent in self.known or not stretches:
+            return
+        of = self.execution.get(agent) or record.by_agent(self.con, agent)
+        if of is None:
+            if meta is None and agent not in self.called:
+                return  # the client's own hidden agent: tokens, and no execution
+            run = self._run(meta)
+            of = self._open(
+                stretches[0].began, agent, runtime="workflow" if meta and meta.run else "agent",
+                tool_use_id=run.call if run else meta.call if meta else None, prompt_id=stretches[0].prompt,
+                agent_type=meta.agent_type if meta else None, scope=meta.description if meta else None)  # fmt: skip
+        elif not self._ours(of):
+            self.known.add(agent)
+            return
+        self.execution[agent] = of
+        record.fill(self.con, of, scope=meta.description if meta else None, parent_agent_id=meta.parent if meta else None,
+                    transcript_path=self.paths[agent])  # fmt: skip
+        for stretch in stretches:
+            self._say("started", stretch.began, "%s %s %s" % (self.found.session, agent, stretch.prompt), agent,
+                      agent_id=agent, prompt_id=stretch.prompt, agent_type=meta.agent_type if meta else None)  # fmt: skip
+        if meta and meta.call:
+            self._say("met", stretches[0].began, "%s %s" % (agent, meta.call), agent, agent_id=agent, tool_use_id=meta.call)
+
+    def _run(self, meta: Any) -> Optional[Call]:
+        """The Workflow call that an agent's folder is of."""
+        if meta is None or not meta.run:
+            return None
+        calls = (call for call in self.session.calls.values() if call.tool == "Workflow")
+        return next((call for call in calls if call.result.get("runId") == meta.run), None)
+
+    def _other_call(self, call: Call) -> None:
+        """A message that woke an agent, a stop, a workflow's start, an agent's report."""
+        if call.answered is None or call.error:
+            return
+        at, session = call.answered, self.found.session
+        if call.tool == "SendMessage":
+            agent = text(call.result.get("resumedAgentId"))
+            if agent in self.execution:
+                self._say("resumed", at, "%s %s" % (session, call.call), agent, agent_id=agent, tool_use_id=call.call,
+                          prompt_id=call.prompt)  # fmt: skip
+        elif call.tool == "TaskStop":
+            stopped = text(call.given.get("task_id")) or text(call.result.get("task_id"))
+            if stopped in self.execution:
+                self._say("killed", at, "%s %s" % (call.call, stopped), stopped, agent_id=stopped, tool_use_id=call.call)
+            for agent in self._workflow(stopped):
+                if self.session.agents[agent][-1].how == "unfinished":
+                    self._say("killed", at, "%s %s" % (call.call, self.execution[agent]), agent, tool_use_id=call.call)
+        elif call.tool == "Workflow" and any(meta and meta.run == call.result.get("runId") for meta in self.metas.values()):
+            record.append(self.con, "workflow", at, "%s %s" % (session, call.call), claude_session_id=session,
+                          tool_use_id=call.call, reason=text(call.result.get("runId")), body=text(call.result.get("taskId")))
+        elif call.tool == "SubagentHandback" and call.parent in self.execution and text(call.given.get("message")):
+            report = call.given["message"].strip()
+            self._say("handback", at, "%s %s" % (call.parent, report), call.parent, agent_id=call.parent, text=report)
+
+    def _workflow(self, task: Optional[str]) -> list[str]:
+        """The agents of a workflow that are ours, by the id of its task or its call."""
+        runs = {str(call.result.get("runId")) for call in self.session.calls.values()
+                if call.tool == "Workflow" and task and task in (call.result.get("taskId"), call.call)}  # fmt: skip
+        return [agent for agent, meta in self.metas.items() if meta and meta.run in runs and agent in self.execution]
+
+    def _told(self, prompt: str, at: str) -> None:
+        """A task-notification: the end of an agent, or of a workflow."""
+        told = notification.parse(prompt)
+        if told is None:
+            return
+        once = "%s %s" % (self.found.session, prompt)
+        if told.task_id in self.execution:
+            self._say("notified", at, once, told.task_id, agent_id=told.task_id, tool_use_id=told.call, status=told.status,
+                      reason=told.summary, text=told.result, body=None if told.tokens is None else str(told.tokens))
+            if told.status == "completed":
+                self._without_transcript(told.task_id, told.result, at)
+            return
+        call = self.session.calls.get(told.call or "")
+        if call is None or call.tool != "Workflow":
+            return
+        record.append(self.con, "workflow_ended", at, "%s %s" % (self.found.session, told.call), tool_use_id=told.call,
+                      claude_session_id=self.found.session, status="ended")  # fmt: skip
+        for agent in self._workflow(told.call):
+            last = self.session.agents[agent][-1]
+            if not self._heard(agent, last):
+                self._say("absent", at if last.how == "unfinished" else last.last, "%s %s" % (self.execution[agent], told.call),
+                          agent, agent_id=agent)  # fmt: skip
+
+    def _without_transcript(self, agent: str, words: Optional[str], at: str) -> None:
+        """An agent whose transcript is gone: its last words, as they were told, are what it ended with."""
+        if agent not in self.paths and words:
+            how = "api_error" if words.startswith("API Error") else "end_turn"
+            self._say("tail", at, "%s %s" % (self.execution[agent], at), agent, status=how, text=words)
+
+    def _heard(self, agent: str, stretch: Stretch) -> bool:
+        """Whether something else says that an agent's stretch ended."""
+        return self.con.execute(
+            "SELECT 1 FROM events WHERE execution_id = ? AND at >= ? AND kind IN ('notified', 'returned', 'refused', 'killed', "
+            "'handback', 'stopped', 'api_error', 'absent')",
+            (self.execution[agent], stretch.began),
+        ).fetchone() is not None
+
+    def _ends(self, agent: str, stretches: list[Stretch]) -> None:
+        """What each stretch ends with, as evidence; the end of one that nothing else tells of."""
+        for stretch in stretches:
+            self._say("tail", stretch.last, "%s %s" % (self.execution[agent], stretch.last), agent, status=stretch.how,
+                      text=stretch.text, model=stretch.model)  # fmt: skip
+        last, meta = stretches[-1], self.metas.get(agent)
+        if meta and meta.stopped and last.how == "unfinished":
+            self._say("tail", last.last, "%s stopped" % agent, agent, agent_id=agent, status="stopped", text=last.text)
+        elif last.how != "unfinished" and not self._heard(agent, last):
+            self._say("absent", last.last, "%s over" % agent, agent, agent_id=agent)
+
+    def _unanswered(self, call: Call) -> None:
+        """What was asked for and never began, when the session is over."""
+        if call.tool in past_session.AGENT and call.answered is None and not self.found.alive and (
+                call.call in self.execution and call.call not in self.by_call):  # fmt: skip
+            execution = self.execution[call.call]
+            self._say("closed", self.session.ended, execution + " never_started", call.call, status="failed",
+                      reason="never_started", text="It never started: the session ended before.")  # fmt: skip
+
+
+def _count(con: Any, project: str, found: Found, now: str) -> None:
+    """Counts what was used, each transcript in a transaction of its own, a conversation piece by piece."""
+    for (execution,) in con.execute(
+        "SELECT execution_id FROM executions WHERE claude_session_id = ? AND origin = 'imported' AND agent_id IS NOT NULL",
+        (found.session,),
+    ).fetchall():
+        with writing(con):
+            usage.due(con, project, now, execution=execution)
+    real = {row[0] for row in con.execute("SELECT agent_id FROM executions WHERE claude_session_id = ?", (found.session,))}
+    for agent, path in found.files:
+        if agent not in real and transcript.meta(con, found.path, agent) is None:
+            with writing(con):
+                tally.grow(con, project, found.session, path, kind="compaction")
+    while True:
+        with writing(con):
+            offset = _offset(con, found)
+            usage.due(con, project, now, session=found.session, most=PIECE)
+            if _offset(con, found) == offset:
+                usage.due(con, project, now, session=found.session)
+                return
+
+
+def _offset(con: Any, found: Found) -> int:
+    row = con.execute("SELECT usage_offset FROM claude_sessions WHERE claude_session_id = ?", (found.session,)).fetchone()
+    return int(row[0])
