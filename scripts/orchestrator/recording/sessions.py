@@ -69,7 +69,9 @@ def seen(con, p, pid, now, late=False):
             (p.session,) + process_of(pid) + (now, p.cwd if main else None, p.transcript, p.source, p.model,
                                               p.mode if main else None, None if late else _client()))
         return not late and _replaces(con, p.session, now)
-    if row[2] is None:  # a command of ours made the row; the process is known only now
+    if row[6] == "imported" and not late:  # a conversation from before the plugin goes on with it
+        _goes_on(con, p.session, process_of(pid), now)
+    elif row[2] is None:  # a command of ours made the row; the process is known only now
         con.execute("UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, cwd = COALESCE(?, cwd), "
                     "transcript_path = COALESCE(?, transcript_path) WHERE claude_session_id = ?",
                     process_of(pid) + (p.cwd if main else None, p.transcript, p.session))

@@ -126,15 +126,16 @@ def read(con, project, execution, path):
         return False
     last = con.execute(
         "SELECT group_concat(model), (SELECT stop_reason FROM temp.messages ORDER BY n DESC LIMIT 1), "
-        "(SELECT model FROM temp.messages ORDER BY n DESC LIMIT 1) FROM "
+        "(SELECT model FROM temp.messages ORDER BY n DESC LIMIT 1), "
+        "(SELECT input + w5 + w1 + cached + output FROM temp.messages ORDER BY n DESC LIMIT 1) FROM "
         "(SELECT model FROM temp.messages GROUP BY model ORDER BY min(n))"
     ).fetchone()
     _claim(con, project, execution)
     con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'execution'", (execution,))
     con.execute("INSERT INTO usage " + _SUMS, (execution, "execution"))
     con.execute(
-        "UPDATE executions SET models = ?, stop_reason = ?, resolved_model = COALESCE(resolved_model, ?), transcript_hash = NULL "
-        "WHERE execution_id = ?",
+        "UPDATE executions SET models = ?, stop_reason = ?, resolved_model = COALESCE(resolved_model, ?), "
+        "context_size = COALESCE(context_size, ?), transcript_hash = NULL WHERE execution_id = ?",
         last + (execution,),
     )
     touches.keep(con, execution, project)

@@ -302,6 +302,10 @@ class _Taking:
         for stretch in stretches:
             self._say("tail", stretch.last, "%s %s" % (self.execution[agent], stretch.last), agent, status=stretch.how,
                       text=stretch.text, model=stretch.model)  # fmt: skip
+            if stretch.how == "api_error":  # the client's own word, as StopFailure has it
+                once = "%s %s %s %s %s" % (self.found.session, agent, stretch.prompt, stretch.error, stretch.text)
+                self._say("api_error", stretch.last, once, agent, agent_id=agent, prompt_id=stretch.prompt,
+                          reason=stretch.error, text=stretch.text)  # fmt: skip
         last, meta = stretches[-1], self.metas.get(agent)
         if meta and meta.stopped and last.how == "unfinished":
             self._say("tail", last.last, "%s stopped" % agent, agent, agent_id=agent, status="stopped", text=last.text)

@@ -38,7 +38,9 @@ class Stretch:
         self.prompt: Optional[str] = None
         self.began, self.last, self.how = at, "", "unfinished"
         self.text: Optional[str] = None
-        self.text_at, self.model = "", None
+        self.text_at = ""
+        self.model: Optional[str] = None
+        self.error: Optional[str] = None
 
 
 class Session:
@@ -46,7 +48,10 @@ class Session:
 
     def __init__(self) -> None:
         self.began = self.ended = ""
-        self.cwd = self.version = self.mode = self.model = None
+        self.cwd: Optional[str] = None
+        self.version: Optional[str] = None
+        self.mode: Optional[str] = None
+        self.model: Optional[str] = None
         self.calls: dict[str, Call] = {}
         self.told: dict[str, str] = {}
         self.agents: dict[str, list[Stretch]] = {}
@@ -163,7 +168,7 @@ def _stretch(stretches: list[Stretch], entry: dict[str, Any]) -> Stretch:
         if entry["type"] == "user":
             found.how = "unfinished"
         elif entry.get("isApiErrorMessage"):
-            found.how = "api_error"
+            found.how, found.error = "api_error", text(entry.get("error"))
         else:
             found.how = "unfinished" if message.get("stop_reason") == "tool_use" else "end_turn"
             found.model = text(message.get("model")) or found.model
