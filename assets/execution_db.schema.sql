@@ -23,7 +23,7 @@ CREATE TABLE orchestrations (            -- one goal of the user, worked by seve
     report_hash TEXT,                    -- blob of the last report
     metadata TEXT                        -- JSON, whatever the caller wants kept
 );
-CREATE INDEX orchestrations_by_status ON orchestrations (status, updated_at);
+CREATE INDEX orchestrations_by_status ON orchestrations (status, created_at);
 CREATE INDEX orchestrations_by_created ON orchestrations (created_at);
 
 CREATE TABLE tasks (                     -- one unit of intended work
@@ -222,8 +222,8 @@ CREATE TABLE outputs (                   -- something an execution left
     UNIQUE (execution_id, output_type, content)
 );
 CREATE INDEX outputs_by_execution ON outputs (execution_id);
-CREATE INDEX outputs_by_created ON outputs (created_at);
-CREATE INDEX outputs_by_path ON outputs (path) WHERE path IS NOT NULL;
+CREATE INDEX outputs_by_type ON outputs (output_type, created_at);
+CREATE INDEX outputs_by_path ON outputs (path, created_at) WHERE path IS NOT NULL;
 
 CREATE TABLE blobs (                     -- content-addressed bytes
     hash TEXT PRIMARY KEY,               -- b2: + BLAKE2b-128 of the plain bytes
@@ -288,11 +288,6 @@ CREATE TABLE token_counts (              -- tokens of a text, by its hash
     tokens INTEGER NOT NULL,
     PRIMARY KEY (hash, how)
 ) WITHOUT ROWID;
-
-CREATE TABLE search_changes (            -- executions whose text changed since it was indexed for search
-    number INTEGER PRIMARY KEY,          -- the execution's
-    words TEXT NOT NULL                  -- what it held when it was indexed
-);
 
 CREATE TABLE daily (                     -- roll-up of executions, kept by the triggers below
     day TEXT NOT NULL,                   -- of deployment, UTC
@@ -488,16 +483,6 @@ END;
 CREATE TRIGGER check_gone BEFORE DELETE ON outputs WHEN OLD.output_type = 'validation_result' BEGIN
     UPDATE daily_checks SET passed = daily_checks.passed - p.passed, not_passed = daily_checks.not_passed - p.not_passed
     FROM check_parts p WHERE p.output_id = OLD.output_id AND p.day = daily_checks.day;
-END;
-
--- Search -----------------------------------------------------------------------------------------
--- A reader indexes texts when one is looked for (store/search.py); only a change of what it has indexed is noted here.
-
-CREATE TRIGGER execution_reworded BEFORE UPDATE OF scope, final_message, error_message ON executions
-WHEN (OLD.scope, OLD.final_message, OLD.error_message) IS NOT (NEW.scope, NEW.final_message, NEW.error_message)
-    AND OLD.number <= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'searched.executions') BEGIN
-    INSERT OR IGNORE INTO search_changes VALUES (OLD.number, COALESCE(OLD.scope, '') || char(10)
-        || COALESCE(OLD.final_message, '') || char(10) || COALESCE(OLD.error_message, ''));
 END;
 
 -- Views ------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ usage; ten executions to an orchestration, forty to a Claude session. Exit codes
 """
 
 import argparse
+import itertools
 import os
 import random
 import sys
@@ -26,6 +27,9 @@ WORDS = (
     "the parser reads a config file and returns rows for each table while tests cover errors in the queue of writers "
     "that hold a lock until the reader has seen its own index page cache block value field option command answer result"
 ).split()
+SYLLABLES = "ba ce di fo gu ka le mi no pu ra se ti vo zu".split()
+WORDS += [a + b + c for a in SYLLABLES for b in SYLLABLES for c in SYLLABLES]  # 3,375 more, each rarer than the one before
+OFTEN = list(itertools.accumulate(1 / rank for rank in range(1, len(WORDS) + 1)))  # as often as words of a language
 BATCH = 20_000
 
 
@@ -36,7 +40,7 @@ def moment(second):
 
 def sentence(dice, length):
     """Words in a row."""
-    return " ".join(dice.choices(WORDS, k=length))
+    return " ".join(dice.choices(WORDS, cum_weights=OFTEN, k=length))
 
 
 def rows(number, of, dice):

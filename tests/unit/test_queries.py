@@ -163,7 +163,6 @@ def test_sessions_are_listed_with_their_counts(filled):
     ]
     assert queries.sessions(filled.con, status="completed") == []
     assert len(queries.sessions(filled.con, since="2026-11-20T19:00:00.000Z")) == 1
-    assert len(queries.sessions(filled.con, text="CSV")) == 1
 
 
 def test_outputs_are_found_by_session_type_agent_and_time(filled):

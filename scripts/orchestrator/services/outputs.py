@@ -1,12 +1,17 @@
 """Outputs: what executions left, kept by command and asked for in the seed's Output Schema."""
 
+from __future__ import annotations
+
 from typing import Any, Optional, Sequence
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.recording import outputs, record
 from orchestrator.services import queries
-from orchestrator.services.conditions import Where
+from orchestrator.services.conditions import TYPE_CHECKING, Where
 from orchestrator.store.open import writing
+
+if TYPE_CHECKING:
+    from orchestrator.services.conditions import Progress
 
 TYPES = ("deliverable", "validation_result", "insight", "error")
 
@@ -20,7 +25,7 @@ _ROW = """
 SELECT o.output_id, o.execution_id, o.output_type, o.content, o.created_at, o.metadata, o.path,
     o.content_hash, o.version, e.agent_type, COALESCE(e.resolved_model, e.model), e.orchestration_id,
     e.task_id
-FROM outputs o LEFT JOIN executions e USING (execution_id)"""
+FROM outputs o LEFT JOIN executions e USING (execution_id) WHERE o.output_id = ?"""
 
 
 def collect(
@@ -109,23 +114,19 @@ def query(
     until: Optional[str] = None,
     text: Optional[str] = None,
     limit: int = 20,
+    progress: Progress = None,
 ) -> list[dict[str, Any]]:
     """Outputs in the seed's Output Schema, the latest first; what it nests is read from other rows."""
-    where = Where(con)
+    where = Where(con, "outputs", progress)
     where.add("o.output_id = ?", output)
-    where.add("o.execution_id = ?", execution)
-    where.add("e.orchestration_id = ?", orchestration)
+    where.add_one_of("execution_id", [execution])
+    where.add_one_of("orchestration_id", [orchestration])
     where.add("e.task_id = ?", task)
-    if agent_type:
-        names = (agent_type, "orchestrator:" + agent_type)
-        typed = "SELECT execution_id FROM executions WHERE agent_type IN (?, ?)"
-        where.add_members("o.execution_id", typed, names, "e.agent_type IN (?, ?)")
-    where.add("o.output_type = ?", output_type)
-    where.add("o.created_at >= ?", since)
-    where.add("o.created_at <= ?", until)
-    where.add_text(text, "o.content")
-    rows = con.execute(_ROW + where.latest("o.created_at", "o.output_id"), (*where.values, limit)).fetchall()
-    return [_output(con, *row) for row in rows]
+    where.add_agent_type(agent_type)
+    where.add_period(since, until)
+    where.add_text(text)
+    where.add_type(output_type, TYPES)
+    return [_output(con, *con.execute(_ROW, (number,)).fetchone()) for number in where.newest(limit)]
 
 
 def _output(

@@ -1,10 +1,16 @@
 """Lists of the history: executions, sessions, tasks; the newest first, each row a document."""
 
-import json
+from __future__ import annotations
+
 import os
-from typing import Any, Optional
 
 from orchestrator.services.conditions import Where
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+    from orchestrator.services.conditions import Progress
 
 STATUSES = ("deployed", "completed", "failed", "lost")
 ORIGINS = ("planned", "planner", "unplanned", "nested", "workflow", "skill", "teammate", "tracker", "imported")
@@ -57,13 +63,12 @@ USAGE = (
 )
 LOST = """e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id =
     e.claude_session_id AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at))"""
-_ROW = f"""SELECT {", ".join("e." + name for name in _EXECUTION)}, {LOST},
-    (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0,
-    (SELECT json_array({", ".join(f"sum(u.{name})" for name in USAGE)},
-        CASE WHEN count(u.cost_usd) = count(*) THEN sum(u.cost_usd) END, count(*))
-        FROM usage u WHERE u.owner = e.execution_id AND u.kind = 'execution')
-FROM executions e"""
-_IN_FLIGHT = "SELECT execution_id FROM executions WHERE status = 'deployed'"
+_ROW = f"""SELECT {", ".join(["e." + name for name in _EXECUTION])}, {LOST},
+    (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0
+FROM executions e WHERE e.number = ?"""
+_USED = f"""SELECT {", ".join([f"sum({name})" for name in USAGE])},
+    CASE WHEN count(cost_usd) = count(*) THEN sum(cost_usd) END, count(*)
+FROM usage WHERE owner = ? AND kind = 'execution'"""
 
 
 def executions(
@@ -78,44 +83,49 @@ def executions(
     origin: Optional[str] = None,
     since: Optional[str] = None,
     until: Optional[str] = None,
+    at: Optional[str] = None,
     text: Optional[str] = None,
     file: Optional[str] = None,
     limit: int = 20,
+    progress: Progress = None,
 ) -> list[dict[str, Any]]:
     """Executions that fit all that is given, the latest deployed first.
 
     `agent_type` may be a bare role of ours; `model` part of a name; `status` also lost, which deployed leaves
-    out; `text` stands in scope, result or error; `file` is a path or folder that was read, written or left.
+    out; `at` a moment at which it was running; `text` words in scope, result or error (store/search.py);
+    `file` a path or folder that was read, written or left.
     """
-    where = Where(con)
-    where.add("e.execution_id = ?", execution)
-    where.add("e.orchestration_id = ?", orchestration)
+    where = Where(con, progress=progress)
+    where.add_one_of("execution_id", [execution])
+    where.add_one_of("orchestration_id", [orchestration])
     where.add("e.task_id = ?", task)
     where.add_agent_type(agent_type)
-    where.add_text(model, "COALESCE(e.resolved_model, e.model)")
-    where.add("e.origin = ?", origin)
-    where.add("e.deployed_at >= ?", since)
-    where.add("e.deployed_at <= ?", until)
-    where.add_text(text, "e.scope", "e.final_message", "e.error_message")
-    where.add_path(file)
+    where.add_model(model)
+    where.add_one_of("origin", [origin])
+    where.add_period(since, until)
+    where.add_running(at)
     if status in ("lost", "deployed"):
-        where.add_members("e.execution_id", _IN_FLIGHT, (), "e.status = 'deployed'")
+        where.add_members("SELECT number FROM executions WHERE status = 'deployed'", (), "e.status = 'deployed'", "number")
         where.add(LOST if status == "lost" else f"NOT ({LOST})")
+    elif status == "failed":
+        where.add_members("SELECT number FROM executions WHERE status = 'failed'", (), "e.status = 'failed'", "number")
     else:
         where.add("e.status = ?", status)
-    rows = con.execute(_ROW + where.latest("e.deployed_at", "e.execution_id"), (*where.values, limit))
-    return [_execution(row) for row in rows]
+    where.add_path(file)
+    where.add_text(text)
+    return [_execution(con, number) for number in where.newest(limit)]
 
 
-def _execution(row: tuple[Any, ...]) -> dict[str, Any]:
-    out = dict(zip(_EXECUTION, row, strict=False))
-    lost, seconds, used = row[len(_EXECUTION) :]
+def _execution(con: Any, number: int) -> dict[str, Any]:
+    row = con.execute(_ROW, (number,)).fetchone()
+    out = dict(zip(_EXECUTION, row))
+    lost, seconds = row[len(_EXECUTION) :]
     out["lost"] = bool(lost)
     out["inferred"] = bool(out["inferred"])
     out["success"] = None if out["success"] is None else bool(out["success"])
     out["seconds"] = None if seconds is None else round(max(0.0, seconds), 3)
-    *sums, cost, models = json.loads(used)
-    out.update(zip(USAGE, sums, strict=True), cost_usd=cost if models else None)
+    *sums, cost, models = con.execute(_USED, (out["execution_id"],)).fetchone()
+    out.update(zip(USAGE, sums), cost_usd=cost if models else None)
     out["tokens"] = tokens_of(out)
     return out
 
@@ -173,17 +183,19 @@ def sessions(
     status: Optional[str] = None,
     since: Optional[str] = None,
     until: Optional[str] = None,
-    text: Optional[str] = None,
     limit: int = 20,
 ) -> list[dict[str, Any]]:
     """Orchestrations under the column names of the view sessions, with their tasks and executions counted."""
-    where = Where(con)
-    where.add("o.orchestration_id = ?", orchestration)
-    where.add("o.status = ?", status)
-    where.add("o.created_at >= ?", since)
-    where.add("o.created_at <= ?", until)
-    where.add_text(text, "o.goal")
-    rows = con.execute(_SESSION + where.latest("o.created_at", "o.orchestration_id"), (*where.values, limit))
+    import json
+
+    asked = (("o.orchestration_id = ?", orchestration), ("o.status = ?", status), ("o.created_at >= ?", since),
+             ("o.created_at <= ?", until))  # fmt: skip
+    conditions = [condition for condition, value in asked if value]
+    rows = con.execute(
+        _SESSION + (" WHERE " + " AND ".join(conditions) if conditions else "")
+        + " ORDER BY o.created_at DESC, o.orchestration_id DESC LIMIT ?",
+        (*[value for _, value in asked if value], limit),
+    )
     names = (
         "session_id",
         "created_at",
@@ -204,6 +216,8 @@ def sessions(
 
 def document(text: Optional[str]) -> Any:
     """A JSON text as a value; what is no JSON stays text."""
+    import json
+
     try:
         return None if text is None else json.loads(text)
     except (ValueError, RecursionError):
