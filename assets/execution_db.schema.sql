@@ -289,6 +289,12 @@ CREATE TABLE token_counts (              -- tokens of a text, by its hash
     PRIMARY KEY (hash, how)
 ) WITHOUT ROWID;
 
+CREATE TABLE clean_texts (               -- files in which nothing was to be masked: they are searched once
+    hash TEXT NOT NULL,                  -- the content
+    rules TEXT NOT NULL,                 -- all that decides what is masked; other rules search again
+    PRIMARY KEY (hash, rules)
+) WITHOUT ROWID;
+
 CREATE TABLE daily (                     -- roll-up of executions, kept by the triggers below
     day TEXT NOT NULL,                   -- of deployment, UTC
     agent_type TEXT NOT NULL,

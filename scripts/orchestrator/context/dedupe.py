@@ -7,7 +7,6 @@ leads to lines that stand earlier in the same briefing, word for word.
 from collections import Counter as Tally
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
 from typing import Optional, Sequence
 
 from orchestrator.context import near
@@ -16,6 +15,7 @@ from orchestrator.context.sections import lines_of
 from orchestrator.context.tokens import Counter
 
 WINDOW = 4  # equal lines in a row that may begin a repetition
+ITEM = 1 << 32  # more lines than any item has
 LEAST = 200  # characters of a repetition worth pointing at: a pointer costs about 30 tokens
 
 
@@ -30,14 +30,14 @@ class Pointer:
 
 
 Lines = tuple[str, ...]
-Windows = list[Lines]
+Windows = list[int]  # the hash of the WINDOW lines from each line on; what it finds is compared line by line
 
 
 @lru_cache(maxsize=1024)
-def _cut(text: str) -> tuple[Lines, Windows, frozenset[Lines]]:
+def _cut(text: str) -> tuple[Lines, Windows, frozenset[int]]:
     """The lines of a text, the window that begins at each, and the windows that stand there twice."""
     lines = tuple(lines_of(text))
-    windows = list(zip(*(lines[n:] for n in range(WINDOW)), strict=False))
+    windows = list(map(hash, zip(*(lines[n:] for n in range(WINDOW)), strict=False)))
     if len(set(windows)) == len(windows):
         return lines, windows, frozenset()
     return lines, windows, frozenset(w for w, n in Tally(windows).items() if n > 1)
@@ -47,16 +47,16 @@ class Seen:
     """The lines sent so far, found by any window of them."""
 
     def __init__(self) -> None:
-        self.places: dict[Lines, tuple[int, int]] = {}  # the item and line where a window was sent last
+        self.places: dict[int, int] = {}  # where a window was sent last: the item times ITEM, and the line
         self._lines: dict[int, Lines] = {}
         self._gaps: dict[int, list[tuple[int, int]]] = {}
 
-    def run(self, lines: Lines, at: int, window: Lines, item: int) -> tuple[int, int, int]:
+    def run(self, lines: Lines, at: int, window: int, item: int) -> tuple[int, int, int]:
         """(item, first line, lines) of the run sent before that `lines` repeats from `at` on, or zeros."""
         place = self.places.get(window)
         if place is None:
             return 0, 0, 0
-        other, first = place
+        other, first = divmod(place, ITEM)
         old = lines if other == item else self._lines[other]
         most = min(len(lines) - at, (at if other == item else len(old)) - first)
         for start, end in self._gaps.get(other, ()):  # lines that were pointed at are no target
@@ -72,7 +72,7 @@ class Seen:
         """Lines of an item that are sent as they are."""
         self._lines[item] = lines
         last = end - WINDOW + 1
-        self.places.update(zip(windows[first:last], zip(repeat(item), range(first, last)), strict=False))
+        self.places.update(zip(windows[first:last], range(item * ITEM + first, item * ITEM + last), strict=False))
 
     def skip(self, item: int, first: int, end: int) -> None:
         """Lines of an item that a pointer stands for."""
@@ -116,7 +116,7 @@ Piece = tuple[int, int, Optional[tuple[int, int]]]  # first line, end, (item, li
 
 
 def _pieces(
-    seen: Seen, lines: Lines, windows: Windows, repeated: frozenset[Lines], place: int
+    seen: Seen, lines: Lines, windows: Windows, repeated: frozenset[int], place: int
 ) -> list[Piece]:
     """The text as runs of lines to send and runs that stand there already.
 

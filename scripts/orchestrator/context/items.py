@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable, Optional
 
 from orchestrator.context import files, sections
+from orchestrator.context.clean_texts import CleanTexts
 from orchestrator.context.files import Source, Unreadable
 from orchestrator.context.outline import outline
 from orchestrator.context.sections import NoSection, Spec
@@ -131,8 +132,8 @@ class Shelf:
     want it.
     """
 
-    def __init__(self, root: str):
-        self.root = root
+    def __init__(self, root: str, clean: Optional[CleanTexts] = None):
+        self.root, self.clean = root, clean
         self._read: dict[tuple[str, bool], Source] = {}
         self._masked: dict[str, tuple[str, list[tuple[str, int]]]] = {}
         self._matching: dict[str, list[str]] = {}
@@ -145,12 +146,18 @@ class Shelf:
             self._read[path, whole] = files.read(self.root, path, whole)
         return self._read[path, whole]
 
-    def masked(self, text: str) -> tuple[str, list[tuple[str, int]]]:
-        """The text without its secrets, and what was masked."""
-        if text not in self._masked:
-            clean, hits = redact(text)
-            self._masked[text] = (clean, [(kind, n) for kind, n in hits])
-        return self._masked[text]
+    def masked(self, source: Source) -> tuple[str, list[tuple[str, int]]]:
+        """A file's text without its secrets, and what was masked."""
+        digest = source.file_hash
+        if digest not in self._masked:
+            if self.clean is not None and digest in self.clean:
+                self._masked[digest] = (source.text, [])
+            else:
+                clean, hits = redact(source.text)
+                self._masked[digest] = (clean, [(kind, n) for kind, n in hits])
+                if self.clean is not None and not hits and clean == source.text:
+                    self.clean.add(digest)
+        return self._masked[digest]
 
     def outline(self, path: str, text: str) -> Optional[str]:
         """The outline of a file, made once."""
@@ -245,7 +252,7 @@ def _item(shelf: Shelf, path: str, named: list[tuple[Request, Spec]]) -> Item:
     whole = any(spec.whole for _, spec in named)
     source = shelf.source(path, whole)
     if whole:
-        text, masked = shelf.masked(source.text)
+        text, masked = shelf.masked(source)
         return Item(kind, path, priority, [], text, file=source, masked=masked)
     if all(spec.symbol == sections.OUTLINE for _, spec in named):
         return _outlined(shelf, path, kind, priority, source)
@@ -262,7 +269,7 @@ def _item(shelf: Shelf, path: str, named: list[tuple[Request, Spec]]) -> Item:
 
 
 def _outlined(shelf: Shelf, path: str, kind: str, priority: str, source: Source) -> Item:
-    clean, masked = shelf.masked(source.text)
+    clean, masked = shelf.masked(source)
     short = shelf.outline(path, clean)
     if short is None:
         raise NoSection(f"No outline can be made of {path}: name its lines or symbols instead.")
@@ -273,7 +280,7 @@ def _cut(
     shelf: Shelf, source: Source, ranges: list[tuple[int, int]]
 ) -> tuple[str, list[tuple[str, int]], int]:
     """The lines in these ranges, in the file's order, each once, with a mark where lines are left out."""
-    clean, masked = shelf.masked(source.text)
+    clean, masked = shelf.masked(source)
     original = sections.lines_of(source.text)
     lines: list[list[str]] = (
         [[line] for line in original] if clean == source.text else _aligned(original, clean)

@@ -22,15 +22,18 @@ def closest(earlier: Sequence[Item], text: str) -> tuple[Optional[int], str]:
     lines = tuple(lines_of(text))
     if not 12 <= len(lines) <= LONG or not text.endswith("\n"):
         return None, ""
-    tally = _tally(text)
+    tally, total = _tally(text)
     best: tuple[float, Optional[int]] = (ALIKE, None)
     for place, item in enumerate(earlier):
         if item.form != "all" or item.type == "briefing" or not item.text.endswith("\n"):
             continue
-        other = _tally(item.text)
-        if abs(other.total() - tally.total()) > 0.5 * max(other.total(), tally.total()):
+        other, size = _tally(item.text)
+        if abs(size - total) > 0.5 * max(size, total):
             continue
-        alike = 2 * (tally & other).total() / max(1, tally.total() + other.total())
+        both = max(1, total + size)
+        if 2 * (total - len(tally.keys() - other.keys())) / both <= best[0]:
+            continue  # so many lines that the other has not: the dearer sum below cannot change it
+        alike = 2 * (tally & other).total() / both
         if alike > best[0]:
             best = (alike, place)
     if best[1] is None:
@@ -40,8 +43,10 @@ def closest(earlier: Sequence[Item], text: str) -> tuple[Optional[int], str]:
 
 
 @lru_cache(maxsize=4096)
-def _tally(text: str) -> "Tally[str]":
-    return Tally(line.strip() for line in text.split("\n") if line.strip())
+def _tally(text: str) -> tuple["Tally[str]", int]:
+    """How often each line stands there, bare of its indentation, and how many lines that are."""
+    lines = list(filter(None, map(str.strip, text.split("\n"))))
+    return Tally(lines), len(lines)
 
 
 @lru_cache(maxsize=1024)

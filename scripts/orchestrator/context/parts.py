@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import lru_cache
 from typing import Any
 
 from orchestrator.context import quoting, render
@@ -68,8 +69,14 @@ def head_and_body(item: Item) -> tuple[str, str, str]:
         notes.append("outline")
     if item.form == "diff":
         notes.append(f"an edited copy: what differs from {quoting.label(item.base)}, above")
-    opening, body, tail = quoting.block(item.sent)
+    opening, body, tail = _quoted(item.sent)
     return _head(item, notes) + opening, body, tail
+
+
+@lru_cache(maxsize=4096)
+def _quoted(text: str) -> tuple[str, str, str]:
+    """A quotation, made once: siblings share it, and it is measured before it is kept."""
+    return quoting.block(text)
 
 
 def _head(item: Item, notes: list[str]) -> str:
@@ -141,7 +148,7 @@ def _item(con: Any, item: Item, place: int, head: str, body: str, tail: str) -> 
             con, item.sent.encode("utf-8", "surrogatepass")
         )  # what the item's hash in the bundle stands for
     if item.needs:
-        opening, whole, tail = quoting.block(item.text)
+        opening, whole, tail = _quoted(item.text)
         part.update(needs=",".join(map(str, item.needs)), full_tokens=item.full_tokens)
         part.update(full=blobs.put(con, whole.encode("utf-8", "surrogatepass")))
         part.update(full_head=_head(item, []) + opening, full_tail=tail)

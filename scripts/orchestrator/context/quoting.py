@@ -32,24 +32,22 @@ TAGS = (  # what the client itself writes into a conversation
     b"total_tokens",
     b"subagent_tokens",
 )
+SKIP, SKIPPED = b"/ \t\r\n\\", 11  # what may stand between `<` and the name of a tag, and how much of it
+LONGEST = max(map(len, TAGS))
 TURNS = (b"human:", b"assistant:", b"[system", b"system:")  # what begins a turn, at the start of a line
 PREFIX = "> "
 
 
 def _tag_starts(data):
-    """Where, in lower-case bytes, a `<` begins one of the harness's tags."""
-    found = set()
-    if b"<" not in data:
-        return found
-    for name in TAGS:
-        at = data.find(name)
-        while at >= 0:
-            back = at - 1
-            while back >= 0 and at - back < 12 and data[back] in b"/ \t\r\n\\":
-                back -= 1
-            if back >= 0 and data[back] == 60:
-                found.add(back)
-            at = data.find(name, at + 1)
+    """Where, in lower-case bytes, a `<` begins one of the harness's tags, in order."""
+    found = []
+    at = data.find(b"<")
+    while at >= 0:
+        near = data[at + 1 : at + 1 + SKIPPED + LONGEST]
+        name = near.lstrip(SKIP)
+        if name.startswith(TAGS) and len(near) - len(name) <= SKIPPED:
+            found.append(at)
+        at = data.find(b"<", at + 1)
     return found
 
 
@@ -60,7 +58,7 @@ def plain(text):
     if not starts:
         return text if data.isascii() else data.decode("utf-8")
     out, last = [], 0
-    for at in sorted(starts):
+    for at in starts:
         out.append(data[last:at])
         last = at + 1
     out.append(data[last:])

@@ -5,10 +5,13 @@ A count is always a pair: the number and how it was obtained. Nothing here touch
 vocabulary is not loaded while every count asked for is in the cache.
 """
 
+import importlib.util
 import os
+import sys
 import threading
 import zlib
 from collections import deque
+from importlib.machinery import PathFinder
 from typing import Any, Iterable, Optional, Protocol
 
 from orchestrator.context import estimate
@@ -58,19 +61,33 @@ def _encoder() -> Any:
 
 
 def _load() -> Any:
+    """tiktoken's encoder over our vocabulary; None where tiktoken is not installed.
+
+    The extension alone, without the package around it: that is the larger part of what loading costs less
+    than `tiktoken.get_encoding`, the other is the vocabulary's form (tests/bench/test_context_speed.py).
+    """
     try:
-        import tiktoken
+        extension = _extension()
     except ImportError:
         return None
     words = vocabulary()
-    ranks = dict(zip(words, range(len(words)), strict=True))
-    return tiktoken.Encoding("cl100k", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={})
+    return extension.CoreBPE(dict(zip(words, range(len(words)), strict=True)), {}, PATTERN)
+
+
+def _extension() -> Any:
+    name = "tiktoken._tiktoken"
+    if name not in sys.modules:
+        package = importlib.util.find_spec("tiktoken")
+        spec = package and PathFinder.find_spec(name, package.submodule_search_locations)
+        if spec is None or spec.loader is None:
+            raise ModuleNotFoundError("tiktoken is not installed", name="tiktoken")
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
 
 
 def available() -> bool:
     """Whether counts will be exact; answered without loading the vocabulary."""
-    import importlib.util
-
     return _encoding is not False and importlib.util.find_spec("tiktoken") is not None
 
 
@@ -82,6 +99,9 @@ def count(text: str) -> Count:
 
 def _count_with(encoder: Any, text: str) -> Count:
     try:
+        return len(encoder.encode_ordinary(text)), EXACT
+    except UnicodeEncodeError:  # half a pair of surrogates; whole pairs become what they stand for
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return len(encoder.encode_ordinary(text)), EXACT
     except BaseException as error:  # the extension panics, outside Exception, on what its regex cannot take
         if type(error).__name__ != "PanicException" and not isinstance(error, ValueError):

@@ -51,6 +51,11 @@ def mask_also(patterns):
     _also[:] = [("own", pattern) for pattern in patterns]
 
 
+def own_patterns():
+    """What `mask_also` named."""
+    return list(_also)
+
+
 def redact(text, extra=()):
     """(text with each secret as `[masked:KIND]`, ((kind, how many), …)).
 

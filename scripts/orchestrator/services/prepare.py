@@ -6,6 +6,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 
 from orchestrator.context import briefing, budget, dedupe, margins, parts, render, sharing
 from orchestrator.context.bundle import Bundle
+from orchestrator.context.clean_texts import CleanTexts
 from orchestrator.context.count_cache import HistoryCache
 from orchestrator.context.items import Item, Request, Shelf, gather
 from orchestrator.context.kept import find_bundle, keep_bundle
@@ -163,7 +164,8 @@ def _gathered(
     settings: Mapping[str, Any],
     made: Prepared,
 ) -> list[sharing.Wants]:
-    shelf = Shelf(root)
+    clean = CleanTexts(con)
+    shelf = Shelf(root, clean)
     known = {row[0]: row[1] for row in _earlier(con, orchestration_id)}
     writes = {**known, **{spec["id"]: list(spec.get("writes") or []) for spec in specs}}
     waits = plan.edges(_graph(con, orchestration_id, specs))
@@ -177,6 +179,7 @@ def _gathered(
         items += [_document(str(each)) for each in spec.get("documents") or []]
         made.faults += [f"{spec['id']}: {fault}" for fault in faults]
         wants.append(sharing.Wants(spec["id"], (str(spec.get("agent")), _model(spec, settings)), items))
+    clean.keep()
     return wants
 
 
@@ -267,9 +270,10 @@ def _fit(
 
 def _tell_siblings(made: Prepared, shared: dict[str, list[str]]) -> None:
     """Marks the shared items, and names in each the bundles that hold it too."""
+    ids = {name: bundle.bundle_id for name, bundle in made.bundles.items()}
     for name, bundle in made.bundles.items():
         siblings = [
-            other.bundle_id
+            ids[task]
             for task, other in made.bundles.items()
             if task != name and other.shared and shared.get(task) == shared.get(name)
         ]
