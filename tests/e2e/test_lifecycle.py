@@ -57,7 +57,7 @@ def test_an_automatic_compaction(claude, project):
 
 
 def test_a_compaction_by_hand(claude, project):
-    """After /compact the conversation knows the state, told once although it was resumed before, and finished tasks are refused."""
+    """After /compact the conversation knows the state, once although it was resumed before; finished tasks are refused."""
     play = Play().when(main, TWO, deploy("t1"), "one at work", "later").when("DO t1.", "t1 done")
     session = claude.run("go", play, project).session_id
     compaction = claude.run("/compact keep ids", Play(), project, resume=session)

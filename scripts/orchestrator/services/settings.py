@@ -169,7 +169,7 @@ def model(con):
     """The model of tasks that name none, if it is one of Claude's (DEFAULT_MODEL may be another program's); None: the
     client decides."""
     asked = value(con, "default_model")
-    return asked if asked and any([word in asked for word in ("claude", "haiku", "sonnet", "opus")]) else None
+    return asked if asked and any(word in asked for word in ("claude", "haiku", "sonnet", "opus")) else None
 
 
 def driver(con):

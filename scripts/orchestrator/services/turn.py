@@ -207,7 +207,7 @@ def open_orchestrations(con, session):
         "AND o.claude_session_id IS NOT ? ORDER BY o.updated_at DESC", (session,))]
 
 
-def asked(con, p, first):
+def asked(con, p, first=False):
     """The state, as context, for a typed /orchestrate; None where there is nothing to say. `first`: it is what the
     conversation was opened with, so that the start's words stand beside it."""
     orchestration = current(con, p.session)
