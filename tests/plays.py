@@ -44,6 +44,13 @@ def spawn(prompt: str, kind: str = "general-purpose", **more: Any) -> dict:
     return call("Agent", subagent_type=kind, description="other work", prompt=prompt, **more)
 
 
+def limited(project: Path) -> None:
+    """Gives the project an agent type of its own, `limited`, that may take two turns."""
+    folder = project / ".claude" / "agents"
+    folder.mkdir(parents=True)
+    (folder / "limited.md").write_text("---\nname: limited\ndescription: d\nmaxTurns: 2\n---\nYou work.\n")
+
+
 def shell(command: str) -> dict:
     """A Bash call."""
     return call("Bash", command=command)

@@ -18,6 +18,11 @@ ENDS = ("normal", "api_error", "max_turns", "stopped", "refused", "denied", "han
 SAID = "Found it in src/adder.py.\nDeliverables:\n- src/adder.py\nInsights:\n- %s adds"
 
 
+def at(count):
+    """The time of the n-th arrival."""
+    return "2026-11-20T%02d:%02d:%02d.000Z" % (8 + count // 3600, count // 60 % 60, count % 60)
+
+
 class World:
     """A project, the client's folder beside it, and the events of one Claude session in true order."""
 
@@ -367,6 +372,7 @@ class World:
         }
         if self.version == "329":
             meta.update(parentAgentId=parent, finished=True)
+        lines[0].update(timestamp=at(len(self.events)), promptId="prompt-%d" % self.turn)
         Path(path[:-6] + ".meta.json").write_text(
             json.dumps({k: v for k, v in meta.items() if v is not None})
         )
@@ -453,12 +459,10 @@ class History:
         self.con.execute("PRAGMA synchronous = OFF")
         self.count = 0
 
-    def at(self, count):
-        """The time of the n-th arrival."""
-        return "2026-11-20T%02d:%02d:%02d.000Z" % (8 + count // 3600, count // 60 % 60, count % 60)
+    at = staticmethod(at)
 
-    def take(self, event, at=None, late=False, con=None):
-        """Handles one event, given as a value or as text. `at`: the number of its arrival, where that is not now."""
+    def take(self, event, number=None, late=False, con=None):
+        """Handles one event, given as a value or as text. `number`: that of its arrival, where that is not now."""
         self.count += 1
         text = event if isinstance(event, str) else json.dumps(event)
         name = event.get("hook_event_name", "") if isinstance(event, dict) else ""
@@ -468,7 +472,7 @@ class History:
             text,
             name,
             process,
-            self.at(self.count if at is None else at),
+            at(self.count if number is None else number),
             self.world.project,
             self.workspace,
             "event %d" % self.count,

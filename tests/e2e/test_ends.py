@@ -2,17 +2,16 @@
 
 import pytest
 
-from orchestrator.edges.scripted_model import Play, call, fail, say
+from orchestrator.edges.scripted_model import Play, Reply, call, fail, say
+from plays import ask, limited, once
 
-ENDS = "SELECT agent_type, status, end_reason, inferred, final_message, error_message, origin FROM executions " \
-       "ORDER BY deployed_at, execution_id"
+ENDS = "SELECT agent_type, status, end_reason, inferred, final_message, error_message, origin, started_at, completed_at FROM " \
+       "executions ORDER BY deployed_at, execution_id"
 
 
-def limited(project):
-    """An agent type of the project's own that may take two turns."""
-    folder = project / ".claude" / "agents"
-    folder.mkdir(parents=True)
-    (folder / "limited.md").write_text("---\nname: limited\ndescription: d\nmaxTurns: 2\n---\nYou work.\n")
+def written(home):
+    """Whether an agent's transcript holds its first words."""
+    return "so far: one" in "".join(path.read_text() for path in home.rglob("agent-*.jsonl"))
 
 
 def spawn(prompt, background, kind="general-purpose"):
@@ -43,28 +42,33 @@ def test_a_normal_end(claude, project, rows, background):
 
 
 def test_an_api_failure(claude, project, rows, background):
-    """An agent whose model cannot be reached failed, whatever the client calls it, with the error as its message."""
+    """An agent whose model cannot be reached failed, whatever the client calls it, with the error, and with what it
+    had said by then as its partial result."""
     play = Play().when("start", spawn("COUNT them", background), "waiting", "seen")
-    play.when("COUNT", fail(400, "invalid_request_error", "scripted failure"))
+    play.when("COUNT", Reply("so far: one", call("Bash", command="echo 1")),
+              *[fail(400, "invalid_request_error", "scripted failure")] * 9)
     claude.run("start", play, project)
     end = one(rows, project)
-    assert (end["status"], end["end_reason"]) == ("failed", "api_error")
+    assert (end["status"], end["end_reason"], end["final_message"]) == ("failed", "api_error", "so far: one")
     assert "scripted failure" in end["error_message"]
 
 
 def test_a_turn_limit(claude, project, rows, background):
-    """An agent that reaches its turn limit failed for that reason, though neither client fires an end of its own."""
+    """An agent that reaches its turn limit failed for that reason with its partial result, though neither client fires
+    an end of its own; where the client does not say so (197) it is marked as inferred."""
     limited(project)
     play = Play().when("start", spawn("COUNT them", background, "limited"), "waiting", "seen")
-    play.when("COUNT", [say("so far: one"), call("Bash", command="echo 1")], call("Bash", command="echo 2"))
+    play.when("COUNT", Reply("so far: one", call("Bash", command="echo 1")), call("Bash", command="echo 2"))
     claude.run("start", play, project)
     end = one(rows, project)
-    assert (end["status"], end["end_reason"]) == ("failed", "max_turns"), end
+    assert (end["status"], end["end_reason"], end["final_message"]) == ("failed", "max_turns", "so far: one"), end
+    assert end["inferred"] == ("329" not in claude.client.version)
 
 
 def test_a_task_that_is_stopped(claude, project, rows):
-    """An agent stopped by TaskStop failed as stopped."""
+    """An agent stopped by TaskStop failed as stopped, then, with its partial result."""
     agent = {}
+    at_work = "SELECT 1 FROM executions WHERE started_at IS NOT NULL"
 
     def launched(request):
         """329 defers TaskStop behind a search; 197 has it at hand and answers the search with an error."""
@@ -72,11 +76,15 @@ def test_a_task_that_is_stopped(claude, project, rows):
         return call("ToolSearch", query="select:TaskStop")
 
     play = Play()
-    play.when("start", spawn("COUNT them", True), launched, lambda r: call("TaskStop", task_id=agent["id"]), "stopped")
-    play.when("COUNT", say("never said").after(8))
+    stop = lambda request: once(lambda: ask(project, at_work) and written(claude.home), call("TaskStop", task_id=agent["id"]))(
+        request)  # noqa: E731
+    play.when("start", spawn("COUNT them", True), launched, stop, "stopped")
+    play.when("COUNT", Reply("so far: one", call("Bash", command="echo 1")), say("never said").after(8))
     claude.run("start", play, project)
     end = one(rows, project)
-    assert (end["status"], end["end_reason"]) == ("failed", "stopped")
+    assert (end["status"], end["end_reason"], end["final_message"]) == ("failed", "stopped", "so far: one")
+    at = {kind: when for kind, when in ask(project, "SELECT kind, min(at) FROM events GROUP BY kind")}
+    assert at["started"] <= end["started_at"] <= end["completed_at"] <= at["killed"]
 
 
 def test_an_unknown_agent_type(claude, project, rows):

@@ -12,7 +12,7 @@ import pytest
 
 from harness import ROOT, environment
 from orchestrator.edges.scripted_model import Play, Reply, ScriptedModel, call, fail, say
-from plays import shell, spawn
+from plays import limited, shell, spawn
 
 SHOWN = (
     "SELECT execution_id, agent_id, parent_agent_id, agent_type, origin, runtime, status, end_reason, inferred, "
@@ -230,19 +230,27 @@ def test_two_projects_under_one_home(claude, project, rows, tmp_path):
 
 
 def test_other_peoples_workflows(claude, project, rows):
-    """The agents of somebody else's workflow are recorded as of a workflow, each with its own end."""
+    """The agents of somebody else's workflow are recorded as of a workflow, each with its own end and what it left: a word,
+    a value that its journal tells, what it had said when the model or its turns gave out."""
     folder = project / ".claude" / "workflows"
     folder.mkdir(parents=True)
+    limited(project)
     (folder / "theirs.js").write_text(
         "export const meta = {name: 'theirs', description: 'd'}\n"
-        "return await Promise.all([agent('PART one', {label: 'one'}), agent('PART two', {label: 'two'})])\n"
+        "const schema = {type: 'object', properties: {n: {type: 'integer'}}, required: ['n']}\n"
+        "return await Promise.all([agent('PART one', {label: 'one'}), agent('PART two', {label: 'two'}),\n"
+        "  agent('PART three', {label: 'three', agentType: 'limited'}), agent('PART four', {label: 'four', schema})])\n"
     )
     play = Play().when("start", spawn("FIRST", run_in_background=False), call("Workflow", name="theirs"), "under way", "seen")
-    play.when("FIRST", "first").when("PART one", "one done").when("PART two", fail(500, "api_error", "out of order"))
+    play.when("FIRST", "first").when("PART one", "one done")
+    play.when("PART two", Reply("two so far", shell("echo 1")), *[fail(500, "api_error", "out of order")] * 40)
+    play.when("PART three", Reply("three so far", shell("echo 1")), shell("echo 2"), "never said")
+    play.when("PART four", call("StructuredOutput", n=7), "never said")
     run = claude.run("start", play, project, "--allowedTools", "Workflow")
     found = [row for row in rows(project, SHOWN) if row["origin"] == "workflow"]
-    assert sorted((row["status"], row["end_reason"], row["final_message"]) for row in found) == [
-        ("completed", "end_turn", "one done"), ("failed", "api_error", None)], run.tool_results  # fmt: skip
+    assert sorted((row["status"], row["end_reason"], row["inferred"], row["final_message"]) for row in found) == [
+        ("completed", "end_turn", 0, "one done"), ("completed", "end_turn", 0, '{"n":7}'),
+        ("failed", "api_error", 0, "two so far"), ("failed", "max_turns", 1, "three so far")], run.tool_results  # fmt: skip
     assert {row["runtime"] for row in found} == {"workflow"}
 
 

@@ -522,7 +522,7 @@ for n in range(10, 100000, 10):
     del world.events[:]
     world.agent(n)
     for event in world.events:
-        history.take(event, at=n)
+        history.take(event, n)
     print(n, flush=True)
 """
 

@@ -112,7 +112,8 @@ ASKED = [user("do it"), assistant("1", "so far", tools=[("c1", "Bash", {"command
         ([*ASKED, result("c1")], ("unfinished", "so far")),
         (ASKED, ("unfinished", "so far")),
         ([user("do it")], ("unfinished", None)),
-        ([*ASKED, result("c1"), api_error("e", "API Error: 500")], ("api_error", "API Error: 500")),
+        ([*ASKED, result("c1"), api_error("e", "API Error: 500")], ("api_error", "so far")),
+        ([*ASKED, {**result("c1"), "toolEndsTurn": True}], ("end_turn", "so far")),
         ([*ASKED, result("c1"), assistant("2", "done"), {"type": "system"}, {"type": "attachment"}], ("end_turn", "done")),
         ([*ASKED, result("c1"), assistant("2", "done"), '{"type": "assistant", "message": {"cut'], ("end_turn", "done")),
     ],
@@ -120,7 +121,8 @@ ASKED = [user("do it"), assistant("1", "so far", tools=[("c1", "Bash", {"command
 def test_what_it_ends_with(con, main, lines, wanted):
     """An ended turn, an unfinished one with the last words so far, or an API failure; a torn last line is passed over."""
     found = transcript.tail(con, write(main, lines))
-    assert found[:2] == wanted
+    assert (found.how, found.text) == wanted
+    assert found.error == ("API Error: 500" if found.how == "api_error" else None)
 
 
 def test_nothing_to_be_read(con, main):
@@ -133,7 +135,8 @@ def test_nothing_to_be_read(con, main):
 def test_a_long_one(con, main):
     """Only its end is read, however long a transcript is."""
     lines = [user("x" * 1000)] * 2000 + [assistant("2", "done")]
-    assert transcript.tail(con, write(main, lines))[:2] == ("end_turn", "done")
+    found = transcript.tail(con, write(main, lines))
+    assert (found.how, found.text) == ("end_turn", "done")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -145,7 +148,8 @@ def test_whatever_is_written_in_it(con, main, lines):
     """No line makes the reader fail, and what it reads is text."""
     path = write(main, [line.replace("\n", " ").replace("\r", " ") for line in lines], {"toolUseId": "toolu_1"})
     found = transcript.tail(con, path)
-    assert found is None or (found[0] in ("end_turn", "unfinished", "api_error") and isinstance(found[1], (str, type(None))))
+    assert found is None or found.how in ("end_turn", "unfinished", "api_error")
+    assert found is None or {type(found.text), type(found.error), type(found.at)} <= {str, type(None)}
     transcript.first_prompt(con, path)
     transcript.waiting(con, path, "2026-11-20T00:00:00.000Z")
     transcript.interrupted(con, path)

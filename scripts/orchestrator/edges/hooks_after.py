@@ -303,6 +303,7 @@ def agent_failed(e):
             claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,
             agent_type=e.p.agent_type, reason=e.p.error, text=e.p.last)
         if execution:
+            ends.look(e.con, execution, transcript.path_of(e.p.transcript, e.p.agent), e.now)  # what it had said by then
             ends.conclude(e.con, e.project, execution, e.now)
     _project(e, execution)
     return None

@@ -9,7 +9,7 @@ segment), signals are dealt out by the call that began the segment, else by the 
 #   intent launched started resumed  it was asked for, accepted, at work; a message (`call`) put it to work again
 #   stopped handback       SubagentStop: it ended its turn; it delivered its report by the client's tool (329, auto mode)
 #   api_error              StopFailure: the model could not be reached
-#   notified returned      the task-notification, or the foreground call's return: it ended somehow
+#   notified returned      the task-notification; the foreground call's return, or a workflow's journal: it ended somehow
 #   killed refused         stopped by TaskStop; the client did not start it
 #   absent tail            Stop no longer lists it; what its transcript ends with
 #   closed                 a command or a sweep says how it ended (reason given, lost, never_started, …)
@@ -191,17 +191,15 @@ def _deal_ends(segments, ends):
                 segment.add(event)
         if not told:
             loose.append(group)
-    open_ones = {s.prompt: s for s in segments if not s.said()}
-    begun = [open_ones.get(group[0].prompt) for group in loose]
-    if None not in begun and len(set(begun)) == len(loose) and len(open_ones) == len([s for s in segments if not s.said()]):
-        for segment, group in zip(begun, loose):  # each in the turn that one of them began in
-            for event in group:
-                segment.add(event)
-        return
-    for group in loose:
-        open_ones = [s for s in segments if not s.said()]
+    waiting = [s for s in segments if not s.said()]
+    of_turn = {s.prompt: s for s in waiting}
+    begun = [of_turn[g[0].prompt] for g in loose if g[0].prompt in of_turn]
+    if not len(waiting) == len(of_turn) or not len(loose) == len(begun) == len(set(begun)):
+        begun = []  # turns do not tell them apart
+    for number, group in enumerate(loose):
+        open_ones = begun[number:] or [s for s in segments if not s.said()] or segments[-1:]
         for event in group:
-            (open_ones[0] if open_ones else segments[-1]).add(event)
+            open_ones[0].add(event)
 
 
 def _grouped(ends):
@@ -234,6 +232,8 @@ def _end(segment):
     tail = found.get("tail") or Event((None,) * 10)
     at = min([e.at for e in segment.all if e.kind in SAID or e.kind in ("notified", "returned", "killed", "refused",
                                                                         "absent", "closed")], default=None)
+    if tail.body and not (segment.said() or told or "killed" in found):
+        at = min(at or tail.body, tail.body)  # heard of later than it was: its transcript knows when
     text = _text(segment, tail)
     given = [e for e in segment.all if e.kind == "closed" and e.reason not in _WEAK]
     if given:
@@ -245,21 +245,24 @@ def _end(segment):
         return "failed", "stopped", 0, at, text, "It was stopped before it ended its turn."
     if error or (told and told.status == "failed"):
         said = error.text or error.reason if error else told.reason
-        return "failed", "api_error", 0, at, None if text == said else text, said
+        return "failed", "api_error", 0, at, _text(segment, tail, said), said
     if "refused" in found:  # the client did not start it, or (329, foreground) it broke off on an error
         begun = "started" in found or "launched" in found
         return "failed", "api_error" if begun else "refused", 0, at, text, found["refused"].reason
     if "stopped" in found or "handback" in found:
         return _turn_ended(0, at, text)
-    words = ((told.reason or "") + (told.text or "") if told else "") + (back.text or "" if back else "")
-    if _TURN_LIMIT in words:
+    if told and _TURN_LIMIT in (told.reason or "").rpartition('" ')[2]:  # behind the description, which is the model's
         return "failed", "max_turns", 0, at, text, "It reached its turn limit."
     if (told or back or "absent" in found) and tail.status == "end_turn":
         return _turn_ended(1, at, text)
     if (told or back or "absent" in found) and tail.status == "api_error":
-        return "failed", "api_error", 1, at, None, tail.text
+        return "failed", "api_error", 1, at, _text(segment, tail, tail.reason), tail.reason
     if tail.status == "stopped":
         return "failed", "stopped", 1, at or tail.at, text, "It was stopped with its Claude session."
+    if back and back.status == "failed":
+        return "failed", "ended", 1, at, text, "Its workflow says that it failed, and nothing says how."
+    if back and _limited(back.text):
+        return "failed", "max_turns", 0, at, text, "It reached its turn limit."
     if (told or back) and (tail.status or "absent" in found):
         return "failed", "max_turns", 1, at, text, "It ended without a last word: its turn limit, most likely."
     if told or back:
@@ -281,9 +284,16 @@ def _turn_ended(inferred, at, text):
     return "completed", "end_turn", inferred, at, text, None
 
 
-def _text(segment, tail):
-    """The last words of a segment: what it handed back or said at its end, else what others say it said."""
-    told = [e.text for e in segment.all if e.kind in ("notified", "returned") and e.text]
+def _limited(text):
+    """Whether a result begins with the client's own note that the agent reached its turn limit (329)."""
+    return bool(text) and text.startswith("NOTE: ") and _TURN_LIMIT in text.partition("\n")[0]
+
+
+def _text(segment, tail, error=None):
+    """The last words of a segment: what it handed back or said at its end, else what others say it said; never the `error`
+    it failed with, nor the client's note that what follows is a part."""
+    told = [e.text.partition("\n\n")[2] if _limited(e.text) else e.text for e in segment.all
+            if e.kind in ("notified", "returned") and e.text and e.text != error]
     handed = [e.text for e in segment.all if e.kind == "handback" and e.text]
     stops = [e for e in segment.all if e.kind == "stopped" and e.text]
     for texts in (

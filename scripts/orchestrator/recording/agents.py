@@ -10,7 +10,7 @@ def of_start(con, p, now):
     if execution is None:
         meta = transcript.meta(con, p.transcript, p.agent)
         if meta:
-            execution = _by_meta(con, p.session, p.agent, meta, now, _type(p), p.prompt_id)
+            execution = by_meta(con, p.session, p.agent, meta, now, _type(p), p.prompt_id)
         elif p.agent_type and not _candidate(con, p.session, _type(p)):
             execution = _open(con, p.session, p.agent, now, _type(p), p.prompt_id)
     if execution:
@@ -34,7 +34,7 @@ def of_end(con, p, now):
     execution = record.by_agent(con, p.agent)
     meta = transcript.meta(con, p.transcript, p.agent)
     if meta:
-        execution = _by_meta(con, p.session, p.agent, meta, now, _type(p), p.prompt_id) or execution
+        execution = by_meta(con, p.session, p.agent, meta, now, _type(p), p.prompt_id) or execution
     elif execution is None and p.agent_type and not _candidate(con, p.session, _type(p)):
         execution = _open(con, p.session, p.agent, now, _type(p), p.prompt_id)
     if execution:
@@ -51,7 +51,7 @@ def of_other(con, p, agent, call, now, is_agent):
     execution = record.by_agent(con, agent)
     meta = transcript.meta(con, p.transcript, agent)
     if meta:
-        return _by_meta(con, p.session, agent, meta, now) or execution
+        return by_meta(con, p.session, agent, meta, now) or execution
     if execution is None and is_agent and record.by_call(con, p.session, call) is None and not _candidate(con, p.session):
         execution = _open(con, p.session, agent, now)
     return execution
@@ -68,7 +68,7 @@ def explain(con, p, now):
         meta = transcript.meta(con, p.transcript, agent)
         execution = record.by_agent(con, agent)
         if meta:
-            execution = _by_meta(con, p.session, agent, meta, now, agent_type) or execution
+            execution = by_meta(con, p.session, agent, meta, now, agent_type) or execution
         elif execution is None and agent_type and not _candidate(con, p.session, agent_type):
             execution = _open(con, p.session, agent, now, agent_type)
         if execution:
@@ -81,7 +81,7 @@ def explain(con, p, now):
             "'agent' AND origin IN ('unplanned', 'teammate') AND agent_id IS NOT NULL", (p.session,)).fetchall():
         meta = transcript.meta(con, p.transcript, agent)
         if meta:
-            joined = _by_meta(con, p.session, agent, meta, now)
+            joined = by_meta(con, p.session, agent, meta, now)
         else:
             told = con.execute("SELECT e.execution_id, v.tool_use_id FROM events v JOIN executions e ON e.claude_session_id = "
                                "?2 AND e.tool_use_id = v.tool_use_id AND e.runtime = 'agent' WHERE v.execution_id = ?1 AND "
@@ -126,7 +126,7 @@ def _open(con, session, agent, now, agent_type=None, prompt=None):
                                  agent_type=agent_type)
 
 
-def _by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
+def by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
     """The execution that an agent's files lead to, opened when there is none."""
     if meta.mate and not meta.call:
         meta.call = _called_mate(con, session, agent, meta.mate)

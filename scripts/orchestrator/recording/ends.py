@@ -1,6 +1,6 @@
 """Ends: what each signal of an end adds to the record, and what follows from it for the orchestration."""
 
-from orchestrator.recording import agents, outputs, payload, record, transcript, usage
+from orchestrator.recording import agents, disk, outputs, payload, record, transcript, usage
 from orchestrator.recording.graph import task_ended
 
 
@@ -37,12 +37,12 @@ def never_started(con, project, execution, now):
 
 
 def look(con, execution, path, now):
-    """Adds what the transcript ends with as evidence (kind tail). Returns it: (how, text, model), or None."""
+    """Adds what the transcript ends with as evidence (kind tail). Returns it: a Tail, or None."""
     found = transcript.tail(con, path) if path else None
     if found:
         con.execute("UPDATE executions SET transcript_path = ? WHERE execution_id = ?", (path, execution))
-        record.append(con, "tail", now, "%s %s" % (execution, now), execution_id=execution, status=found[0], text=found[1],
-                      model=found[2])
+        record.append(con, "tail", now, "%s %s" % (execution, now), execution_id=execution, status=found.how, text=found.text,
+                      model=found.model, reason=found.error, body=found.at)
     return found
 
 
@@ -102,10 +102,12 @@ def handed_back(con, session, agent, execution, report, now):
 
 def sweep(con, p, project, running, now):
     """At Stop: what the client no longer lists has ended, what was asked for and never began never will."""
+    disk.unheard(con, p.session, p.transcript, now)
     agents.explain(con, p, now)
     for execution, agent, runtime, origin, call, parent, deployed, begun in con.execute(
             "SELECT execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, (SELECT "
-            "max(s.started_at) FROM segments s WHERE s.execution_id = e.execution_id AND s.ended_at IS NULL) FROM executions e WHERE "
+            "max(s.started_at) FROM segments s WHERE s.execution_id = e.execution_id AND s.ended_at IS NULL) FROM "
+            "executions e WHERE "
             "claude_session_id = ?1 AND status = 'deployed' AND runtime IN ('agent', 'workflow') UNION "
             "SELECT e.execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, "
             "s.started_at FROM segments s "
@@ -138,7 +140,7 @@ def _look_again(con, p, project, now):
             "transcript_path IS NOT NULL AND (usage_read_at IS NULL OR usage_read_at < completed_at) AND inferred = 1 AND "
             "end_reason IN ('max_turns', 'ended')", (p.session,)).fetchall():
         found = look(con, execution, transcript.path_of(p.transcript, agent), now)
-        if found and found[0] != "unfinished":
+        if found and found.how != "unfinished":
             conclude(con, project, execution, now)
 
 
@@ -164,19 +166,23 @@ def salvage(con, project, session, now):
     """A Claude session is over: of the agents that were at work in it, those whose transcript shows that they ended have
     ended; for the others what is known is kept, and they are lost."""
     main = con.execute("SELECT transcript_path FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone()
+    if main and main[0]:
+        disk.unheard(con, session, main[0], now)
+        disk.journals(con, session, main[0], None, now)
     for execution, agent in con.execute(
             "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id "
             "IS NOT NULL", (session,)).fetchall():
         meta = transcript.meta(con, main[0], agent) if main and main[0] else None
         path = meta.path if meta else transcript.path_of(main[0], agent) if main and main[0] else None
         if meta and meta.stopped:
+            found = transcript.tail(con, path)
             record.append(con, "tail", now, "%s stopped" % agent, agent_id=agent, execution_id=execution, status="stopped",
-                          text=(transcript.tail(con, path) or (None, None))[1])
+                          text=found and found.text, body=found and found.at)
             record.fill(con, execution, transcript_path=path)
             conclude(con, project, execution, now)
             continue
         found = look(con, execution, path, now)
-        if found and found[0] != "unfinished":
+        if found and found.how != "unfinished":
             record.append(con, "absent", now, "%s over" % agent, claude_session_id=session, agent_id=agent,
                           execution_id=execution)
         conclude(con, project, execution, now)

@@ -5,6 +5,7 @@ import os
 from orchestrator.recording.payload import mend
 
 _TAIL = 262144
+_JOURNAL = 16_000_000  # characters of a workflow's journal that are read
 
 
 def folder_of(main_transcript):
@@ -134,38 +135,107 @@ def ends_with(con, path, words):
     return bool(words) and (last_text(con, lines) or "").strip() == words.strip()
 
 
+class Tail:
+    """A transcript's end. `how`: end_turn, unfinished or api_error; `text`: the last words of the agent's own, `error` those
+    of an API failure; `model` where it is sure; `at`: when the last line was written."""
+
+    __slots__ = ("how", "text", "error", "model", "at")
+
+
 def tail(con, path):
-    """(how, text, model) of a transcript's end: how is end_turn, unfinished or api_error. None when it cannot be read."""
+    """The Tail of a transcript; None when it cannot be read, or says nothing."""
     lines = _last_lines(path)
     for line in reversed(lines or ()):
-        row = con.execute(
-            "SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.type') END, CASE WHEN json_valid(?1) THEN "
-            "json_extract(?1, '$.message.stop_reason', '$.isApiErrorMessage', '$.message.model') END", (line,)).fetchone()
-        if row[0] == "user":
-            return "unfinished", last_text(con, lines), None
-        if row[0] == "assistant":
-            reason, error, model = con.execute(
-                "SELECT json_extract(?1, '$[0]'), json_extract(?1, '$[1]'), json_extract(?1, '$[2]')", (row[1],)).fetchone()
-            text = last_text(con, lines)
-            if error:
-                return "api_error", text, None
-            return ("unfinished" if reason == "tool_use" else "end_turn"), text, model
+        if '"user"' not in line and '"assistant"' not in line:
+            continue
+        kind, reason, error, model, over, at = con.execute(
+            "SELECT json_extract(l, '$.type'), json_extract(l, '$.message.stop_reason'), json_extract(l, '$.isApiErrorMessage'), "
+            "json_extract(l, '$.message.model'), json_extract(l, '$.toolEndsTurn'), json_extract(l, '$.timestamp') FROM (SELECT "
+            "CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END AS l)", (line,)).fetchone()
+        if kind not in ("user", "assistant"):
+            continue
+        found = Tail()
+        found.text, found.error, found.model = last_text(con, lines), None, None
+        found.at = at if isinstance(at, str) and len(at) == 24 and at.endswith("Z") else None
+        if kind == "user":  # a workflow's agent may end with the call that hands over its result
+            found.how = "end_turn" if over == 1 else "unfinished"
+        elif error:
+            found.how, found.error = "api_error", last_text(con, [line], True)
+        else:
+            found.how, found.model = "unfinished" if reason == "tool_use" else "end_turn", model
+        return found
     return None
 
 
-def last_text(con, lines):
-    """The last text an assistant wrote in these lines, or None."""
+def last_text(con, lines, error=False):
+    """The last text an assistant wrote in these lines, or None; what the client wrote of an API failure is none, unless that
+    is asked for (`error`)."""
     for line in reversed(lines):
         if '"assistant"' not in line:
             continue
         rows = con.execute(
             "SELECT json_extract(value, '$.text') FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END, "
             "'$.message.content') WHERE CASE WHEN json_valid(?1) THEN json_extract(?1, '$.type') END = 'assistant' "
-            "AND json_extract(value, '$.type') = 'text'", (line,)).fetchall()
+            "AND (?2 OR json_extract(?1, '$.isApiErrorMessage') IS NOT 1) AND json_extract(value, '$.type') = 'text'",
+            (line, error)).fetchall()
         texts = [r[0] for r in rows if isinstance(r[0], str)]
         if texts:
             return "\n".join(texts)
     return None
+
+
+def on_disk(main_transcript):
+    """The ids of the agents that a Claude session's folder has transcripts of, those of its workflows too."""
+    folder = folder_of(main_transcript)
+    found = []
+    for place in [folder] + runs_on_disk(main_transcript):
+        try:
+            found += [n[6:-6] for n in os.listdir(place) if n.startswith("agent-") and n.endswith(".jsonl")]
+        except OSError:
+            pass
+    return found
+
+
+def runs_on_disk(main_transcript):
+    """The folders of a Claude session's workflows."""
+    folder = os.path.join(folder_of(main_transcript), "workflows")
+    try:
+        return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+    except OSError:
+        return []
+
+
+def journal(con, folder):
+    """(agent, how, result) of what a workflow's journal says ended: how is result or failed; a result that is no text is
+    given as JSON."""
+    try:
+        with open(os.path.join(folder, "journal.jsonl"), encoding="utf-8", errors="replace") as f:
+            lines = mend(f.read(_JOURNAL)).split("\n")
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        if '"result"' in line or '"failed"' in line:
+            row = con.execute(
+                "SELECT json_extract(l, '$.agentId'), json_extract(l, '$.type'), json_extract(l, '$.result') FROM (SELECT CASE "
+                "WHEN json_valid(?1) THEN ?1 ELSE '{}' END AS l) WHERE json_extract(l, '$.type') IN ('result', 'failed')",
+                (line,)).fetchone()
+            if row and isinstance(row[0], str) and row[0]:
+                found.append((row[0], row[1], None if row[2] is None else str(row[2])))
+    return found
+
+
+def began(con, path):
+    """(when, prompt id) of a transcript's first line; None where it tells none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            line = mend(f.readline(_TAIL))
+    except OSError:
+        return None
+    at, prompt = con.execute(
+        "SELECT json_extract(l, '$.timestamp'), json_extract(l, '$.promptId') FROM (SELECT CASE WHEN json_valid(?1) THEN ?1 "
+        "ELSE '{}' END AS l)", (line,)).fetchone()
+    return (at, prompt if isinstance(prompt, str) else None) if isinstance(at, str) and len(at) == 24 else None
 
 
 def first_prompt(con, path):

@@ -3,7 +3,7 @@
 import os
 import time
 
-from orchestrator.recording import ends, record, runs, transcript
+from orchestrator.recording import disk, ends, record, runs, transcript
 from orchestrator.recording.graph import Graph, rise
 from orchestrator.recording.sessions import current
 from orchestrator.services.digest import line, unfit_for_workflow
@@ -139,13 +139,17 @@ def ended(con, p, project, call, now, status="ended"):
     if not record.append(con, "workflow_ended", now, "%s %s" % (p.session, call), claude_session_id=p.session,
                          tool_use_id=call, orchestration_id=runs.orchestration_of(con, call), status=status):
         return
+    disk.unheard(con, p.session, p.transcript, now)
+    disk.journals(con, p.session, p.transcript, call, now)
     for execution, agent, task in con.execute(
             "SELECT execution_id, agent_id, task_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? AND "
             "runtime = 'workflow'", (p.session, call)).fetchall():
         path = transcript.path_of(p.transcript, agent) if agent else None
         if task is None:
             join_by_prompt(con, p.session, execution, path)
-        if con.execute("SELECT status FROM executions WHERE execution_id = ?", (execution,)).fetchone()[0] == "deployed":
+        if con.execute("SELECT status FROM executions WHERE execution_id = ?", (execution,)).fetchone()[0] != "deployed":
+            ends.conclude(con, project, execution, now)
+        else:
             record.append(con, "absent", now, "%s %s" % (execution, call), claude_session_id=p.session, agent_id=agent,
                           execution_id=execution)
             ends.look(con, execution, path, now)

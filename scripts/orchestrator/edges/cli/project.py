@@ -1,5 +1,6 @@
 """init, off, on, trust, backup, purge: a project's workspace made, switched, trusted, copied and removed."""
 
+import contextlib
 import os
 
 import click
@@ -8,6 +9,7 @@ from orchestrator import paths
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import one_line
 from orchestrator.errors import OrchestratorError
+from orchestrator.store import open as store
 from orchestrator.store import workspace as folder
 
 CONFIG = "config.toml"
@@ -63,6 +65,10 @@ def off(place: Place) -> None:
 @pass_place
 def on(place: Place) -> None:
     """Records again in this project."""
+    if paths.off(place.workspace) and os.path.exists(place.history):
+        place.check_trust()
+        with contextlib.suppress(store.Error, OrchestratorError), contextlib.closing(store.open_history(place.history)) as con:
+            con.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('recorded_since', ?)", (store.now(con),))
     try:
         os.unlink(os.path.join(place.workspace, "off"))
     except FileNotFoundError:
