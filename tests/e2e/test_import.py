@@ -21,7 +21,8 @@ OF = "(SELECT COALESCE(e.agent_id, e.tool_use_id, owner) FROM executions e WHERE
 PARTS = {
     "usage": "SELECT COALESCE(" + OF + ", owner) AS who, kind, model, messages, input_tokens, cache_write_5m_tokens, "
     "cache_write_1h_tokens, cache_read_tokens, output_tokens, round(cost_usd, 9) FROM usage ORDER BY 1, 2, 3",
-    "tools": "SELECT agent_id, tool, t.calls, refused, failed FROM tool_calls t JOIN executions USING (execution_id) ORDER BY 1, 2",
+    "tools": "SELECT agent_id, tool, t.calls, refused, failed FROM tool_calls t JOIN executions USING (execution_id) "
+    "ORDER BY 1, 2",
     "files": "SELECT agent_id, path, mode, times, first_at, last_at, f.lines_added FROM file_touches f JOIN executions USING "
     "(execution_id) ORDER BY 1, 2, 3",
     "segments": "SELECT agent_id, ordinal, s.status, s.end_reason, s.final_message FROM segments s JOIN executions USING "
@@ -91,17 +92,18 @@ def sessions(claude, project):
 
     play = Play().when(
         "ENDS", [spawn("FIRST"), spawn("BROKEN"), spawn("LIMITS", "limited", model="haiku")],
-        [spawn("NOBODY", "nobody-knows"), spawn("OUTER", run_in_background=False)], "all back", "more", "more", "more")  # fmt: skip
+        [spawn("NOBODY", "nobody-knows"), spawn("OUTER", run_in_background=False)], "all back", "more")  # fmt: skip
     play.when("FIRST", Reply("I look.", call("Read", file_path=file)), call("Edit", file_path=file, old_string="numbers",
               new_string="numbers\nand words"), "Wrote it.\nDeliverables:\n- README.md")  # fmt: skip
     play.when("BROKEN", fail(400, "invalid_request_error", "scripted failure"))
     play.when("LIMITS", [say("so far: one"), call("Bash", command="echo 1")], call("Bash", command="echo 2"))
     play.when("OUTER", spawn("INNER", run_in_background=False), "outer done").when("INNER", say("inner done").after(0.2))
-    play.when("PART one", "one done").when("PART two", [say("so far"), call("Bash", command="echo 1")], call("Bash", command="ls"))
+    play.when("PART one", "one done").when("PART two", [say("so far"), call("Bash", command="ls")], call("Bash", command="ls"))
     play.when("PART three", fail(400, "invalid_request_error", "scripted failure"))
     play.when("WORKFLOW", call("Workflow", name="theirs"), "under way", "over")
+    send = lambda _: call("SendMessage", to=agent["id"], summary="more", message="and more please")  # noqa: E731
     play.when("AGAIN", spawn("SEGMENTS", run_in_background=True), waiting, call("ToolSearch", query="select:SendMessage"),
-              lambda _: call("SendMessage", to=agent["id"], summary="more", message="and more please"), "resumed", "over")  # fmt: skip
+              send, "resumed", "over")  # fmt: skip
     play.when("SEGMENTS", "first part", "second part")
     play.when("STOPIT", spawn("SLOW", run_in_background=True), lambda r: [say("so"), call("ToolSearch", query="select:TaskStop"),
               call("Bash", command="echo " + agent.setdefault("slow", launched_agent(r)))],

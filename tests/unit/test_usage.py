@@ -336,6 +336,31 @@ def test_models_go_by_their_canonical_names(given_name, name):
     assert prices.canonical(given_name, known) == name
 
 
+# Every model id in the two pinned clients' own programs (strings PROGRAM | grep -oE 'claude-[a-z0-9.@-]+'); left out are
+# names that are no ids (claude-sonnet-3-7, claude-haiku-3-5, claude-haiku-4), retired -fast ids, and what is older than 3.
+IDS = """
+claude-3-5-haiku claude-3-5-haiku-20241022 claude-3-5-haiku-20241022-v1 claude-3-5-haiku-latest claude-3-5-haiku@20241022
+claude-3-5-sonnet claude-3-5-sonnet-20240620 claude-3-5-sonnet-20241022 claude-3-5-sonnet-20241022-v2 claude-3-5-sonnet-latest
+claude-3-5-sonnet-v2@20241022 claude-3-7-sonnet claude-3-7-sonnet-20250219 claude-3-7-sonnet-20250219-v1
+claude-3-7-sonnet-latest claude-3-7-sonnet@20250219 claude-3-haiku claude-3-haiku-20240307 claude-3-opus
+claude-3-opus-20240229 claude-3-opus-latest claude-3-sonnet claude-3-sonnet-20240229 claude-4-opus-20250514 claude-fable-5
+claude-fable-5-1 claude-fable-5-2 claude-haiku-4-5 claude-haiku-4-5-20251001 claude-haiku-4-5-20251001-v1
+claude-haiku-4-5@20251001 claude-haiku-5-5 claude-mythos-5 claude-mythos-5-1 claude-mythos-5-2 claude-opus-4 claude-opus-4-0
+claude-opus-4-1 claude-opus-4-1-20250805 claude-opus-4-1-20250805-v1 claude-opus-4-1@20250805 claude-opus-4-20250514
+claude-opus-4-20250514-v1 claude-opus-4-5 claude-opus-4-5-20251101 claude-opus-4-5-20251101-v1 claude-opus-4-5@20251101
+claude-opus-4-6 claude-opus-4-6-20251101 claude-opus-4-6-v1 claude-opus-4-7 claude-opus-4-8 claude-opus-4@20250514
+claude-opus-5 claude-opus-5-5 claude-sonnet-4 claude-sonnet-4-0 claude-sonnet-4-20250514 claude-sonnet-4-20250514-v1
+claude-sonnet-4-5 claude-sonnet-4-5-20250929 claude-sonnet-4-5-20250929-v1 claude-sonnet-4-5-v1 claude-sonnet-4-5@20250929
+claude-sonnet-4-6 claude-sonnet-4-6-20251114 claude-sonnet-4@20250514 claude-sonnet-5 claude-sonnet-5-5
+"""
+
+
+def test_every_model_that_the_clients_know_has_a_price():
+    """Each id in the pinned clients' programs finds its row in the table."""
+    known = json.loads((Path(touches.__file__).parents[3] / "assets" / "prices.json").read_text())["models"]
+    assert [each for each in IDS.split() if prices.canonical(each, known) is None] == []
+
+
 def test_the_price_table_is_sound(con):
     """Every model has all five prices, which stand in a sensible order; the file
     says where the figures are from and of which day they are."""

@@ -44,8 +44,8 @@ def canonical(model, names):
 
 
 def _ends(rest):
-    """Whether a name is over here: what follows is a date, a platform's version, a variant, or nothing."""
-    if not rest or rest[0] in "@:[":
+    """Whether a name is over here: what follows is a date, `latest`, a platform's version, a variant, or nothing."""
+    if not rest or rest[0] in "@:[" or rest == "-latest":
         return True
     if rest[:2] == "-v" and rest[2:3].isdigit():
         return True

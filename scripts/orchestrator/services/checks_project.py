@@ -6,7 +6,7 @@ import os
 from typing import Any, Iterable, Optional, Sequence
 
 from orchestrator import paths
-from orchestrator.services import trust
+from orchestrator.services import importing, past, trust
 from orchestrator.services.checks import Finding, broken, fine, note
 from orchestrator.services.purge import measure
 from orchestrator.store import inbox
@@ -92,6 +92,24 @@ def look(history: str) -> tuple[Finding, Optional[str], Any]:
     if mode != "wal":
         text += " Without a write-ahead log (a network file system?) writers wait for each other."
     return (fine if mode == "wal" else note)("history", text), None, con
+
+
+def transcripts(at: str, history: str, client: str) -> Iterable[Finding]:
+    """Sessions of this project from before the plugin, whose transcripts Claude Code still has."""
+    found = past.find(client, at)
+    if found and os.path.exists(history):
+        try:
+            con = store.connect(history, timeout=2, read_only=True)
+            try:
+                found = importing.waiting(con, found)
+            finally:
+                con.close()
+        except store.Error:
+            return  # what is wrong with the history is said elsewhere
+    if found:
+        sessions = "1 session" if len(found) == 1 else f"{len(found):,} sessions"
+        yield note("import", f"Claude Code has transcripts of {sessions} of this project that are not in the history: "
+                   "`orchestrator import` takes them in.")  # fmt: skip
 
 
 _COUNTS = "SELECT (SELECT count(*) FROM orchestrations), (SELECT count(*) FROM executions)"

@@ -107,13 +107,18 @@ _PARTS = {
 
 
 def execution(con: Any, execution_id: str) -> dict[str, Any]:
-    """An execution with its usage by model, tools, files, segments, outputs and allocated items."""
+    """An execution with its usage by model, tools, files, segments, outputs and allocated items; where it deployed agents,
+    with what it and they used in all."""
     out = queries.executions(con, execution=execution_id, limit=1)[0]
     for name, sql in _PARTS.items():
         out[name] = _rows(con, sql, execution_id)
     out["outputs"] = outputs.query(con, execution=execution_id, limit=200)[::-1]
     children = "SELECT execution_id FROM executions WHERE parent_agent_id = ? ORDER BY deployed_at"
     out["children"] = [row[0] for row in con.execute(children, (out["agent_id"],))]
+    if out["children"]:
+        from orchestrator.services.stats import with_its_agents
+
+        out["with_its_agents"] = with_its_agents(con, execution_id)
     out["context_usage"] = context_usage(out)
     if out["lost"]:
         heard = (

@@ -36,9 +36,10 @@ def waiting(con: Any, found: list[Found]) -> list[Found]:
 
 def _unread(con: Any, found: Found) -> bool:
     row = con.execute(
-        "SELECT end_reason IS ?2 FROM claude_sessions WHERE claude_session_id = ?1", (found.session, ENDED)
+        "SELECT end_reason IS ?2, pid IS NULL AND ended_at IS NULL FROM claude_sessions WHERE claude_session_id = ?1",
+        (found.session, ENDED),
     ).fetchone()
-    if row is None:
+    if row is None or row[1] and not found.alive:
         return True
     size = con.execute("SELECT value FROM meta WHERE key = 'imported.' || ?", (found.session,)).fetchone()
     if row[0] or size:
@@ -122,10 +123,10 @@ class _Taking:
                 self._ends(agent, stretches)
         for call in self.session.calls.values():
             self._unanswered(call)
-        last = "SELECT max(at), (SELECT deployed_at FROM executions e WHERE e.execution_id = ?1) FROM events WHERE execution_id = ?1"
-        order = [(*self.con.execute(last, (execution,)).fetchone(), execution) for execution in self.changed]
-        for at, _, execution in sorted(order, key=lambda each: each[1], reverse=True):  # an agent's own before itself
-            ends.conclude(self.con, self.project, execution, at)
+        span = "SELECT min(at), max(at) FROM events WHERE execution_id = ?"
+        order = [(*self.con.execute(span, (execution,)).fetchone(), execution) for execution in self.changed]
+        for _, last, execution in sorted(order, reverse=True):  # the agents that an agent deployed before itself
+            ends.conclude(self.con, self.project, execution, last)
 
     def _say(self, kind: str, at: str, once: str, key: str, **fields: Any) -> None:
         """Adds an event of an execution that is ours."""

@@ -116,11 +116,12 @@ def _head(path: str) -> tuple[str, Optional[str]]:
         with open(path, "rb") as f:
             for line in f:
                 read += len(line)
-                if began == "" or b'"cwd":' in line:
+                if began == "" or b'"cwd"' in line:
                     entry = _entry(line)
                     began = began or text(entry.get("timestamp")) or ""
-                    if text(entry.get("cwd")):
-                        return began, entry["cwd"]
+                    cwd = text(entry.get("cwd"))
+                    if cwd:
+                        return began, cwd
                 if read > HEAD:
                     break
     except OSError:

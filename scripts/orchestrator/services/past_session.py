@@ -7,6 +7,7 @@ its time and ids; only the main conversation's answers carry `toolUseResult`.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Iterator, Optional
 
 from orchestrator.recording.payload import mend
@@ -14,7 +15,7 @@ from orchestrator.services.past import Found, text
 
 AGENT = ("Agent", "Task")
 CALLS = (*AGENT, "TaskStop", "SendMessage", "Workflow", "SubagentHandback")
-_KINDS = (b'"type":"user"', b'"type":"assistant"', b'"type":"queue-operation"')
+_KINDS = re.compile(rb'"type": ?"(?:user|assistant|queue-operation)"')  # so that the rest need not be read as JSON
 _TOLD = "<task-notification>"
 _NOTE = "<tools-used-before-summary>"  # the client's own words before an agent's
 
@@ -78,7 +79,7 @@ def entries(path: str) -> Iterator[dict[str, Any]]:
     try:
         with open(path, "rb") as f:
             for line in f:
-                if any(kind in line for kind in _KINDS):
+                if _KINDS.search(line):
                     try:
                         entry = json.loads(mend(line.decode("utf-8", "replace")))
                     except (ValueError, RecursionError):

@@ -133,12 +133,19 @@ def execution(body: dict[str, Any]) -> list[str]:
             "lines": body["files_written"]
             and f"{body['lines_added']} added, {body['lines_removed']} removed",
             "its agents": named(body["children"]),
+            "with them": body.get("with_its_agents") and _in_all(body["with_its_agents"]),
         }
     )
     lines += block("Result", body["final_message"], f"orchestrator show {body['execution_id']} --result")
     lines += block("Last words", known.get("last_words"), f"orchestrator show {body['execution_id']} --transcript")
     lines += listed("Outputs", OUTPUTS[1:2] + OUTPUTS[4:], body["outputs"])
     return lines + listed("Context", ITEMS, body["allocations"])
+
+
+def _in_all(used: dict[str, Any]) -> str:
+    """What an execution and the agents it deployed used, in a line."""
+    cost = "no price known" if used["cost_usd"] is None else f"${used['cost_usd']:.4f}"
+    return f"{used['executions']} executions, {counted(used['tokens']['number'], used['tokens']['how'])}, {cost}"
 
 
 def orchestration(body: dict[str, Any]) -> list[str]:

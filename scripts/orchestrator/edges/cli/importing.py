@@ -64,7 +64,7 @@ def _said(body: dict[str, Any]) -> list[str]:
     if body["recognised"]:
         lines.append(f"{counted(body['recognised'], 'call')} had been recorded by hooks.")
     if body["at_work"]:
-        lines.append(f"{counted(body['at_work'], 'session is', 'sessions are')} still at work: import again when it is over.")
+        lines.append(f"{counted(body['at_work'], 'session is', 'sessions are')} still at work: import again later.")
     return lines
 
 

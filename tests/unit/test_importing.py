@@ -1,0 +1,310 @@
+"""Import of what no play of the client leaves at will: lost agents, forks, spoilt lines, other folders, hidden agents."""
+
+import json
+import os
+import random
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from histories import Filled, answered, assistant
+from orchestrator.services import importing, past
+from orchestrator.services.past_session import read
+from orchestrator.store.open import open_history
+
+SESSION, FORK = "5e550000-0000-4000-8000-000000000001", "5e550000-0000-4000-8000-000000000002"
+NOW = "2026-11-21T08:00:00.000Z"
+SECRET = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" + "k1L2m3N4o5P6q7R8"
+
+
+def at(second):
+    """A time of the day on which it all happened."""
+    return "2026-11-20T09:%02d:%02d.000Z" % divmod(second, 60)
+
+
+class Machine:
+    """A project, Claude Code's own folder beside it, and transcripts in it."""
+
+    def __init__(self, folder):
+        self.home, self.project = folder / "home", folder / "my project"
+        self.client = self.home / ".claude"
+        (self.project / ".git").mkdir(parents=True)
+        (self.project / ".orchestrator").mkdir()
+        (self.client / "sessions").mkdir(parents=True)
+        self.con = open_history(str(self.project / ".orchestrator" / "history.db"))
+
+    def folder(self, cwd):
+        """Where the client keeps the transcripts of a working folder."""
+        name = "".join(c if c.isascii() and c.isalnum() else "-" for c in str(cwd))
+        return self.client / "projects" / name
+
+    def write(self, path, lines):
+        """A transcript; a text stands as it is."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+
+    def session(self, *lines, session=SESSION, cwd=None):
+        """A conversation's transcript, which begins with a prompt."""
+        cwd = cwd or self.project
+        head = {"type": "user", "timestamp": at(0), "promptId": "p1", "message": {"content": "go"}, "cwd": str(cwd)}
+        path = self.folder(cwd) / (session + ".jsonl")
+        self.write(path, [head, *lines])
+        return path
+
+    def agent(self, agent, *lines, session=SESSION, meta=None, run=None):
+        """An agent's transcript, with its meta file."""
+        folder = self.folder(self.project) / session / "subagents"
+        path = (folder / "workflows" / run if run else folder) / ("agent-%s.jsonl" % agent)
+        head = {"type": "user", "timestamp": at(2), "promptId": "p1", "message": {"content": "do it"}}
+        self.write(path, [head, *lines])
+        if meta is not None:
+            path.with_name("agent-%s.meta.json" % agent).write_text(json.dumps(meta))
+        return path
+
+    def find(self, **options):
+        """The sessions that are found."""
+        return past.find(str(self.client), str(self.project), **options)
+
+    def take(self):
+        """Imports what is due; (new, changed, recognised)."""
+        importing.prepare(self.con)
+        due = importing.waiting(self.con, self.find())
+        taken = [importing.take(self.con, str(self.project), each, NOW) for each in due]
+        return tuple(sum(numbers) for numbers in zip(*taken, strict=True)) if taken else (0, 0, 0)
+
+    def rows(self, columns="status, end_reason, final_message", table="executions ORDER BY deployed_at, number"):
+        """What the history says."""
+        return self.con.execute("SELECT %s FROM %s" % (columns, table)).fetchall()
+
+    def lost(self):
+        """How many are lost."""
+        return self.con.execute("SELECT count(*) FROM lost_executions").fetchone()[0]
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine where nothing has happened yet."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    machine = Machine(tmp_path)
+    yield machine
+    machine.con.close()
+
+
+def asked(call="toolu_1", prompt="do it", **more):
+    """The line of an Agent call."""
+    given = {"description": "d", "prompt": prompt, "subagent_type": "scout", **more}
+    return {**assistant("m-" + call, tools=[(call, "Agent", given)]), "timestamp": at(1)}
+
+
+def back(call="toolu_1", text="ok", error=False, second=9, **result):
+    """The line of what came back of one."""
+    return {**answered(call, text, error=error), "timestamp": at(second), "toolUseResult": result or text}
+
+
+def launched(call="toolu_1", agent="a1"):
+    """It was launched in the background."""
+    return back(call, "Async agent launched", second=2, status="async_launched", agentId=agent, resolvedModel="claude-opus-4-8")
+
+
+def told(agent="a1", call="toolu_1", result="done", second=20, status="completed"):
+    """A task-notification."""
+    text = (
+        "<task-notification>\n<task-id>%s</task-id>\n<tool-use-id>%s</tool-use-id>\n<status>%s</status>\n"
+        '<summary>Agent "d" finished</summary>\n<result>%s</result>\n<usage><subagent_tokens>77</subagent_tokens></usage>\n'
+        "</task-notification>" % (agent, call, status, result)
+    )
+    return {"type": "queue-operation", "operation": "enqueue", "timestamp": at(second), "content": text}
+
+
+def said(text, message="m1", second=10, tools=()):
+    """An assistant's line."""
+    return {**assistant(message, text, tools=tools), "timestamp": at(second)}
+
+
+META = {"agentType": "scout", "toolUseId": "toolu_1", "description": "d"}
+
+
+def test_a_session_without_an_end_leaves_its_agents_lost(machine):
+    """An agent whose transcript breaks off, in a session that is over, is lost: with its words, files and tokens."""
+    machine.session(asked(), launched())
+    file = str(machine.project / "a.py")
+    machine.agent("a1", said("so far", tools=[("t", "Read", {"file_path": file})]), answered("t"), meta=META)
+    assert machine.take() == (1, 0, 0)
+    assert machine.rows("status, origin, agent_type, scope, deployed_at, started_at, calls, files_read") == [
+        ("deployed", "imported", "scout", "d", at(1), at(2), 1, 1)]  # fmt: skip
+    assert machine.lost() == 1
+    assert machine.rows("sum(output_tokens)", "usage WHERE kind = 'execution'") == [(40,)]
+
+
+def test_what_never_began_says_so_when_the_session_is_over(machine):
+    """A call without an answer and without an agent's files never started."""
+    machine.session(asked())
+    machine.take()
+    assert machine.rows()[0][:2] == ("failed", "never_started")
+
+
+def test_a_session_at_work_is_taken_in_as_far_as_it_has_come(machine):
+    """What its client still runs is left open, and concluded by a later import."""
+    path = machine.session(asked(), launched())
+    machine.agent("a1", said("so far", tools=[("t", "Bash", {})]), meta=META)
+    start = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    alive = machine.client / "sessions" / "1.json"
+    alive.write_text(json.dumps({"pid": os.getpid(), "sessionId": SESSION, "procStart": start}))
+    machine.take()
+    assert (machine.rows()[0][0], machine.lost()) == ("deployed", 0)
+    assert importing.waiting(machine.con, machine.find()) == []
+    alive.unlink()
+    assert len(importing.waiting(machine.con, machine.find())) == 1
+    with open(path, "a") as f:
+        f.write(json.dumps(told()) + "\n")
+    machine.agent("a1", said("so far", tools=[("t", "Bash", {})]), said("done", "m2", 19), meta=META)
+    assert machine.take() == (0, 1, 0)
+    assert machine.rows() == [("completed", "end_turn", "done")]
+    assert machine.rows("end_reason, started_at, ended_at", "claude_sessions") == [("imported", at(0), at(20))]
+
+
+def test_a_fork_copies_nothing(machine):
+    """A fork's transcript begins with its parent's: refused calls, agents and messages are its parent's alone."""
+    lines = [
+        asked("toolu_0"), back("toolu_0", "Agent type 'x' not found", error=True), asked(), launched(), told(),
+        said("all back", "m9", 21),
+    ]  # fmt: skip
+    machine.session(*lines)
+    machine.agent("a1", said("done"), meta=META)
+    copied = [{**line, "sessionId": FORK} for line in lines]
+    machine.session(*copied, said("the fork's own", "m10", 40), session=FORK)
+    assert machine.take() == (2, 0, 0)
+    assert machine.rows("DISTINCT claude_session_id") == [(SESSION,)]
+    assert machine.rows("owner, kind, messages", "usage WHERE kind = 'session' ORDER BY 1") == [
+        (SESSION, "session", 3), (FORK, "session", 1)]  # fmt: skip
+    with open(machine.folder(machine.project) / (FORK + ".jsonl"), "a") as f:
+        f.write(json.dumps(said("more", "m11", 50)) + "\n")
+    assert machine.take() == (0, 0, 0), "also when only the fork is read again"
+
+
+def test_an_agent_whose_transcript_is_gone(machine):
+    """The client deletes transcripts: what the conversation was told of an agent is then all there is."""
+    machine.session(asked(), launched(), told(result="three adders"))
+    machine.take()
+    assert machine.rows("status, end_reason, inferred, final_message, context_size") == [
+        ("completed", "end_turn", 1, "three adders", 77)]  # fmt: skip
+
+
+def test_hidden_agents_are_tokens_and_no_executions(machine):
+    """What the client runs for itself, as compaction, has no meta file and no call: only its tokens count, once."""
+    machine.session(said("x", "m0", 3))
+    path = machine.agent("acompact-1", said("summary", "mc"))
+    for _ in range(2):
+        machine.take()
+        assert machine.rows() == []
+        assert machine.rows("owner, messages", "usage WHERE kind = 'compaction'") == [(SESSION, 1)]
+        path.write_text(path.read_text() + "\n")
+
+
+@pytest.mark.parametrize("place", ["src/deep", ".claude/worktrees/w1", "gone/long ago"])
+def test_folders_within_the_project_are_of_it(machine, place):
+    """A subfolder, a worktree of an agent's, and one that is no longer there."""
+    cwd = machine.project / place
+    if "gone" not in place:
+        cwd.mkdir(parents=True)
+    machine.session(asked(), launched(), told(), cwd=cwd)
+    assert len(machine.find()) == 1 and machine.take()[0] == 1
+
+
+def test_linked_worktrees_are_of_the_project(machine, tmp_path):
+    """A linked worktree elsewhere counts as git knows it, also when its folder is gone."""
+    entry = machine.project / ".git" / "worktrees" / "w"
+    entry.mkdir(parents=True)
+    (entry / "gitdir").write_text(str(tmp_path / "elsewhere" / ".git") + "\n")
+    machine.session(asked(), launched(), told(), cwd=tmp_path / "elsewhere" / "src")
+    assert len(machine.find()) == 1
+
+
+@pytest.mark.parametrize("name", ["my project-2", "my_project", "another"])
+def test_other_projects_are_left_alone(machine, name):
+    """A folder whose name only looks alike to the client is another project."""
+    other = machine.project.parent / name
+    (other / ".git").mkdir(parents=True)
+    machine.session(asked(), launched(), told(), cwd=other)
+    assert machine.find() == []
+
+
+def test_only_what_was_written_since(machine):
+    """`--since` passes over sessions that were not at work from then on."""
+    path = machine.session(asked(), launched(), told())
+    os.utime(path, (1000, 1000))
+    assert len(machine.find(since=999.0)) == 1
+    assert machine.find(since=1001.0) == []
+
+
+def test_secrets_do_not_get_in(machine):
+    """Prompts, results, descriptions, errors and last words are masked on their way in."""
+    machine.session(asked(prompt="use " + SECRET, description="with " + SECRET), launched(), told(result="got " + SECRET),
+                    asked("toolu_2"), back("toolu_2", "no " + SECRET, error=True))  # fmt: skip
+    machine.agent("a1", said("got " + SECRET), meta={**META, "description": SECRET})
+    machine.take()
+    machine.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    from orchestrator.store import blobs
+
+    assert SECRET.encode() not in Path(machine.project / ".orchestrator" / "history.db").read_bytes()
+    for (address,) in machine.rows("hash", "blobs"):
+        assert SECRET.encode() not in blobs.get(machine.con, address)
+
+
+def test_what_hooks_recorded_is_recognised(tmp_path, data, monkeypatch):
+    """An agent and a call that hooks know, whatever they know of them, are passed over."""
+    filled = Filled(tmp_path, data)
+    agent, call, _ = filled.deploy(description="look")
+    filled.end((agent, call, "general-purpose"), "by hook")
+    before = filled.rows("SELECT * FROM executions")
+    folder = Path(filled.transcript).parent
+    lines = [asked(call), launched(call, agent), told(agent, call, "by transcript")]
+    head = {"type": "user", "timestamp": at(0), "message": {"content": "go"}, "cwd": filled.project}
+    Path(filled.transcript).write_text("".join(json.dumps(line) + "\n" for line in [head, *lines]))
+    session = Path(filled.transcript).stem
+    found = past.Found(session, filled.transcript, at(0), 1, 0.0, False, ((agent, filled.path_of(agent)),))
+    assert folder.is_dir() and importing.waiting(filled.con, [found]) == []
+    importing.prepare(filled.con)
+    assert importing.take(filled.con, filled.project, found, NOW) == (0, 0, 1)
+    after = filled.rows("SELECT * FROM executions")
+    assert [row[:20] for row in after] == [row[:20] for row in before]
+
+
+def test_spoilt_transcripts_harm_nothing(machine):
+    """Lines cut off, of other shapes, with NUL and halves of surrogates: no error, and the rest is taken in."""
+    shapes = [
+        "", "{", "null", "[]", '"x"', '{"type":"user"}', '{"type":"assistant","timestamp":3,"message":4}',
+        '{"type":"assistant","timestamp":"%s","message":{"content":[3,{"type":"tool_use"},{"type":"tool_use","id":7,'
+        '"name":"Agent"},{"type":"tool_use","id":"x","name":"Agent","input":5}]}}' % at(4),
+        '{"type":"user","timestamp":"%s","message":{"content":[{"type":"tool_result","tool_use_id":["x"]}]}}' % at(4),
+        '{"type":"queue-operation","timestamp":"%s","content":"<task-notification>"}' % at(4),
+        '{"type":"user","timestamp":"%s","message":{"content":"a\\u0000b\\ud800"}}' % at(5), "\x00\x00", "[" * 50000,
+    ]  # fmt: skip
+    good = [json.dumps(each) for each in (asked(), launched(), told())]
+    chance = random.Random(5)
+    for number in range(60):
+        session = "5e550000-0000-4000-8000-%012d" % (100 + number)
+        lines = [line.replace("toolu_1", "toolu_%d" % number).replace("a1", "b%d" % number) for line in good]
+        lines += [each if chance.random() < 0.5 else line[: chance.randrange(len(line))]
+                  for each, line in ((chance.choice(shapes), chance.choice(good)) for _ in range(12))]  # fmt: skip
+        machine.session(*lines, session=session)
+    machine.agent("c1", *shapes, session=session, meta={"agentType": 5, "toolUseId": []})
+    machine.agent("c2", *shapes, session=session, meta={"agentType": "scout"})
+    machine.take()
+    fine = machine.rows("status, final_message", "executions WHERE agent_id LIKE 'b%'")
+    assert len(fine) == 60 and set(fine) == {("completed", "done")}
+
+
+def test_a_large_transcript_is_read_in_little_room(machine):
+    """Memory does not grow with the length of a transcript: one line at a time is held."""
+    path = machine.session(asked(), launched(), told())
+    line = json.dumps(said("x" * 10_000, "n", 30)) + "\n"
+    with open(path, "a") as f:
+        f.writelines(line for _ in range(2000))
+    assert path.stat().st_size > 20_000_000
+    tracemalloc.start()
+    session = read(machine.find()[0])
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(session.calls) == 1 and held < 1_000_000
