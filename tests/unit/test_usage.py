@@ -513,3 +513,21 @@ def test_what_no_transcript_shows_is_kept_as_unseen(ended, tmp_path):
         "ORDER BY model"
     ).fetchall()
     assert rows == [("claude-new", 3, 4, None), ("claude-opus-5-5", 70, 0, 0.5)]
+
+
+def test_names_are_masked_too(con, tmp_path):
+    """A secret in a file's path or a tool's name is not kept; a hook's agent type is masked as it is read."""
+    from histories import assistant
+    from orchestrator.recording import payload
+
+    secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" + "k1L2m3N4o5P6q7R8"
+    path = tmp_path / "agent.jsonl"
+    calls = [("t1", "Read", {"file_path": "/elsewhere/d-%s.txt" % secret}), ("t2", "mcp__%s__x" % secret, {})]
+    path.write_text(json.dumps(assistant("m1", tools=calls)) + "\n")
+    with writing(con):
+        tally.read(con, str(tmp_path), "worker", str(path))
+    assert con.execute("SELECT path FROM file_touches").fetchone() == ("/elsewhere/d-[masked:github-token]",)
+    assert {tool for (tool,) in con.execute("SELECT tool FROM tool_calls")} == {"Read", "mcp__[masked:github-token]"}
+    event = {"hook_event_name": "SubagentStart", "session_id": "s", "agent_type": secret, "tool_input": {"subagent_type": secret}}
+    read = payload.read(con, json.dumps(event))
+    assert (read.agent_type, read.input_type) == ("[masked:github-token]",) * 2

@@ -13,6 +13,7 @@ from orchestrator.model.secret_shapes import (
     NAMES,
     PREFIXED,
     SHORTEST_TOKEN,
+    SURE,
     TRACES,
     UPPER,
 )
@@ -34,9 +35,12 @@ class _Apart(dict):
 _APART = _Apart((ord(c), c) for c in DOTTED)
 _BY_TWO = {}  # the first two characters -> the beginnings
 _BROKEN = []  # beginnings of tokens that the blanks of _APART may break
+_SURE = {}  # the first two characters -> those beginnings that are believed within a name, too
 for _kind, _alphabet, _least, _beginnings in PREFIXED:
     for _beginning in _beginnings.split():
         _shape = (_beginning, _kind, _alphabet, _least)
+        if _beginning in SURE:
+            _SURE.setdefault(_beginning[:2], []).append(_shape)
         if _alphabet == BASE64:
             _BROKEN.append(_shape)
         else:
@@ -87,6 +91,10 @@ def traces(text):
                 rest = word[cut:].lstrip("_.-")
                 for shape in _BY_TWO.get(rest[:2], ()):
                     if rest.startswith(shape[0]) and shape not in tokens:
+                        tokens.append(shape)
+            for at in _joints(word):
+                for shape in _SURE.get(word[at:at + 2], ()):
+                    if word.startswith(shape[0], at) and shape not in tokens:
                         tokens.append(shape)
     low = lowered(text)
     rules = []
@@ -181,9 +189,9 @@ def _mask_tokens(text, shape, found):
     """The text with each token of one shape masked."""
     beginning, kind, alphabet, least = shape
     parts, done, seen = [], 0, 0
-    bare = beginning.isalnum()  # then it could be a part of something in base64
+    bare, sure = beginning.isalnum(), beginning in SURE  # a bare one could be a part of something in base64
     for at in places(text, beginning):
-        if at < seen or not _starts_here(text, at) or (bare and text[at - 1:at] in ("+", "/")):
+        if at < seen or not _starts_here(text, at, sure) or (bare and text[at - 1:at] in ("+", "/")):
             continue
         start = seen = at + len(beginning)
         while True:
@@ -205,8 +213,20 @@ def _has_two_parts(tail):
     return len(parts) > 1 and len(parts[0]) >= 8 and len(parts[1]) >= 8
 
 
-def _starts_here(text, at):
-    """Whether a word starts here: after anything but a letter or a digit, the letters of an escape aside."""
+def _joints(word):
+    """The places within a word after what joins its parts, as far as a token could still follow."""
+    for mark in "-_.":
+        at = word.find(mark, 1, 1 - SHORTEST_TOKEN)
+        while at >= 0:
+            yield at + 1
+            at = word.find(mark, at + 1, 1 - SHORTEST_TOKEN)
+
+
+def _starts_here(text, at, sure):
+    """Whether a word starts here: after anything but a letter or a digit, the letters of an escape aside. A `sure`
+    beginning may also stand within a name, after what joins its words."""
+    if sure and text[at - 1:at] in ("-", "_", "."):
+        return True
     while at and text[at - 1] in "_.-":
         at -= 1
     if at == 0 or not text[at - 1].isalnum() or ord(text[at - 1]) > 127:

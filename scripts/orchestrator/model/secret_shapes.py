@@ -125,6 +125,13 @@ PREFIXED = (
                                "LS0tLS1CRUdJTiBQR1AgUFJJ"),
 )
 
+# Beginnings that nothing but a token has: one of these is believed after `d-` or `my_` too, where others would be
+# the middle of a name.
+SURE = tuple("""
+    sk-ant- sk-proj- sk-svcacct- github_pat_ ghp_ gho_ ghu_ ghs_ ghr_ glpat- AKIA ASIA xoxb- xoxp- xapp- sk_live_ rk_live_
+    AIza GOCSPX- ya29. npm_ pypi-AgE hf_ SG. dop_v1_ shpat_ lin_api_ ntn_ sntrys_ glsa_ dckr_pat_ eyJ hvs. tskey-auth-
+""".split())
+
 SHORTEST_TOKEN = 18  # the shortest beginning with the fewest characters that may follow it
 
 # Traces of shapes that take a pattern to tell: (rule, pieces of text that must all be there, in lower case).

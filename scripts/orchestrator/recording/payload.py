@@ -1,5 +1,8 @@
 """One hook event as the client sends it: its fields, taken out by SQLite, so that no json module is loaded."""
 
+from orchestrator.model.redact import redact
+from orchestrator.model.secret_shapes import SHORTEST_TOKEN
+
 FIELDS = (
     ("event", "$.hook_event_name"), ("session", "$.session_id"), ("transcript", "$.transcript_path"),
     ("cwd", "$.cwd"), ("prompt_id", "$.prompt_id"), ("mode", "$.permission_mode"),
@@ -28,6 +31,10 @@ class Payload:
             if value is not None and not isinstance(value, str) and name != "again":
                 value = str(value)
             setattr(self, name, None if value == "" else value)
+        for name in ("agent_type", "input_type"):  # a model may write anything there
+            value = getattr(self, name)
+            if value and len(value) >= SHORTEST_TOKEN:
+                setattr(self, name, redact(value)[0])
 
 
 def read(con, text):

@@ -6,6 +6,8 @@ themselves. What shell commands do to files is not seen.
 
 import os
 
+from orchestrator.model.redact import redact
+
 # How clients answer a call that they did not let through. 2.1.329 says so beside the text, too; on 2.1.197 a
 # hook's denial is its reason alone, which nothing tells from a failure.
 _BEGIN = (
@@ -54,14 +56,14 @@ def keep(con, execution, project):
     for call in con.execute(_CALLS).fetchall():
         if call[0] not in calls:
             calls[call[0]] = call[1:]
-            tools.setdefault(str(call[1] or "?"), [0, 0, 0])[0] += 1
+            tools.setdefault(redact(str(call[1] or "?"))[0], [0, 0, 0])[0] += 1
     answers = {}
     for answer in con.execute(_ANSWERS).fetchall():
         answers.setdefault(answer[0], answer[1:])
     touched, texts = {}, _Texts(con, calls)
     for name, (tool, path, at, new, old, everywhere, _) in calls.items():
         wrong, denied, text, added, removed = answers.get(name, (0, None, "", 0, 0))
-        text, tool = str(text or ""), str(tool or "?")
+        text, tool = str(text or ""), redact(str(tool or "?"))[0]
         if wrong:
             refused = denied is not None or _refused(text)
             tools[tool][1 if refused else 2] += 1
@@ -76,7 +78,7 @@ def keep(con, execution, project):
             lines = texts.written(path, new, old, everywhere, "created" in text[:40])
             added, removed = (added, removed) if added or removed else lines
         mode = "read" if tool == "Read" else "write"
-        row = touched.setdefault((inside(project, path), mode), [0, at, at, 0, 0])
+        row = touched.setdefault((redact(inside(project, path))[0], mode), [0, at, at, 0, 0])
         row[0] += 1
         row[2:] = at, row[3] + added, row[4] + removed
     _store(con, execution, tools, refused_names, touched)
