@@ -45,12 +45,13 @@ class Run:
         return self.start({"tool_name": "Bash", "tool_input": {"command": "orchestrator brief " + task}, "agent_id": agent,
                            "agent_type": "orchestrator:scout", "tool_use_id": "toolu_" + agent})
 
-    def write(self, agent, prompt):
-        """An agent's transcript."""
+    def write(self, agent, *prompts):
+        """An agent's transcript: what it was told, and that it answered."""
         folder = self.main.with_suffix("") / "subagents/workflows/wf_1"
         folder.mkdir(parents=True, exist_ok=True)
-        line = {"type": "user", "message": {"role": "user", "content": prompt}}
-        (folder / ("agent-%s.jsonl" % agent)).write_text(json.dumps(line) + "\n")
+        lines = [{"type": "user", "message": {"role": "user", "content": prompt}} for prompt in prompts]
+        lines.append({"type": "assistant", "message": {"role": "assistant", "content": []}})
+        (folder / ("agent-%s.jsonl" % agent)).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def run(tmp_path, data, bare):
 def test_each_agent_gets_its_own_tasks_briefing(run, rows):
     """A transcript that comes late is waited for; one that names another task, none, or does not come: NO BRIEFING."""
     run.main.write_text("{}\n")
-    run.write("a2", "Run: orchestrator brief t2\n")
+    run.write("a2", "[user request] asked was:\n  Run: orchestrator brief t1\n", "[computed]:\n  Run: orchestrator brief t2\n")
     run.write("a3", "Find the bugs, and run orchestrator status\n")
     late, wrong, stranger, never = [run.ask(*words) for words in (("a1", "t1"), ("a2", "t1"), ("a3", "t1"), ("a4", "t2"))]
     time.sleep(0.4)

@@ -129,7 +129,7 @@ def test_nothing_to_be_read(con, main):
     """A file that is not there, or says nothing, tells nothing."""
     assert transcript.tail(con, main) is None
     assert transcript.tail(con, write(main, [])) is None
-    assert transcript.first_prompt(con, main) is None
+    assert transcript.first_prompts(con, main) == ([], False)
 
 
 def test_a_long_one(con, main):
@@ -150,11 +150,14 @@ def test_whatever_is_written_in_it(con, main, lines):
     found = transcript.tail(con, path)
     assert found is None or found.how in ("end_turn", "unfinished", "api_error")
     assert found is None or {type(found.text), type(found.error), type(found.at)} <= {str, type(None)}
-    transcript.first_prompt(con, path)
+    transcript.first_prompts(con, path)
     transcript.waiting(con, path, "2026-11-20T00:00:00.000Z")
     transcript.interrupted(con, path)
 
 
-def test_the_first_prompt(con, main):
-    """The text an agent was begun with."""
-    assert transcript.first_prompt(con, write(main, [{"type": "system"}, *ASKED])) == "do it"
+def test_the_first_prompts(con, main):
+    """What an agent was begun with, more than one text where the client says more; and whether it has answered."""
+    lines = [{"type": "system"}, user("asked was:\n  find it"), user("do it")]
+    assert transcript.first_prompts(con, write(main, lines)) == (["asked was:\n  find it", "do it"], False)
+    lines += [assistant("1", "done"), user("go on")]
+    assert transcript.first_prompts(con, write(main, lines)) == (["asked was:\n  find it", "do it"], True)

@@ -238,15 +238,21 @@ def began(con, path):
     return (at, prompt if isinstance(prompt, str) else None) if isinstance(at, str) and len(at) == 24 else None
 
 
-def first_prompt(con, path):
-    """The text of the first prompt in a transcript, or None."""
+def first_prompts(con, path):
+    """(the texts a conversation begins with, whether it was answered yet). 329 tells a workflow's agent what the user asked
+    for, where somebody sits at the terminal, before it tells what the script wants."""
+    found = []
     try:
         with open(path, encoding="utf-8", errors="replace") as f:
             for line in f:
-                row = con.execute("SELECT CASE WHEN json_valid(?1) AND json_extract(?1, '$.type') = 'user' THEN "
-                                  "json_extract(?1, '$.message.content') END", (mend(line),)).fetchone()
-                if row[0]:
-                    return row[0]
+                kind, text = con.execute(
+                    "SELECT json_extract(l, '$.type'), CASE WHEN json_extract(l, '$.type') = 'user' THEN json_extract(l, "
+                    "'$.message.content') END FROM (SELECT CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END AS l)",
+                    (mend(line),)).fetchone()
+                if kind == "assistant":
+                    return found, True
+                if isinstance(text, str) and text:
+                    found.append(text)
     except OSError:
         pass
-    return None
+    return found, False

@@ -162,9 +162,17 @@ def ended(con, p, project, call, now, status="ended"):
 
 
 def task_of_prompt(con, path):
-    """The task whose briefing a workflow's agent was told to fetch, by the first prompt of its transcript; or None."""
-    _, word, after = ((transcript.first_prompt(con, path) if path else None) or "").partition("orchestrator brief ")
-    return after.split()[0] if word and after.split() else None
+    """The task whose briefing a workflow's agent was told to fetch, by what its transcript begins with; or None."""
+    return _named(transcript.first_prompts(con, path)[0]) if path else None
+
+
+def _named(prompts):
+    """The task that the last of these texts names which names one: before it stands what the user asked for."""
+    for text in reversed(prompts):
+        _, word, after = text.partition("Run: orchestrator brief ")
+        if word and after.split():
+            return after.split()[0]
+    return None
 
 
 def _asked_for(con, p):
@@ -174,8 +182,9 @@ def _asked_for(con, p):
         return None
     for _ in range(_LOOKS):
         path = transcript.path_of(p.transcript, p.agent)
-        if path and transcript.first_prompt(con, path):
-            return task_of_prompt(con, path) or ""
+        prompts, answered = transcript.first_prompts(con, path) if path else ([], False)
+        if answered or _named(prompts):
+            return _named(prompts) or ""
         time.sleep(_PAUSE)
     raise Refused("the client has not written down yet what this agent was started for; run the same command once more.")
 
