@@ -1,6 +1,7 @@
 """Door of the planning floor: puts scripts/ on the import path and hands over to the command line.
 
-Run by bin/orchestrator in the locked environment. Exit codes: 0 done, 1 refused, 2 usage. Python 3.10+.
+Run by bin/orchestrator in the locked environment, without its packages (-S): a list that only reads needs none, and is
+there sooner; everything else gets them here. Exit codes: 0 done, 1 refused, 2 usage. Python 3.10+.
 """
 
 import os
@@ -10,9 +11,15 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 if __name__ == "__main__":
     try:
-        from orchestrator.edges.cli import main
+        from orchestrator.edges.cli import quick
 
-        main(prog_name="orchestrator")
+        if not quick.answered(sys.argv[1:]):
+            import site
+
+            site.main()
+            from orchestrator.edges.cli import main
+
+            main(prog_name="orchestrator")
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("orchestrator"):
             raise

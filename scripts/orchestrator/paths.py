@@ -4,6 +4,7 @@ import os
 
 WORKSPACE = ".orchestrator"
 HISTORY = "history.db"
+DOTENV, CONFIG = ".env", "config.toml"  # a project's own settings: beside its programs', and in the workspace
 HISTORY_PATH = "history-path"  # in the workspace, one line: where else in the project the history lies
 
 
@@ -171,6 +172,18 @@ def off(workspace, env=None):
 def variable(name, default=None, env=None):
     """One environment variable, so that nobody else reads the environment."""
     return (os.environ if env is None else env).get(name) or default
+
+
+def git_index(project):
+    """Where git keeps the list of what it tracks, for the repository around a project; "" outside of one."""
+    at = project
+    while True:
+        git = os.path.join(at, ".git")
+        if os.path.exists(git):
+            return os.path.join(git, "index")
+        if at == os.path.dirname(at):
+            return ""
+        at = os.path.dirname(at)
 
 
 def environment(**changes):

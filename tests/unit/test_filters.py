@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.edges.cli.filters import Moment, names
 
-START, END = Moment(), Moment(end=True)
+START, END = Moment(), Moment("until")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from histories import Filled, fill
-from orchestrator.edges.cli import main, tables
+from orchestrator.edges.cli import asked, main, tables
 from orchestrator.services import outputs as left
 from orchestrator.services import tracker
 
@@ -81,7 +81,7 @@ def test_history_is_readable_at_100_columns(run, filled):
     ],
     ids=" ".join,
 )
-@pytest.mark.parametrize("form", tables.FORMATS)
+@pytest.mark.parametrize("form", asked.FORMATS)
 def test_every_list_has_every_form(run, command, form):
     """table, json, csv and markdown hold the same rows, and none of them can drive a terminal."""
     result = run(*command, "--format", form)

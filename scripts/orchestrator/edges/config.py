@@ -18,7 +18,7 @@ from orchestrator.services import settings
 from orchestrator.services.settings import Setting
 from orchestrator.store import open as store
 
-DOTENV, CONFIG = ".env", "config.toml"
+DOTENV, CONFIG = paths.DOTENV, paths.CONFIG
 MOST = 262144  # bytes of either file that are read
 _ASSIGNMENT = re.compile(
     r"""^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)[ \t]*=[ \t]*"""

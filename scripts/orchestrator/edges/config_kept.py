@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional
 
 from orchestrator import paths
-from orchestrator.edges import config
 from orchestrator.errors import NotOurs, OrchestratorError
-from orchestrator.services import trust
+from orchestrator.services import settings
 from orchestrator.store import open as store
 from orchestrator.store import workspace as folder
+
+TYPE_CHECKING = False  # every command comes by here: what reads the files is loaded when they have changed
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+    from orchestrator.edges import config
 
 _READ = "settings.read"  # in meta: which state of the project's files its settings are from
 _TABLE = "1"  # rises when the table allows something else, so that files are read again
@@ -22,9 +26,14 @@ def keep(con: Any, project: str, workspace: str, data: str, history: str, named:
     Returns the history that the files want where that is another than `history`, made and named for hooks;
     one that was `named` by a flag or the environment stays. OrchestratorError says all that is wrong.
     """
-    above = config.environment()
-    state = " ".join([_TABLE, ",".join(above.given), *_states(project, workspace)])
     row = con.execute("SELECT value FROM meta WHERE key = ?", (_READ,)).fetchone()
+    unset = not any([each.variable and paths.variable(each.variable) for each in settings.TABLE])
+    if unset and row and row[0] == _state((), project, workspace):
+        return None
+    from orchestrator.edges import config
+
+    above = config.environment()
+    state = _state(above.given, project, workspace)
     if not above.faults and row and row[0] == state:
         return None
     check_git(project, workspace, data, history)
@@ -44,21 +53,23 @@ def keep(con: Any, project: str, workspace: str, data: str, history: str, named:
     return None
 
 
-def _states(project: str, workspace: str) -> list[str]:
-    """Which states the files and git's index are in; nothing is read."""
-    dotenv, own = os.path.join(project, config.DOTENV), os.path.join(workspace, config.CONFIG)
-    states = []
-    for path in (dotenv, own, trust.git_index(project)):
+def _state(given: Any, project: str, workspace: str) -> str:
+    """Which state the files and git's index are in, and what the environment sets; nothing is read."""
+    dotenv, own = os.path.join(project, paths.DOTENV), os.path.join(workspace, paths.CONFIG)
+    states = [_TABLE, ",".join(given)]
+    for path in (dotenv, own, paths.git_index(project)):
         try:
             found = os.stat(path)
             states.append(f"{found.st_ino}.{found.st_size}.{found.st_mtime_ns}.{found.st_ctime_ns}")
         except OSError:
             states.append("-")
-    return states
+    return " ".join(states)
 
 
 def check_git(project: str, workspace: str, data: str, history: str) -> None:
     """Takes trust back from a workspace that git tracks: whoever can push could change what is deployed."""
+    from orchestrator.services import trust
+
     if trust.consented(workspace):
         return
     tracked = trust.tracked(project, [workspace, history])

@@ -126,15 +126,20 @@ def ended(con, session, reason, now):
                 "AND ended_at IS NULL", (session, now, reason))
 
 
-def bury(con, now):
-    """Closes the rows of sessions whose process is gone. Returns their ids."""
-    gone = [r[0] for r in con.execute(
+def gone(con, now):
+    """The ids of sessions whose process is gone and whose rows do not say so yet."""
+    return [r[0] for r in con.execute(
         "SELECT claude_session_id, host, boot_id, pid, process_started, julianday(?) - julianday(started_at) > ? FROM "
         "claude_sessions WHERE ended_at IS NULL", (now, FOREIGN_DAYS))
         if not alive(*r[1:5]) or (r[5] and r[1] != os.uname().nodename and not _still(con, r[0], now))]
-    for session in gone:
+
+
+def bury(con, now):
+    """Closes the rows of sessions whose process is gone. Returns their ids."""
+    found = gone(con, now)
+    for session in found:
         ended(con, session, "gone", now)
-    return gone
+    return found
 
 
 def _still(con, session, now):

@@ -118,14 +118,14 @@ def executions(
 
 def _execution(con: Any, number: int) -> dict[str, Any]:
     row = con.execute(_ROW, (number,)).fetchone()
-    out = dict(zip(_EXECUTION, row))
+    out = dict(zip(_EXECUTION, row, strict=False))
     lost, seconds = row[len(_EXECUTION) :]
     out["lost"] = bool(lost)
     out["inferred"] = bool(out["inferred"])
     out["success"] = None if out["success"] is None else bool(out["success"])
     out["seconds"] = None if seconds is None else round(max(0.0, seconds), 3)
     *sums, cost, models = con.execute(_USED, (out["execution_id"],)).fetchone()
-    out.update(zip(USAGE, sums), cost_usd=cost if models else None)
+    out.update(zip(USAGE, sums, strict=False), cost_usd=cost if models else None)
     out["tokens"] = tokens_of(out)
     return out
 

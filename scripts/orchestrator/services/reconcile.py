@@ -1,30 +1,40 @@
 """Reconciling before an answer: sessions whose process is gone, projections brought up to date."""
 
-from orchestrator.recording import ends, sessions, usage
-from orchestrator.recording.graph import rise
-from orchestrator.recording.projections import project as write_projections
-from orchestrator.services import archive
+from orchestrator.recording import sessions, usage
 from orchestrator.store.open import now as present
 from orchestrator.store.open import writing
+
+_TO_KEEP = """SELECT 1 FROM executions WHERE transcript_hash IS NULL AND usage_read_at IS NOT NULL AND transcript_path IS NOT NULL
+AND COALESCE(completed_at, usage_read_at) < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 hour') LIMIT 1"""
 
 
 def reconcile(con, project, workspace):
     """Closes sessions whose process is gone; their planned executions are lost from then on. Returns those sessions.
 
-    What no hook has read yet in transcripts is read now, and a few of those that ended are archived.
+    What no hook has read yet in transcripts is read now, and a few of those that ended are archived. What does this is
+    loaded only when there is something to do: mostly there is not.
     """
     if usage.waiting(con):
         with writing(con):
             usage.due(con, project, present(con))
-    archive.in_passing(con, workspace, present(con))
-    living = con.execute("SELECT 1 FROM claude_sessions WHERE ended_at IS NULL LIMIT 1").fetchone()
-    if not living:
+    if con.execute(_TO_KEEP).fetchone():
+        from orchestrator.services import archive
+
+        archive.in_passing(con, workspace, present(con))
+    if not sessions.gone(con, present(con)):
         return []
-    now = present(con)
+    return _bury(con, project, workspace, present(con))
+
+
+def _bury(con, project, workspace, now):
+    from orchestrator.recording import ends
+    from orchestrator.recording.graph import rise
+    from orchestrator.recording.projections import project as write_projections
+
     with writing(con):
-        gone = sessions.bury(con, now)
+        buried = sessions.bury(con, now)
         touched = set()
-        for session in gone:
+        for session in buried:
             ends.salvage(con, project, session, now)
             touched.update([r[0] for r in con.execute(
                 "SELECT DISTINCT orchestration_id FROM lost_executions WHERE claude_session_id = ? AND task_id IS NOT NULL",
@@ -33,9 +43,9 @@ def reconcile(con, project, workspace):
                         "'handed' AND claude_session_id = ?)", (session,))
         for orchestration in touched:
             rise(con, orchestration, now)
-    if gone and usage.waiting(con):
+    if buried and usage.waiting(con):
         with writing(con):
             usage.due(con, project, now)
     for orchestration in touched:
         write_projections(con, workspace, orchestration, now)
-    return gone
+    return buried

@@ -13,23 +13,11 @@ from orchestrator.store import workspace as folder
 _CONSENT = "tracked"  # in the origin file: the user trusts it although git tracks it
 
 
-def git_index(project: str) -> str:
-    """Where git keeps the list of what it tracks, for the repository around a project; "" outside of one."""
-    at = project
-    while True:
-        git = os.path.join(at, ".git")
-        if os.path.exists(git):
-            return os.path.join(git, "index")
-        if at == os.path.dirname(at):
-            return ""
-        at = os.path.dirname(at)
-
-
 def tracked(project: str, places: Sequence[str]) -> list[str]:
     """Names of files in these places that git tracks, relative to the project; none where there is no git."""
     import subprocess
 
-    if not git_index(project):
+    if not paths.git_index(project):
         return []
     inside = [each for each in places if os.path.normpath(each).startswith(project + os.sep)]
     if not inside:

@@ -41,7 +41,7 @@ def phrase(text):
     None for what only reading can find: no word at all, or writing without spaces between its words.
     """
     words = _words(text)
-    if not words or any([0x0E00 <= ord(c) < 0x1100 or 0x2E80 <= ord(c) < 0xFB00 for c in text]):
+    if not words or any(0x0E00 <= ord(c) < 0x1100 or 0x2E80 <= ord(c) < 0xFB00 for c in text):
         return None
     return '"%s"%s' % (words, " *" if text.endswith("*") else "")
 
@@ -123,7 +123,7 @@ def _file(con):
 
 def _attach(con):
     """Opens the index, made anew where it is another history's or an older kind. False: it can have none."""
-    if any([row[1] == "found" for row in con.execute("PRAGMA database_list")]):
+    if any(row[1] == "found" for row in con.execute("PRAGMA database_list")):
         return True
     path = _file(con)
     if not path:
@@ -154,7 +154,7 @@ def _attach(con):
 def _detach(con):
     if con.in_transaction:
         con.execute("ROLLBACK")
-    if any([row[1] == "found" for row in con.execute("PRAGMA database_list")]):
+    if any(row[1] == "found" for row in con.execute("PRAGMA database_list")):
         con.execute("DETACH found")
 
 

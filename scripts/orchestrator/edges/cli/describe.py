@@ -5,7 +5,7 @@ from typing import Any, Callable, Iterable, Optional
 import click
 
 from orchestrator.edges.cli import draw, tables
-from orchestrator.edges.cli.history import EXECUTIONS, short
+from orchestrator.edges.cli.executions import EXECUTIONS, short
 from orchestrator.edges.cli.lists import TASKS
 from orchestrator.edges.cli.outputs import OUTPUTS
 from orchestrator.edges.cli.tables import Column

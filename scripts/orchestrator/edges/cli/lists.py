@@ -5,8 +5,8 @@ from typing import Any, Optional
 import click
 
 from orchestrator.edges.cli import filters, tables
+from orchestrator.edges.cli.executions import EXECUTIONS, model, purpose, short, tokens
 from orchestrator.edges.cli.filters import WORDS
-from orchestrator.edges.cli.history import EXECUTIONS, model, purpose, short, tokens
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import Column
 from orchestrator.errors import OrchestratorError
@@ -115,12 +115,12 @@ def list_tasks(
 @pass_place
 def task_details(place: Place, task_id: str, orchestration: Optional[str], as_json: bool) -> None:
     """Shows a task: what it is, its state, its executions, what they left."""
-    from orchestrator.edges.cli import describe, show
+    from orchestrator.edges.cli import describe
     from orchestrator.services import details
 
     con = place.reading
     place.reconcile()
-    target = place.orchestration(orchestration) if orchestration else show.current(place)
+    target = place.orchestration(orchestration) if orchestration else place.current()
     kind, name, home = details.find(con, task_id, target)
     if kind != "task" or (orchestration and home != target):
         raise OrchestratorError(
@@ -135,12 +135,12 @@ def task_details(place: Place, task_id: str, orchestration: Optional[str], as_js
 @pass_place
 def agent_details(place: Place, agent_id: str, as_json: bool) -> None:
     """Shows an agent: by its id, its execution's or its task's; what it used, did and left."""
-    from orchestrator.edges.cli import describe, show
+    from orchestrator.edges.cli import describe
     from orchestrator.services import details
 
     con = place.reading
     place.reconcile()
-    kind, name, home = details.find(con, agent_id, show.current(place))
+    kind, name, home = details.find(con, agent_id, place.current())
     if kind == "task":
         name = details.latest(con, str(home), name)
     elif kind != "execution":

@@ -5,8 +5,8 @@ from typing import Any, Optional
 import click
 
 from orchestrator.edges.cli import filters, tables
+from orchestrator.edges.cli.executions import short
 from orchestrator.edges.cli.filters import WORDS
-from orchestrator.edges.cli.history import short
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import Column
 from orchestrator.services import outputs as left

@@ -1,16 +1,21 @@
 """The place a command works in: project, workspace, history, Claude session; opened when first asked for."""
 
-import os
-from typing import Any
+from __future__ import annotations
 
-import click
+import os
 
 from orchestrator import paths
+from orchestrator.edges.cli.tables import say
 from orchestrator.errors import NotOurs, OrchestratorError
+from orchestrator.store import inbox
 from orchestrator.store import open as store
 from orchestrator.store import workspace as folder
 
-Connection = Any  # of the C module: it names no type
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    Connection = Any  # of the C module: it names no type
 
 
 class Place:
@@ -83,19 +88,24 @@ class Place:
 
     def _settled(self, con: Connection) -> Connection:
         from orchestrator.edges.config_kept import keep
-        from orchestrator.edges.hooks import replay
-        from orchestrator.model.redact import mask_also
         from orchestrator.services.settings import value
 
         moved = keep(con, self.project, self.workspace, self.data, self.history, self.named)
         if moved:
-            click.echo(f"note: the history is {moved} from now on; what {self.history} holds stays.", err=True)
+            say(f"note: the history is {moved} from now on; what {self.history} holds stays.", err=True)
             con.close()
             self.history = moved
             con = self._open()
             keep(con, self.project, self.workspace, self.data, self.history, self.named)
-        mask_also(value(con, "redact"))
-        if not self.off:
+        patterns = value(con, "redact")
+        if patterns:
+            from orchestrator.model.redact import mask_also
+
+            mask_also(patterns)
+        spare = paths.elsewhere(self.project)
+        if not self.off and (inbox.waiting(self.workspace) or spare != self.workspace and inbox.waiting(spare)):
+            from orchestrator.edges.hooks import replay
+
             replay(con, self.project, self.workspace)
         return con
 
@@ -133,6 +143,13 @@ class Place:
                                     "`orchestrator plan FILE`.")
         return str(row[0])
 
+    def current(self) -> str | None:
+        """The orchestration that a bare task id belongs to, or None where there is none."""
+        try:
+            return self.orchestration()
+        except OrchestratorError:
+            return None
+
     def latest_open(self) -> str | None:
         """The open orchestration that changed last, or None."""
         row = self.con.execute("SELECT orchestration_id FROM orchestrations WHERE status IN ('planning', 'executing') "
@@ -169,7 +186,7 @@ class Place:
             lines += writing_notice(self.con, orchestration, mode[0])
         lines += to_do(self.con, orchestration, graph, limit(self.con), 20000)
         for line in lines:
-            click.echo(line)
+            say(line)
         if self.session:
             with writing(self.con):
                 tell(self.con, self.session, orchestration, self.now())
@@ -211,7 +228,7 @@ class Place:
             return None
 
         def show(done: int, of: int) -> None:
-            click.echo(f"\r{what} {done}/{of}" + ("\n" if done == of else ""), nl=False, err=True)
+            say(f"\r{what} {done}/{of}", err=True, end="\n" if done == of else "")
 
         return show
 
@@ -228,4 +245,14 @@ class Place:
         return str(rows[0])
 
 
-pass_place = click.make_pass_decorator(Place)
+def pass_place(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that is given its place, from the context it runs in."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        import click
+
+        return command(click.get_current_context().find_object(Place), *args, **kwargs)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__dict__.update(command.__dict__)
+    return run

@@ -42,7 +42,7 @@ def show(
         raise click.UsageError("Choose one of --briefing, --result and --transcript (or --said).")
     con = place.reading
     place.reconcile()
-    target = place.orchestration(orchestration) if orchestration else current(place)
+    target = place.orchestration(orchestration) if orchestration else place.current()
     kind, name, home = details.find(con, thing, target)
     if briefing or result or transcript or said is not None:
         if kind == "task":
@@ -89,11 +89,3 @@ def _transcript(place: Place, con: Any, execution: str, said: Optional[str], as_
             click.echo(f"{'':23}  {line}")
     if not found:
         raise OrchestratorError(f"Nothing in the transcript of {execution} " + ("speaks of that." if said else "was said."))
-
-
-def current(place: Place) -> Optional[str]:
-    """The orchestration that a bare task id belongs to, or None where there is none."""
-    try:
-        return place.orchestration()
-    except OrchestratorError:
-        return None

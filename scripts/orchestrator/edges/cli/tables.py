@@ -1,29 +1,28 @@
 """Tables and texts as people and programs read them; nothing in them can drive a terminal."""
 
-import json
+from __future__ import annotations
+
 import os
-import re
 import sys
 import time
-import unicodedata
-from typing import Any, Callable, Iterable, Optional, Sequence
-
-import click
 
 from orchestrator import paths
 
-FORMATS = ("table", "json", "csv", "markdown")
+TYPE_CHECKING = False  # lists load this: what only some texts need is imported for these
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, Optional, Sequence
+
 WIDTH = 100  # where nothing says how wide the reader's window is
 GAP = "  "
 LEAST = 12  # places a column keeps when it gives way
 PAIRS = ("tokens", "executions")  # what is nested in a record and always there
-COLOURS = {"failed": "red", "lost": "red", "completed": "green", "deployed": "yellow", "in_flight": "yellow"}
-_ESCAPES = re.compile(  # one that is not closed on its line loses its first marks only: it hides nothing
+COLOURS = {"failed": 31, "lost": 31, "completed": 32, "deployed": 33, "in_flight": 33}  # as terminals number them
+_ESCAPES = (  # one that is not closed on its line loses its first marks only: it hides nothing
     "\x1b\\[[0-?]*[ -/]*[@-~]|\x9b[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\n\x07\x1b\x9c]*(?:\x1b\\\\|\x07|\x9c)"  # OSC, DCS
     "|\x1b[ -/]*[0-~]"
 )
-_MARKS = re.compile(r"([\\`*\[\]<>|])")
+_MARKS = "\\`*[]<>|"
 
 
 class Column:
@@ -35,9 +34,20 @@ class Column:
         self.head, self.cell, self.right, self.give = head, cell, right, give
 
 
+def say(text: str, err: bool = False, end: str = "\n") -> None:
+    """Prints a text at once, on stderr when it is none of the answer."""
+    print(text, end=end, file=sys.stderr if err else sys.stdout, flush=True)
+
+
 def visible(text: Optional[str]) -> str:
     """Text that cannot drive a terminal: no escape sequence, nothing unseen but line breaks and tabs."""
-    out = _ESCAPES.sub("", str(text or "")).replace("\r\n", "\n")
+    out = str(text or "")
+    if out.isascii() and out.isprintable():
+        return out
+    import re
+    import unicodedata
+
+    out = re.sub(_ESCAPES, "", out).replace("\r\n", "\n")
     if out.isascii() and out.replace("\n", "").replace("\t", "").isprintable():
         return out
     return "".join([c for c in out if c in "\n\t\u200d" or unicodedata.category(c) not in _UNSEEN])
@@ -55,6 +65,8 @@ def width(text: str) -> int:
     """How many places a terminal gives to a text on one line."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     return sum(
         [
             0
@@ -138,8 +150,12 @@ def aligned(columns: Sequence[Column], records: Sequence[dict[str, Any]]) -> str
 
 def dumps(value: Any) -> str:
     """JSON that is exact and safe to look at: what nobody sees is escaped in it."""
+    import json
+
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     if not text.isascii() or "\x7f" in text:
+        import unicodedata
+
         unseen = [c for c in set(text) if unicodedata.category(c) in _UNSEEN and c not in "\n\u200d"]
         text = text.translate({ord(c): json.dumps(c)[1:-1] for c in unseen})
     return text
@@ -147,6 +163,8 @@ def dumps(value: Any) -> str:
 
 def flat(record: dict[str, Any]) -> dict[str, Any]:
     """A record as one row: pairs and counts become columns (tokens_number), other nesting JSON."""
+    import json
+
     out: dict[str, Any] = {}
     for key, value in record.items():
         if key in PAIRS and isinstance(value, dict):
@@ -179,7 +197,7 @@ def _scalar(value: Any) -> Any:
 
 def in_markdown(text: Any) -> str:
     """A value inside a Markdown line or cell: no markup, link, image, HTML or new cell comes of it."""
-    return _MARKS.sub(r"\\\1", one_line(text))
+    return "".join(["\\" + c if c in _MARKS else c for c in one_line(text)])
 
 
 def code(text: Any) -> str:
@@ -201,23 +219,25 @@ def markdown(columns: Sequence[Column], records: Iterable[dict[str, Any]]) -> st
 def emit(records: Sequence[dict[str, Any]], columns: Sequence[Column], form: str, nothing: str) -> None:
     """Prints records in the form asked for; `nothing` is what a person is told when there are none."""
     if form == "json":
-        click.echo(dumps(list(records)))
+        say(dumps(list(records)))
     elif form == "csv":
-        click.echo(comma_separated(records), nl=False)
+        say(comma_separated(records), end="")
     elif not records:
-        click.echo(nothing, err=True)
+        say(nothing, err=True)
     elif form == "markdown":
-        click.echo(markdown(columns, records), nl=False)
+        say(markdown(columns, records), end="")
     else:
-        click.echo(coloured(aligned(columns, records)))
+        say(coloured(aligned(columns, records)))
 
 
 def coloured(text: str) -> str:
     """States in colour, for a terminal whose owner has nothing against it."""
     if not sys.stdout.isatty() or paths.variable("NO_COLOR"):
         return text
+    import re
+
     words = re.compile("(?<=  )(%s)(?=  |$)" % "|".join(COLOURS), re.MULTILINE)
-    return words.sub(lambda m: click.style(m.group(), fg=COLOURS[m.group()]), text)
+    return words.sub(lambda m: f"\x1b[{COLOURS[m.group()]}m{m.group()}\x1b[0m", text)
 
 
 def exact(text: str) -> None:

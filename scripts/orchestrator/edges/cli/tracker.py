@@ -8,8 +8,8 @@ import click
 
 from orchestrator import paths
 from orchestrator.edges.cli import filters, tables
+from orchestrator.edges.cli.executions import EXECUTIONS
 from orchestrator.edges.cli.filters import WORDS
-from orchestrator.edges.cli.history import EXECUTIONS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import Column
 from orchestrator.errors import OrchestratorError

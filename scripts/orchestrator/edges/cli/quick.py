@@ -1,0 +1,64 @@
+"""Quick door: lists that only read, answered without the libraries of the command line; and how every command ends.
+
+What it does not surely understand, help and mistakes too, it leaves to click.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from orchestrator import paths
+from orchestrator.errors import OrchestratorError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional, Sequence
+
+WHERE = {"--project": "project", "--db": "db"}  # the program's own options, before the verb
+
+
+def answered(words: Sequence[str]) -> bool:
+    """Runs a list that only reads; False for whatever click is to run."""
+    place: dict[str, str] = {}
+    rest = list(words)
+    while len(rest) > 1 and rest[0] in WHERE:
+        place[WHERE[rest[0]]] = rest[1]
+        rest = rest[2:]
+    if not rest or rest[0] != "history":
+        return False
+    from orchestrator.edges.cli import asked
+
+    given = asked.read(rest[1:], asked.HISTORY)
+    if given is None:
+        return False
+
+    def run() -> None:
+        from orchestrator.edges.cli.executions import history
+        from orchestrator.edges.cli.place import Place
+
+        history(Place(place.get("project"), place.get("db")), **given)
+
+    outcome(run)
+    return True
+
+
+def outcome(run: Callable[[], Any]) -> Any:
+    """Runs a command; what was refused is one sentence on stderr and exit 1."""
+    try:
+        return run()
+    except OrchestratorError as refused:
+        return _ended(f"orchestrator: {refused}", 1)
+    except BrokenPipeError:  # the reader left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as bug:
+        if (paths.variable("ORCHESTRATOR_LOG_LEVEL") or "").upper() == "DEBUG":
+            raise
+        return _ended(f"orchestrator: that failed in a way nobody foresaw ({type(bug).__name__}: {bug}); "
+                      "ORCHESTRATOR_LOG_LEVEL=DEBUG shows where. Please report it.", 1)  # fmt: skip
+
+
+def _ended(said: Optional[str], code: int) -> None:
+    print(said, file=sys.stderr, flush=True)
+    sys.exit(code)

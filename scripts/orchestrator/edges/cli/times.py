@@ -1,0 +1,46 @@
+"""Times on the command line: a day, a moment, so long ago; as the history writes them, in UTC."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?\s*(Z|[+-]\d\d(:?\d\d)?)?)?")
+_AGO = re.compile(r"(\d{1,6})\s*(m|min|h|d|w)")
+_CLOCK = re.compile(r"(\d\d?):(\d\d)(:(\d\d))?Z?")
+_UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment(text: str, kind: str = "since") -> str:
+    """A time as UTC text in milliseconds; ValueError for what is none.
+
+    `kind` until: a day is the end of that day. at: the last time the clock showed it.
+    """
+    text = text.strip()
+    ago, clock, now = _AGO.fullmatch(text), _CLOCK.fullmatch(text), datetime.now(timezone.utc)
+    try:
+        if ago:
+            found = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        elif clock:
+            found = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=int(clock[4] or 0), microsecond=0)
+            found -= timedelta(days=int(found > now))
+        elif _TIME.fullmatch(text):
+            found = _read(text)
+            if kind == "until" and len(text) == 10:
+                found += timedelta(days=1) - timedelta(milliseconds=1)
+        else:
+            raise ValueError(text)
+    except OverflowError:
+        raise ValueError(text) from None
+    return found.strftime("%Y-%m-%dT%H:%M:%S.") + "%03dZ" % (found.microsecond // 1000)
+
+
+def _read(text: str) -> datetime:
+    """An aware datetime; Python 3.10 knows neither Z nor short fractions nor offsets without a colon."""
+    text = text.replace(" ", "", 1) if len(text) == 10 else text[:10] + "T" + text[11:].replace(" ", "")
+    text = re.sub(r"[.,](\d+)", lambda m: "." + m[1][:6].ljust(6, "0"), text)
+    if text.endswith("Z"):
+        text = text[:-1] + "+00:00"
+    text = re.sub(r"(T.*[+-]\d\d):?(\d\d)?$", lambda m: m[1] + ":" + (m[2] or "00"), text)
+    found = datetime.fromisoformat(text)
+    return found.astimezone(timezone.utc) if found.tzinfo else found.replace(tzinfo=timezone.utc)
