@@ -69,6 +69,7 @@ CREATE TABLE claude_sessions (           -- one Claude Code session and the proc
 );
 CREATE INDEX claude_sessions_unread ON claude_sessions (claude_session_id) -- whose transcript may have grown
     WHERE transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at <= ended_at);
+CREATE INDEX claude_sessions_open ON claude_sessions (claude_session_id) WHERE ended_at IS NULL;
 CREATE INDEX claude_sessions_by_orchestration ON claude_sessions (orchestration_id);
 
 CREATE TABLE executions (                -- one attempt by one agent
@@ -494,7 +495,8 @@ END;
 -- Views ------------------------------------------------------------------------------------------
 
 CREATE VIEW lost_executions AS           -- deployed, and their process can no longer end them
-SELECT e.* FROM executions e CROSS JOIN claude_sessions s USING (claude_session_id) -- in this order: few are deployed
+SELECT e.* FROM executions e INDEXED BY executions_in_flight -- and in this order, whatever else is asked: few are deployed
+CROSS JOIN claude_sessions s USING (claude_session_id)
 WHERE e.status = 'deployed' AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at);
 
 CREATE VIEW task_states AS               -- each task's derived state

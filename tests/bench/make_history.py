@@ -76,7 +76,7 @@ def rows(number, of, dice):
     agent = "a%016x" % number
     events = [
         ("%s %s" % (name, kind), begun if n < 2 else ended or begun, kind, session, agent, name, "words" if n != 1 else None)
-        for n, kind in enumerate(("intent", "started", "stopped"))
+        for n, kind in enumerate(("intent", "started", "stopped") if ended else ("intent", "started"))
     ]
     usage = [(name, "execution", model, begun[:10], 9, *used, cost)] if ended else []
     touches = [(name, files[1], "read", 2, begun, begun, 0, 0), (name, files[0], "write", 1, begun, ended or begun, 10, 3)]

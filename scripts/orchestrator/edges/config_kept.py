@@ -27,7 +27,7 @@ def keep(con: Any, project: str, workspace: str, data: str, history: str, named:
     one that was `named` by a flag or the environment stays. OrchestratorError says all that is wrong.
     """
     row = con.execute("SELECT value FROM meta WHERE key = ?", (_READ,)).fetchone()
-    unset = not any([each.variable and paths.variable(each.variable) for each in settings.TABLE])
+    unset = not any(each.variable and paths.variable(each.variable) for each in settings.TABLE)
     if unset and row and row[0] == _state((), project, workspace):
         return None
     from orchestrator.edges import config

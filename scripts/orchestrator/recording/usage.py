@@ -6,7 +6,7 @@ MOST_IN_HOOK = 8_000_000  # bytes of transcripts one hook reads; a later command
 MOST_IN_PASSING = 2_000_000  # where a session begins or ends, which must not take long
 
 _UNREAD = (
-    "agent_id IS NOT NULL AND status != 'deployed' AND "
+    "executions INDEXED BY executions_unread WHERE agent_id IS NOT NULL AND status != 'deployed' AND "
     "(usage_read_at IS NULL OR usage_read_at < completed_at)"
 )
 _GROWN = (
@@ -16,7 +16,7 @@ _GROWN = (
 
 def waiting(con):
     """Whether there is something new to read in a transcript."""
-    if con.execute("SELECT 1 FROM executions WHERE %s LIMIT 1" % _UNREAD).fetchone():
+    if con.execute("SELECT 1 FROM %s LIMIT 1" % _UNREAD).fetchone():
         return True
     for path, offset, ended in con.execute(
         "SELECT transcript_path, usage_offset, ended_at FROM claude_sessions WHERE " + _GROWN
@@ -35,7 +35,7 @@ def due(con, project, now, session=None, execution=None, most=None):
     `most` bounds the bytes. With it a transcript that is missing is looked for again the next time.
     """
     rows = con.execute(
-        "SELECT execution_id, transcript_path, claude_session_id, agent_id FROM executions WHERE "
+        "SELECT execution_id, transcript_path, claude_session_id, agent_id FROM "
         + _UNREAD
         + " AND (?1 IS NULL OR claude_session_id = ?1) AND (?2 IS NULL OR execution_id = ?2)",
         (session, execution),

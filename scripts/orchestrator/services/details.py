@@ -131,6 +131,28 @@ def execution(con: Any, execution_id: str) -> dict[str, Any]:
     return out
 
 
+def context(con: Any, execution_id: str) -> dict[str, Any]:
+    """What an execution's agent was given to read, item by item, and what was left out."""
+    whole = queries.executions(con, execution=execution_id, limit=1)[0]
+    names = ("execution_id", "agent_type", "deployed_at", "bundle_id", "context_token_count", "count_how")
+    return {**{name: whole[name] for name in names}, "allocations": _rows(con, _PARTS["allocations"], execution_id)}
+
+
+_TOUCHES = """
+SELECT last_at, mode, times, first_at, f.lines_added, f.lines_removed, execution_id, e.agent_type, e.orchestration_id, e.task_id,
+    e.attempt, e.origin, e.scope, (SELECT title FROM tasks t WHERE t.orchestration_id = e.orchestration_id AND
+    t.task_id = e.task_id) AS title
+FROM (SELECT * FROM file_touches WHERE path = ?1 ORDER BY last_at DESC LIMIT ?2) f JOIN executions e USING (execution_id)
+ORDER BY last_at DESC"""
+
+
+def touches(con: Any, path: str, limit: int) -> dict[str, Any]:
+    """Who read or wrote a file (relative to the project), the last touch first, and what for."""
+    cursor = con.execute(_TOUCHES, (path, limit))
+    names = [column[0] for column in cursor.description]
+    return {"path": path, "touches": [dict(zip(names, row, strict=True)) for row in cursor]}
+
+
 def _rows(con: Any, sql: str, value: str) -> list[dict[str, Any]]:
     cursor = con.execute(sql, (value,))
     names = [column[0] for column in cursor.description]

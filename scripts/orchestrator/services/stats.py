@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Optional
 
-from orchestrator.store.open import writing
+from orchestrator.errors import OrchestratorError
+from orchestrator.store.open import Error, writing
 
 COUNTED = (
     "executions", "completed", "failed", "retries", "milliseconds", "calls", "refused_calls", "failed_calls", "files_read",
@@ -16,7 +17,9 @@ COUNTED = (
 )  # fmt: skip
 USED = ("messages", "input_tokens", "cache_write_tokens", "cache_read_tokens", "output_tokens", "cost_usd", "unpriced_tokens")
 TOKENS = USED[1:5]
-LATEST = 200  # executions of a type that quantiles are taken from
+LATEST = 100  # executions of a type that quantiles are taken from
+MOST_TYPES = 10  # agent types that quantiles are listed of, those that ran most
+JUDGED = 300  # executions with a bundle, the latest, whose checks are asked for
 DAYS = 30  # of the latest days, listed one by one
 QUANTILES = (10, 50, 90, 95)
 
@@ -28,11 +31,10 @@ WITH RECURSIVE found (month) AS (
     SELECT substr(min(day), 1, 7) FROM {0}
     UNION ALL SELECT (SELECT substr(min(day), 1, 7) FROM {0} WHERE day > found.month || '~') FROM found WHERE month IS NOT NULL)
 SELECT month FROM found WHERE month IS NOT NULL"""
-_OWNERS = """
+_FAMILY = """
 WITH RECURSIVE family (execution_id, agent_id) AS (
-    SELECT execution_id, agent_id FROM executions WHERE {0} = ?1
-    UNION SELECT e.execution_id, e.agent_id FROM executions e JOIN family f ON e.parent_agent_id = f.agent_id)
-SELECT execution_id FROM family"""
+    SELECT execution_id, agent_id FROM executions WHERE {0}
+    UNION SELECT e.execution_id, e.agent_id FROM executions e JOIN family f ON e.parent_agent_id = f.agent_id)"""
 
 
 def months(con: Any) -> list[str]:
@@ -65,8 +67,11 @@ def _sums(con: Any, since: Optional[str], until: Optional[str]) -> list[Sums]:
     whole = [month for month in every[:-1] if month + "-01" >= first and month + "-31" <= last]
     standing = {row[0] for row in con.execute("SELECT month FROM months")}
     if set(whole) - standing:
-        with writing(con):
-            refresh_months(con, whole)
+        try:
+            with writing(con):
+                refresh_months(con, whole)
+        except Error:  # a history that can only be read: its days are summed up
+            whole = []
     out = []
     for table, by_month, key, names in _TABLES:
         numbers = ", ".join([f"sum({name})" for name in names])
@@ -89,19 +94,19 @@ def _add_up(found: Sums, rows: Iterable[tuple[Any, ...]], key: int) -> None:
         mine[:] = [a + b for a, b in zip(mine, row[key:], strict=True)]
 
 
-def _of_owners(con: Any, column: str, name: str) -> list[Sums]:
-    """The same for an orchestration's executions, or one execution, and all agents that those deployed in turn."""
-    owners = _OWNERS.format(column)
+def _of_owners(con: Any, condition: str, values: tuple[Any, ...]) -> list[Sums]:
+    """The same for some executions and all agents that those deployed in turn."""
     out = []
     for parts, (_, _, key, names) in zip(("daily_parts", "usage_parts"), _TABLES, strict=True):
         sums = ", ".join([f"sum({each})" for each in names])
-        kind = " AND kind = 'execution'" if parts == "usage_parts" else ""
+        kind = " WHERE kind = 'execution'" if parts == "usage_parts" else ""
         found: Sums = {}
-        _add_up(
-            found,
-            con.execute(f"SELECT {key}, {sums} FROM {parts} WHERE owner IN ({owners}){kind} GROUP BY {key}", (name,)),
-            key.count(",") + 1,
+        rows = con.execute(
+            f"{_FAMILY.format(condition)} SELECT {key}, {sums} FROM family CROSS JOIN {parts} p ON p.owner = "
+            f"family.execution_id{kind} GROUP BY {key}",
+            values,
         )
+        _add_up(found, rows, key.count(",") + 1)
         out.append(found)
     return out
 
@@ -172,34 +177,58 @@ def statistics(con: Any, since: Optional[str] = None, until: Optional[str] = Non
     lost = dict(
         con.execute(
             "SELECT agent_type, count(*) FROM lost_executions WHERE (?1 IS NULL OR deployed_at >= ?1) AND (?2 IS NULL OR "
-            "deployed_at < ?2 || '~') GROUP BY 1",
+            "deployed_at < ?2 || '~') GROUP BY +agent_type",
             (since, until),
         ).fetchall()
     )
     out: dict[str, Any] = {"since": since, "until": until, **_shown(counts, usage, lost)}
     out["by_day"] = by_day(con, since, until, days)
     out["validation"] = checks(con, since, until, days)
-    out["quantiles"] = [each for name in sorted(counts) for each in quantiles(con, name[0])]
+    most = sorted(counts, key=lambda name: -counts[name][COUNTED.index("completed")])[:MOST_TYPES]
+    out["quantiles"] = [each for name in sorted(most) for each in quantiles(con, name[0])]
     return out
 
 
-def of_orchestration(con: Any, orchestration: str) -> dict[str, Any]:
-    """The same of one orchestration: its executions, and the agents that they deployed in turn."""
+def of(con: Any, kind: str, name: str, home: Optional[str] = None) -> dict[str, Any]:
+    """The same of one orchestration, task (of `home`) or execution, with all agents that were deployed in turn by its agents.
+
+    OrchestratorError for another kind of thing.
+    """
+    first = {
+        "orchestration": ("orchestration_id = ?1", (name,)),
+        "task": ("orchestration_id = ?1 AND task_id = ?2", (home, name)),
+        "execution": ("execution_id = ?1", (name,)),
+    }
+    if kind not in first:
+        raise OrchestratorError(f"Only an orchestration, a task or an execution has statistics, {kind} {name} not.")
+    condition, values = first[kind]
     lost = dict(
         con.execute(
-            "SELECT agent_type, count(*) FROM lost_executions WHERE orchestration_id = ? GROUP BY 1", (orchestration,)
+            f"{_FAMILY.format(condition)} SELECT agent_type, count(*) FROM lost_executions WHERE execution_id IN "
+            "(SELECT execution_id FROM family) GROUP BY +agent_type",
+            values,
         ).fetchall()
     )
-    counts, usage = _of_owners(con, "orchestration_id", orchestration)
-    return {"orchestration_id": orchestration, **_shown(counts, usage, lost)}
+    counts, usage = _of_owners(con, condition, values)
+    return {"of": f"{kind} {name}" + (f" of {home}" if home else ""), **_shown(counts, usage, lost)}
 
 
-def with_its_agents(con: Any, execution: str) -> dict[str, Any]:
-    """An execution's usage and that of all agents it deployed, they in turn, and so on, rolled up."""
-    counts, usage = _of_owners(con, "execution_id", execution)
-    count = _grouped(counts, None, len(COUNTED)).get("", [0] * len(COUNTED))
-    used = _used(_grouped(usage, None, len(USED)).get("", [0] * len(USED)))
-    return {"executions": count[0], "calls": count[COUNTED.index("calls")], **used}
+def bundles(con: Any, since: Optional[str] = None, until: Optional[str] = None) -> list[dict[str, Any]]:
+    """Bundles that were sent lately and whose results were checked: what passed first, then what did not less."""
+    rows = con.execute(
+        "SELECT e.bundle_id, b.agent_type, b.scope, b.total_tokens, b.how, count(DISTINCT e.execution_id), "
+        "count(*) FILTER (WHERE v.type = 'true' OR v.atom LIKE 'pass%'), "
+        "count(*) FILTER (WHERE v.type != 'true' AND v.atom NOT LIKE 'pass%'), max(e.deployed_at) "
+        "FROM (SELECT execution_id, bundle_id, deployed_at FROM executions WHERE bundle_id IS NOT NULL AND (?1 IS NULL OR "
+        "deployed_at >= ?1) AND (?2 IS NULL OR deployed_at <= ?2) ORDER BY deployed_at DESC LIMIT ?3) e "
+        "CROSS JOIN outputs o ON o.execution_id = e.execution_id AND +o.output_type = 'validation_result' "
+        "CROSS JOIN json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v "
+        "JOIN bundles b ON b.bundle_id = e.bundle_id "
+        "WHERE v.atom IS NOT NULL AND v.atom != 'named' GROUP BY e.bundle_id ORDER BY 8, 7 DESC, 9 DESC",
+        (since, until, JUDGED),
+    )
+    names = ("bundle_id", "agent_type", "scope", "total_tokens", "how", "executions", "passed", "not_passed", "deployed_at")
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def by_day(con: Any, since: Optional[str], until: Optional[str], days: int) -> list[dict[str, Any]]:
@@ -251,9 +280,9 @@ def quantiles(con: Any, agent_type: str, latest: int = LATEST) -> list[dict[str,
         "SELECT replace(COALESCE(e.resolved_model, e.model, ''), '[1m]', ''), max(0, julianday(e.completed_at) - "
         "julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0, sum(u.input_tokens + u.cache_write_5m_tokens + "
         "u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens), CASE WHEN count(u.cost_usd) = count(u.owner) THEN "
-        "sum(u.cost_usd) END FROM (SELECT * FROM executions WHERE agent_type = ?1 AND status = 'completed' AND completed_at "
-        "IS NOT NULL ORDER BY deployed_at DESC LIMIT ?2) e LEFT JOIN usage u ON u.owner = e.execution_id AND "
-        "u.kind = 'execution' GROUP BY e.number",
+        "sum(u.cost_usd) END FROM (SELECT number, execution_id, resolved_model, model, started_at, deployed_at, completed_at "
+        "FROM executions WHERE agent_type = ?1 AND +status = 'completed' AND completed_at IS NOT NULL ORDER BY deployed_at DESC "
+        "LIMIT ?2) e LEFT JOIN usage u ON u.owner = e.execution_id AND u.kind = 'execution' GROUP BY e.number",
         (agent_type, latest),
     ):
         by_model.setdefault(model, []).append(tuple(row))

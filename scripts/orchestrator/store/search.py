@@ -220,4 +220,5 @@ def _changed(con):
     con.execute("INSERT INTO found.growing %s AND e.status = 'deployed'" % _NOW)
     con.execute("INSERT INTO found.executions_words (rowid, words) %s ORDER BY 1" % _NOW.replace("e.number, ", "", 1))
     con.execute("UPDATE found.kept SET value = COALESCE((SELECT max(event_id) FROM events), 0) WHERE name = 'event'")
-    con.execute("UPDATE found.kept SET value = (SELECT dedupe_key FROM events ORDER BY event_id DESC LIMIT 1) WHERE name = 'mark'")
+    con.execute("UPDATE found.kept SET value = (SELECT dedupe_key FROM events ORDER BY event_id DESC LIMIT 1) "
+                "WHERE name = 'mark'")  # fmt: skip

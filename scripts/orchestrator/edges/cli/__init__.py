@@ -13,7 +13,7 @@ VERBS = {
     "doctor": "doctor", "import": "importing",
     "plan": "plans", "task": "tasks", "next": "state", "prime": "state", "status": "state", "brief": "state",
     "resume": "drive", "stop": "drive",
-    "show": "show", "report": "report", "history": "history", "agents": "agents",
+    "show": "show", "report": "report", "history": "history", "stats": "stats", "who": "who", "agents": "agents",
     "list-agents": "lists", "list-tasks": "lists", "task-details": "lists", "agent-details": "lists",
     "tracker": "tracker", "outputs": "outputs", "bundle": "bundle", "count": "count", "replay": "replay",
     "archive": "archive", "prune": "archive",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         key: str
         kind: Union[str, tuple[str, ...]]
         metavar: Optional[str]
-        help: str
+        said: Optional[str]
         default: Any
 else:
     Option = lambda *row: row  # noqa: E731  as a class it costs a list its time

@@ -5,7 +5,7 @@ from typing import Any, Callable, Iterable, Optional
 import click
 
 from orchestrator.edges.cli import draw, tables
-from orchestrator.edges.cli.executions import EXECUTIONS, short
+from orchestrator.edges.cli.executions import EXECUTIONS, purpose, short
 from orchestrator.edges.cli.lists import TASKS
 from orchestrator.edges.cli.outputs import OUTPUTS
 from orchestrator.edges.cli.tables import Column
@@ -21,6 +21,15 @@ ITEMS = (
     Column("priority", lambda r: r["priority"]),
     Column("source", lambda r: r["context_source"], give=True),
     Column("why", lambda r: r["reason"], give=True),
+)
+
+TOUCHES = (
+    Column("last", lambda r: tables.lately(r["last_at"])),
+    Column("what", lambda r: {"write": "wrote", "read": "read"}.get(r["mode"], r["mode"])),
+    Column("lines", lambda r: f"+{r['lines_added']} -{r['lines_removed']}" if r["mode"] == "write" else "", right=True),
+    Column("execution", lambda r: r["execution_id"]),
+    Column("agent", lambda r: short(r["agent_type"]), give=True),
+    Column("why", purpose, give=True),
 )
 
 
@@ -146,6 +155,24 @@ def _in_all(used: dict[str, Any]) -> str:
     """What an execution and the agents it deployed used, in a line."""
     cost = "no price known" if used["cost_usd"] is None else f"${used['cost_usd']:.4f}"
     return f"{used['executions']} executions, {counted(used['tokens']['number'], used['tokens']['how'])}, {cost}"
+
+
+def context(body: dict[str, Any]) -> list[str]:
+    """What an agent was given to read."""
+    lines = facts(
+        {
+            "execution": f"{body['execution_id']} ({short(body['agent_type'])})",
+            "deployed": body["deployed_at"],
+            "bundle": body["bundle_id"],
+            "briefing": counted(body["context_token_count"], body["count_how"]),
+        }
+    )
+    return lines + (listed("Context", ITEMS, body["allocations"]) or ["", "Nothing was given to it beside its task."])
+
+
+def touches(body: dict[str, Any]) -> list[str]:
+    """Who touched a file, the last first."""
+    return listed(f"{body['path']}, the last touch first", TOUCHES, body["touches"])[1:]
 
 
 def orchestration(body: dict[str, Any]) -> list[str]:

@@ -13,7 +13,9 @@ Shown = tuple[Callable[..., dict[str, Any]], Callable[[dict[str, Any]], list[str
 
 
 @click.command()
-@click.argument("thing", metavar="ID", type=WORDS)
+@click.argument("thing", metavar="[ID]", type=WORDS, required=False)
+@click.option("--last", type=WORDS, metavar="TYPE", help="The latest execution of this agent type, instead of an ID.")
+@click.option("--context", is_flag=True, help="What its agent was given to read, and what was left out.")
 @click.option("--briefing", is_flag=True, help="The text its agent read first, whole.")
 @click.option("--result", is_flag=True, help="Its final message, or an orchestration's report, whole.")
 @click.option("--transcript", is_flag=True, help="What its agent did, message by message; with --json the lines themselves.")
@@ -23,7 +25,9 @@ Shown = tuple[Callable[..., dict[str, Any]], Callable[[dict[str, Any]], list[str
 @pass_place
 def show(
     place: Place,
-    thing: str,
+    thing: Optional[str],
+    last: Optional[str],
+    context: bool,
     briefing: bool,
     result: bool,
     transcript: bool,
@@ -38,16 +42,20 @@ def show(
     """
     from orchestrator.services import details
 
-    if briefing + result + (transcript or said is not None) > 1:
-        raise click.UsageError("Choose one of --briefing, --result and --transcript (or --said).")
+    if context + briefing + result + (transcript or said is not None) > 1:
+        raise click.UsageError("Choose one of --context, --briefing, --result and --transcript (or --said).")
+    if (thing is None) == (last is None):
+        raise click.UsageError("Name one ID, or --last and an agent type.")
     con = place.reading
     place.reconcile()
-    target = place.orchestration(orchestration) if orchestration else place.current()
-    kind, name, home = details.find(con, thing, target)
-    if briefing or result or transcript or said is not None:
+    target = place.orchestration(orchestration) if orchestration else None
+    kind, name, home = _last(con, last, target) if last else details.find(con, str(thing), target or place.current())
+    if context or briefing or result or transcript or said is not None:
         if kind == "task":
             kind, name = "execution", details.latest(con, str(home), name)
-        if kind == "execution" and (transcript or said is not None):
+        if kind == "execution" and context:
+            describe.say(details.context(con, name), describe.context, as_json)
+        elif kind == "execution" and (transcript or said is not None):
             _transcript(place, con, name, said, as_json)
         elif kind == "execution":
             tables.exact(details.briefing(con, name) if briefing else details.result(con, name))
@@ -55,7 +63,7 @@ def show(
             tables.exact(details.report(con, name))
         else:
             raise OrchestratorError(
-                f"Only a task or an execution has a briefing, a result and a transcript, {kind} {name} not."
+                f"Only a task or an execution has a context, a briefing, a result and a transcript, {kind} {name} not."
             )
         return
     kinds: dict[str, Shown] = {
@@ -67,6 +75,16 @@ def show(
     }
     body, text = kinds[kind]
     describe.say(body(), text, as_json)
+
+
+def _last(con: Any, agent_type: str, orchestration: Optional[str]) -> tuple[str, str, None]:
+    """The latest execution of an agent type, as details.find names it."""
+    from orchestrator.services import queries
+
+    found = queries.executions(con, agent_type=agent_type, orchestration=orchestration, limit=1)
+    if not found:
+        raise OrchestratorError(f"No {agent_type[:128]} was deployed here: `orchestrator list-agents --all` lists the agents.")
+    return "execution", found[0]["execution_id"], None
 
 
 def _transcript(place: Place, con: Any, execution: str, said: Optional[str], as_json: bool) -> None:

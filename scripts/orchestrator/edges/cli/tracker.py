@@ -8,7 +8,8 @@ import click
 
 from orchestrator import paths
 from orchestrator.edges.cli import filters, tables
-from orchestrator.edges.cli.executions import EXECUTIONS
+from orchestrator.edges.cli.asked import FILTERS, FORMAT, LIMIT, OF, Option
+from orchestrator.edges.cli.executions import EXECUTIONS, fitting
 from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import Column
@@ -27,6 +28,7 @@ SESSIONS = (
     Column("scope", lambda r: r["scope"], give=True),
 )
 STATUSES = ("planning", "executing", "deployed", "completed", "failed", "lost")
+OPTIONS = (OF, *[Option(*row[:2], STATUSES, *row[3:]) if row[1] == "status" else row for row in FILTERS], LIMIT, FORMAT)
 
 
 @click.group()
@@ -186,51 +188,31 @@ def set_phase(place: Place, session_id: str, phase: int) -> None:
 
 
 @tracker.command("query")
-@click.option("--session-id", type=WORDS, help="The executions of this session; a prefix will do.")
-@click.option(
-    "--agent-type", type=WORDS, help="Executions of this agent type; a bare role such as builder is ours."
-)
-@filters.period
-@click.option("--status", type=click.Choice(STATUSES), help="In this state.")
-@filters.limit(20)
-@filters.form()
+@filters.options(OPTIONS)
 @pass_place
 def query(
-    place: Place,
-    session_id: Optional[str],
-    agent_type: Optional[str],
-    since: Optional[str],
-    until: Optional[str],
-    status: Optional[str],
-    limit: int,
-    form: str,
+    place: Place, orchestration: Optional[str], status: Optional[str], limit: int, form: str, **asked: Any
 ) -> None:
-    """Lists the executions of a session or an agent type; without either, the latest sessions.
+    """Lists the executions of a session, an agent type, and so on; without any of these, the latest sessions.
 
-    Executions are listed too where the state asked for, deployed or lost, is none of a session's.
+    Executions are listed too where the state asked for, deployed or lost, is none of a session's. Of sessions
+    only --since, --until and --status are asked.
     """
     con = place.reading
     place.reconcile()
-    if session_id or agent_type or status in ("deployed", "lost"):
+    period = {name: asked[name] for name in ("since", "until")}
+    if orchestration or status in ("deployed", "lost") or any(value for name, value in asked.items() if name not in period):
         if status in ("planning", "executing"):
             raise click.BadParameter(
                 f"no execution is {status}; they are {', '.join(queries.STATUSES)}.", param_hint="--status"
             )
-        target = _session(place, session_id) if session_id else None
-        rows = queries.executions(
-            con,
-            orchestration=target,
-            agent_type=agent_type,
-            since=since,
-            until=until,
-            status=status,
-            limit=limit,
-        )
+        target = _session(place, orchestration) if orchestration else None
+        rows = fitting(place, target, status=status, limit=limit, **asked)
         columns: Any = EXECUTIONS
         if form in ("json", "csv"):
             rows = [queries.in_seed_names(row) for row in rows]
     else:
-        rows = queries.sessions(con, since=since, until=until, status=status, limit=limit)
+        rows = queries.sessions(con, status=status, limit=limit, **period)
         columns = SESSIONS
     tables.emit(rows, columns, form, "Nothing fits.")
 

@@ -1,0 +1,27 @@
+"""Command `who`: which agents touched a file, and why."""
+
+import click
+
+from orchestrator.edges.cli import describe, filters
+from orchestrator.edges.cli.filters import WORDS
+from orchestrator.edges.cli.place import Place, pass_place
+from orchestrator.errors import OrchestratorError
+from orchestrator.services import details, queries
+
+
+@click.command()
+@click.argument("path", metavar="FILE", type=WORDS)
+@filters.limit(5)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@pass_place
+def who(place: Place, path: str, limit: int, as_json: bool) -> None:
+    """Says who last touched a file, and why: what each agent that read or wrote it was there for.
+
+    `orchestrator history --file` lists whole executions, and takes folders too.
+    """
+    con = place.reading
+    place.reconcile()
+    body = details.touches(con, queries.path_in(place.project, path), limit)
+    if not body["touches"] and not as_json:
+        raise OrchestratorError(f"No agent is known to have touched {body['path']}.")
+    describe.say(body, describe.touches, as_json)
