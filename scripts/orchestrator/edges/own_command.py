@@ -25,7 +25,7 @@ VERBS = {
     "--help": ANYONE, "--version": ANYONE,
     "agent-details": ANYONE, "brief": ANYONE, "history": ANYONE, "list-agents": ANYONE, "list-tasks": ANYONE,
     "next": MAIN, "show": ANYONE, "stats": ANYONE, "status": ANYONE, "task-details": ANYONE,
-    "task list": ANYONE, "task show": ANYONE,
+    "task list": ANYONE, "task show": ANYONE, "who": ANYONE,
     "agents": MAIN, "count": MAIN, "doctor": MAIN, "init": MAIN, "plan": MAIN, "prime": MAIN, "report": MAIN,
     "resume": MAIN, "stop": MAIN, "task add": MAIN, "task retry": MAIN, "task skip": MAIN,
     "bundle check": MAIN, "bundle deduplicate": MAIN, "bundle generate-briefing": MAIN,
@@ -40,10 +40,10 @@ FAMILIES = ("bundle", "outputs", "task", "tracker")
 
 # Every option that is known to do no more than its verb. What is not here asks: --db, --project, --yes.
 OPTIONS = frozenset("""
-    --after --agent --agent-type --all --briefing --budget --budget-tokens --bundle --bundles --by --cache
-    --context-bundle --context-files --context-token-count --deliverables --depth --description --driver
+    --after --agent --agent-type --all --at --briefing --budget --budget-tokens --bundle --bundles --by --cache
+    --context --context-bundle --context-files --context-token-count --deliverables --depth --description --driver
     --dry-run --errors --execution-id --file --files --final-message --format --goal --help --id --insights
-    --json --limit --max-tokens --may-spawn --metadata --model --no-cache --no-store --optional
+    --json --last --limit --max-tokens --may-spawn --metadata --model --no-cache --no-store --optional
     --orchestration --origin --output-type --part --phase --print --priority --prompt --quiet --references --result
     --retries --said --scope --session-id --since --state --status --strategy --task --text --title
     --transcript --tree --until --validation-results --verbose --warn-threshold --writes -n -q -v

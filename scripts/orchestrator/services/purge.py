@@ -12,6 +12,7 @@ from orchestrator import paths
 from orchestrator.errors import OrchestratorError
 from orchestrator.recording import sessions
 from orchestrator.store import open as store
+from orchestrator.store.search import SUFFIX
 
 # What this plugin puts into the data folder, beside the workspaces in `projects`. Whatever else lies there is
 # somebody else's: the folder may be one that is used for more.
@@ -36,7 +37,7 @@ def of_project(project: str, workspace: str, history: str, named: bool) -> list[
     found = list(dict.fromkeys([workspace, paths.elsewhere(project)]))
     own = os.path.realpath(os.path.join(workspace, paths.HISTORY))
     if not named and os.path.realpath(history) != own:
-        found += [history] + [history + each for each in ("-wal", "-shm", ".lock")]
+        found += [history] + [history + each for each in ("-wal", "-shm", ".lock", *[SUFFIX + e for e in ("", "-wal", "-shm")])]
         found += sorted(glob.glob(glob.escape(history) + ".corrupt-*"))
     return [measure(each) for each in found if os.path.lexists(each)]
 

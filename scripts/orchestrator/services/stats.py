@@ -213,6 +213,12 @@ def of(con: Any, kind: str, name: str, home: Optional[str] = None) -> dict[str, 
     return {"of": f"{kind} {name}" + (f" of {home}" if home else ""), **_shown(counts, usage, lost)}
 
 
+def with_its_agents(con: Any, execution: str) -> dict[str, Any]:
+    """An execution's usage and that of all agents it deployed, they in turn, and so on, rolled up."""
+    told = of(con, "execution", execution)
+    return {name: told["fleet"][name] for name in ("executions", "calls")} | told["usage"]
+
+
 def bundles(con: Any, since: Optional[str] = None, until: Optional[str] = None) -> list[dict[str, Any]]:
     """Bundles that were sent lately and whose results were checked: what passed first, then what did not less."""
     rows = con.execute(

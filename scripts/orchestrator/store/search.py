@@ -99,7 +99,7 @@ def place(kind, row):
     """SQL of where a row (`e`, `o`) stands in the index now."""
     number, at, _ = KINDS[kind]
     turn = "COALESCE((SELECT turn FROM found.turns t WHERE t.number = %s.number), 0)" % row if kind == "executions" else "0"
-    return "(COALESCE(CAST(strftime('%%s', %s.%s) AS INTEGER), 0) << %d | %s.%s << %d | %s)" % (
+    return "((COALESCE(CAST(strftime('%%s', %s.%s) AS INTEGER), 0) << %d) | (%s.%s << %d) | %s)" % (
         row, at, SECONDS, row, number, TURN, turn)  # fmt: skip
 
 

@@ -1,0 +1,247 @@
+"""Lists and searches: each finds exactly what reading every row finds, by whatever index it goes; totals agree with rows."""
+
+import itertools
+import json
+import sqlite3
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench import make_history
+from orchestrator.services import conditions, outputs, queries, stats
+from orchestrator.store import open as store
+from orchestrator.store import search
+
+EXECUTIONS = 400
+DAY = ("2024-01-01", "2024-01-02")
+WORDS = ["parser", "the parser", "zirconium", "babace", "config file", "queue*", "API Error", "%", "nowhere", "src", "tests pass"]
+
+
+@pytest.fixture(scope="module")
+def con(tmp_path_factory):
+    """A history of a few hundred executions, as the benches make it, some imported late, one that took days."""
+    path = str(tmp_path_factory.mktemp("asking") / "history.db")
+    make_history.make(path, EXECUTIONS)
+    con = store.open_history(path)
+    con.execute("UPDATE executions SET origin = 'imported', deployed_at = '2023-12-24T10:00:00.000Z' WHERE number % 50 = 3")
+    con.execute("UPDATE executions SET completed_at = '2024-01-05T00:00:00.000Z' WHERE number = 100")
+    con.execute("UPDATE executions SET resolved_model = NULL, agent_type = 'builder' WHERE number % 40 = 7")
+    con.execute("UPDATE claude_sessions SET ended_at = '2024-01-01T02:00:00.000Z' WHERE claude_session_id = 'session-000000'")
+    con.execute("INSERT INTO outputs (execution_id, content) VALUES ('exec-0000000001', 'of no type, the parser')")
+    yield con
+    con.close()
+
+
+def every(con):
+    """Every execution as a list gives it, the newest first."""
+    return sorted(queries.executions(con, limit=10_000), key=lambda e: (e["deployed_at"], e["execution_id"]), reverse=True)
+
+
+def fits(con, e, asked):
+    """Whether an execution fits what is asked, by reading its row and what belongs to it."""
+    of = {"orchestration": "orchestration_id", "task": "task_id", "origin": "origin"}
+    model = e["resolved_model"] or e["model"]
+    text = "\n".join([e["scope"] or "", e["final_message"] or "", e["error_message"] or ""])
+    paths = con.execute("SELECT path FROM file_touches WHERE execution_id = ?1 UNION SELECT path FROM outputs "
+                        "WHERE execution_id = ?1 AND path IS NOT NULL", (e["execution_id"],)).fetchall()  # fmt: skip
+    ended = con.execute("SELECT ended_at FROM claude_sessions WHERE claude_session_id = ?", (e["claude_session_id"],)).fetchone()
+    until = e["completed_at"] or (ended[0] if e["lost"] else None) or "~"
+    checks = {
+        "agent_type": lambda v: e["agent_type"] in (v, "orchestrator:" + v),
+        "model": lambda v: bool(model) and v in model,
+        "status": lambda v: queries.state_of(e) == v,
+        "since": lambda v: e["deployed_at"] >= v,
+        "until": lambda v: e["deployed_at"] <= v,
+        "at": lambda v: e["deployed_at"] <= v < until,
+        "text": lambda v: search.holds(text, v),
+        "file": lambda v: any(p == v or p.startswith(v + "/") for (p,) in paths),
+    }
+    return all(checks[name](v) if name in checks else e[of[name]] == v for name, v in asked.items())
+
+
+asked = st.fixed_dictionaries(
+    {},
+    optional={
+        "orchestration": st.sampled_from(["orch-00000003", "orch-00000011", "nix"]),
+        "task": st.sampled_from(["t3", "t7"]),
+        "agent_type": st.sampled_from(["builder", "orchestrator:scout", "Explore", "nobody"]),
+        "model": st.sampled_from(["opus", "claude-haiku-5-5", "claude", "nix"]),
+        "status": st.sampled_from(queries.STATUSES),
+        "origin": st.sampled_from(["planned", "skill", "imported"]),
+        "since": st.sampled_from([d + "T03:00:00.000Z" for d in DAY]),
+        "until": st.sampled_from([d + "T06:00:00.000Z" for d in DAY]),
+        "at": st.sampled_from(["2024-01-01T01:20:00.000Z", "2024-01-01T05:00:00.000Z", "2024-01-03T00:00:00.000Z"]),
+        "text": st.sampled_from(WORDS),
+        "file": st.sampled_from(["src/the/the.py", "src/parser", "src", "src/parser/config.py", "nix"]),
+    },
+)
+
+
+@given(asked, st.sampled_from([1, 7, 10_000]), st.sampled_from([2, 30, 2000]))
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_asked_is_what_is_found(con, asked, limit, few):
+    """Executions come newest first and are exactly those that fit, few or many, by the index or without."""
+    whole = conditions.FEW
+    conditions.FEW = few  # what counts as few decides the way, never the answer
+    try:
+        found = [e["execution_id"] for e in queries.executions(con, limit=limit, **asked)]
+    finally:
+        conditions.FEW = whole
+    assert found == [e["execution_id"] for e in every(con) if fits(con, e, asked)][:limit]
+
+
+@pytest.mark.parametrize("text", WORDS)
+@pytest.mark.parametrize("few", [2, 2000])
+def test_outputs_are_found_as_reading_finds_them(con, text, few, monkeypatch):
+    """Outputs with a text, of a type or an agent, come newest first and are exactly those there are (S2-29)."""
+    monkeypatch.setattr(conditions, "FEW", few)
+    rows = con.execute("SELECT o.output_id, o.content, o.output_type, e.agent_type FROM outputs o JOIN executions e "
+                       "USING (execution_id) ORDER BY o.created_at DESC, o.output_id DESC").fetchall()  # fmt: skip
+    for kind, agent in itertools.product((None, "insight", "error"), (None, "scout")):
+        wanted = [r[0] for r in rows if search.holds(r[1], text) and kind in (None, r[2]) and (agent is None or r[3].endswith(agent))]
+        found = outputs.query(con, text=text, output_type=kind, agent_type=agent, limit=5)
+        assert [o["output_id"] for o in found] == wanted[:5]
+
+
+def test_the_newest_outputs_are_of_every_type(con):
+    """Without a filter the latest outputs come first, also those of no type."""
+    rows = con.execute("SELECT output_id FROM outputs ORDER BY created_at DESC, output_id DESC").fetchall()
+    assert [o["output_id"] for o in outputs.query(con, limit=10_000)] == [row[0] for row in rows]
+
+
+def test_new_and_changed_words_are_found_and_old_ones_are_not(tmp_path):
+    """The index follows the history: what comes, what an end adds, what a later signal corrects, and a time that moves."""
+    con = store.open_history(str(tmp_path / "history.db"))
+
+    def told(number, **columns):
+        for name, value in columns.items():
+            con.execute("UPDATE executions SET %s = ? WHERE number = ?" % name, (value, number))
+        con.execute("INSERT INTO events (dedupe_key, at, kind, execution_id) VALUES (?, '', 'stopped', ?)",
+                    (str(columns), "e%d" % number))  # fmt: skip
+
+    def found(text):
+        return [e["execution_id"] for e in queries.executions(con, text=text)]
+
+    for number in range(1, 4):
+        con.execute("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at) VALUES (?, 'unplanned', 'x', "
+                    "'look at clocks', ?)", ("e%d" % number, "2026-11-2%dT08:00:00.000Z" % number))  # fmt: skip
+    assert found("clocks") == ["e3", "e2", "e1"]
+    told(2, status="completed", final_message="Ticking loudly")
+    assert found("ticking") == ["e2"] and found("CLOCKS") == ["e3", "e2", "e1"]
+    told(2, final_message="Silent after all")
+    assert (found("ticking"), found("silent after"), found("after silent")) == ([], ["e2"], [])
+    told(1, deployed_at="2026-11-29T08:00:00.000Z", scope="look at dials")
+    assert (found("look at"), found("clocks")) == (["e1", "e3", "e2"], ["e3", "e2"])
+    con.execute("UPDATE executions SET scope = 'nothing' WHERE number = 3")  # at work, and no event says so
+    assert found("clocks") == ["e2"] and found("nothing") == ["e3"]
+    con.close()
+
+
+def test_the_index_is_a_cache(tmp_path):
+    """An index that is damaged, of another history, or cannot be made loses nothing: the same is found."""
+    path = str(tmp_path / "history.db")
+    make_history.make(path, 120)
+
+    def found():
+        con = store.open_history(path)
+        try:
+            return [e["execution_id"] for e in queries.executions(con, text="the parser", limit=500)]
+        finally:
+            con.close()
+
+    first = found()
+    assert first and (tmp_path / "history.db-search").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "history.db-search").write_bytes(b"no database at all" * 1000)
+    assert found() == first
+    other = str(tmp_path / "other.db")
+    make_history.make(other, 60)
+    con = store.open_history(other)
+    queries.executions(con, text="parser")
+    con.close()
+    (tmp_path / "other.db-search").replace(tmp_path / "history.db-search")
+    assert found() == first
+    search.remove(path)
+    (tmp_path / "history.db-search").mkdir()
+    assert found() == first
+
+
+@given(st.text(max_size=40), st.text(min_size=1, max_size=8))
+@settings(deadline=None)
+def test_reading_and_the_index_agree_on_any_text(text, wanted):
+    """What `holds` says of a text is what the index finds, for whatever the index can be asked."""
+    asked = search.phrase(wanted)
+    plain = [c for c in text + wanted if not c.isascii()]
+    if asked is None or any(not c.isalpha() or len(c.lower()) > 1 or c.lower() != c.casefold() for c in plain):
+        return  # where Unicode's tables differ with the version of SQLite, either may be right
+    con = sqlite3.connect(":memory:")
+    con.execute("CREATE VIRTUAL TABLE t USING fts5(words, tokenize = 'unicode61 remove_diacritics 2')")
+    con.execute("INSERT INTO t VALUES (?)", (text,))
+    found = con.execute("SELECT 1 FROM t WHERE words MATCH ?", (asked,)).fetchone() is not None
+    con.close()
+    assert search.holds(text, wanted) == found
+
+
+def test_totals_of_every_view_are_the_sums_of_the_rows(con):
+    """Statistics by type, model, day, orchestration and execution agree with the executions and with each other."""
+    rows, whole = every(con), stats.statistics(con, days=1000)
+    used = [e for e in rows if e["tokens"]["how"] == "usage"]
+    tokens = sum(e["tokens"]["number"] for e in used)
+    cost = sum(e["cost_usd"] for e in used)
+    assert whole["fleet"]["executions"] == len(rows) == EXECUTIONS
+    for name in ("completed", "failed"):
+        assert whole["fleet"][name] == sum(e["status"] == name for e in rows)
+    assert whole["fleet"]["lost"] == sum(e["lost"] for e in rows) > 0
+    for name in ("calls", "refused_calls", "files_read", "files_written", "lines_added", "lines_removed"):
+        assert whole["fleet"][name] == sum(e[name] for e in rows)
+    for view in ("by_agent_type", "by_model", "by_day"):
+        assert sum(each["tokens"]["number"] for each in whole[view]) == tokens == whole["usage"]["tokens"]["number"], view
+        assert sum(each["cost_usd"] for each in whole[view]) == pytest.approx(cost)
+    for view in ("by_agent_type", "by_day"):
+        assert sum(each["executions"] for each in whole[view]) == len(rows)
+    for each in whole["by_agent_type"]:
+        mine = [e for e in rows if e["agent_type"] == each["agent_type"]]
+        assert (each["executions"], each["lost"]) == (len(mine), sum(e["lost"] for e in mine))
+        assert each["seconds"] == pytest.approx(sum(e["seconds"] or 0 for e in mine), abs=0.01 * len(mine))
+    for orchestration in {e["orchestration_id"] for e in rows} - {None}:
+        mine = [e for e in rows if e["orchestration_id"] == orchestration]
+        told = stats.of(con, "orchestration", orchestration)
+        assert told["fleet"]["executions"] == len(mine)
+        assert told["usage"]["tokens"]["number"] == sum(e["tokens"]["number"] for e in mine if e["tokens"]["how"] == "usage")
+    one = used[0]
+    assert stats.of(con, "execution", one["execution_id"])["usage"]["tokens"]["number"] == one["tokens"]["number"]
+    passed = con.execute("SELECT sum(content LIKE '%pass%') FROM outputs WHERE output_type = 'validation_result'").fetchone()[0]
+    assert whole["validation"]["passed"] == passed == sum(day["passed"] for day in whole["validation"]["by_day"])
+
+
+def test_statistics_of_some_days_are_those_days(con):
+    """since and until take whole days; the rest of a month is left out."""
+    day = stats.statistics(con, "2024-01-01", "2024-01-01")
+    mine = [e for e in every(con) if e["deployed_at"].startswith("2024-01-01")]
+    assert day["fleet"]["executions"] == len(mine) and [d["day"] for d in day["by_day"]] == ["2024-01-01"]
+
+
+def test_quantiles_are_values_that_occurred(con):
+    """Of each type and model: how long, how many tokens and how many dollars its latest completed executions took."""
+    for each in stats.quantiles(con, "orchestrator:builder"):
+        mine = [e for e in every(con) if e["agent_type"] == "orchestrator:builder" and e["status"] == "completed"
+                and (e["resolved_model"] or e["model"]) == each["model"]]  # fmt: skip
+        assert 0 < each["executions"] <= len(mine)
+        assert set(each["tokens"].values()) <= {e["tokens"]["number"] for e in mine}
+        assert list(each["seconds"].values()) == sorted(each["seconds"].values())
+
+
+def test_bundles_that_passed_come_first(con):
+    """A bundle is judged by the checks of what it was sent to (S2-48)."""
+    found = stats.bundles(con)
+    assert found[0]["not_passed"] == 0 and found[0]["passed"] > 0
+    for each in found[:5]:
+        ids = [r[0] for r in con.execute("SELECT execution_id FROM executions WHERE bundle_id = ?", (each["bundle_id"],))]
+        verdicts = [v for i in ids for v in outputs.validation(con, i).values()]
+        assert (each["executions"], each["passed"] + each["not_passed"]) == (len(ids), len(verdicts))
+        assert each["passed"] == sum(v == "pass" for v in verdicts)
+
+
+def test_statistics_are_json(con):
+    """What --json prints is plain values."""
+    assert json.loads(json.dumps(stats.statistics(con)))["fleet"]["executions"] == EXECUTIONS
