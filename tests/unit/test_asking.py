@@ -99,7 +99,8 @@ def test_outputs_are_found_as_reading_finds_them(con, text, few, monkeypatch):
     rows = con.execute("SELECT o.output_id, o.content, o.output_type, e.agent_type FROM outputs o JOIN executions e "
                        "USING (execution_id) ORDER BY o.created_at DESC, o.output_id DESC").fetchall()  # fmt: skip
     for kind, agent in itertools.product((None, "insight", "error"), (None, "scout")):
-        wanted = [r[0] for r in rows if search.holds(r[1], text) and kind in (None, r[2]) and (agent is None or r[3].endswith(agent))]
+        wanted = [number for number, content, its_kind, its_agent in rows
+                  if search.holds(content, text) and kind in (None, its_kind) and its_agent.endswith(agent or "")]  # fmt: skip
         found = outputs.query(con, text=text, output_type=kind, agent_type=agent, limit=5)
         assert [o["output_id"] for o in found] == wanted[:5]
 

@@ -1,0 +1,118 @@
+"""Answers: each line of references/answers.md, and of assets/queries.sql's commands, is run and answers its question."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from histories import Filled, fill
+from orchestrator.edges.cli import main
+
+PAGE = Path(__file__).resolve().parents[2] / "references/answers.md"
+LINES = re.findall(r"^\| ([^|]+\?) \| `(orchestrator [^`]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+# question: what its answer must show
+SHOWN = {
+    "Which agents ran for this task?": ["builder", "failed", "completed", "#2: Write the export"],
+    "What did the last builder produce?": ["Wrote it.", "deliverable", "src/csv_export.py [tests: pass]"],
+    "What did agents of this type leave lately?": ["deliverable", "validation_result", "src/csv_export.py"],
+    "What context did the last tester get?": ["src/adder.py", "required", "yes", "bun-"],
+    "What was it told, to the byte?": ["def add(a, b):", "Test it"],
+    "Which bundles led to results that passed?": ["bun-", "builder", "tester"],
+    "Who last touched this file, and why?": ["wrote", "builder", "t2 #2: Write the export"],
+    "What did this cost?": ["$0.0", "claude-opus-4-8", "agents   5: 3 completed, 1 failed, 1 at work"],
+    "What did this task cost, with all its agents' agents?": ["agents   2: 1 completed, 1 failed", "$0.0"],
+    "What was running at 15:20?": ["scout", "t1: Look around"],
+    "What did this agent say about that?": ["    1  08:30:00  call", "src/csv_export.py"],
+    "Which agents spoke of that?": ["scout", "t1: Look around"],
+    "What failed this week?": [],
+    "What is lost, and what is known of it?": ["Explore", "lost", "elsewhere"],
+    "How full is an agent's window?": ["6.2 % of 200,000 at its last request"],
+    "What did it all come to?": ["By agent type", "By model", "By day", "checks   2 passed, 1 not"],
+    "What did the cache serve?": [],
+}
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """An orchestration as hooks recorded it."""
+    folder = tmp_path_factory.mktemp("answers")
+    made = fill(Filled(folder, folder / "data"))
+    made.data = str(folder / "data")
+    return made
+
+
+@pytest.fixture
+def run(filled, monkeypatch):
+    """`run("history", …)`: what a command prints, in the filled project."""
+    monkeypatch.setenv("ORCHESTRATOR_DATA", filled.data)
+    for name in ("ORCHESTRATOR_DB_PATH", "CLAUDE_CODE_SESSION_ID", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def invoke(*words):
+        return CliRunner().invoke(main, ["--project", filled.project, *words])
+
+    return invoke
+
+
+def test_every_question_of_the_page_is_tried():
+    """The page asks nothing that this test does not know the answer to, and the other way round."""
+    assert [question for question, _ in LINES] == list(SHOWN)
+
+
+@pytest.mark.parametrize(("question", "line"), LINES, ids=[question for question, _ in LINES])
+def test_each_line_answers_its_question(run, question, line):
+    """Each line of the page is run as it stands there and shows what was asked (S2-46, S2-47, S2-48)."""
+    answer = run(*shlex.split(line)[1:])
+    assert answer.exit_code == 0, answer.output
+    for part in SHOWN[question]:
+        assert part in answer.stdout, answer.stdout
+
+
+def test_an_agent_near_the_end_of_its_window_is_to_be_retired(filled, run):
+    """From 80 % of its model's window on, agent-details advises to start another agent (S3-37)."""
+    for size, told in ((159_000, (79.5, False)), (160_000, (80.0, True))):
+        filled.con.execute("UPDATE executions SET context_size = ? WHERE task_id = 't1'", (size,))
+        used = json.loads(run("agent-details", "t1", "--json").stdout)["context_usage"]
+        assert (used["usage_percentage"], bool(used["advice"])) == told
+        assert ("retire it" in run("agent-details", "t1").stdout) == told[1]
+    filled.con.execute("UPDATE executions SET context_size = 12345 WHERE task_id = 't1'")
+
+
+def test_statistics_say_what_they_leave_out(filled, run):
+    """A cost that does not know every price has a + behind it, and is not made up where none is known."""
+    filled.con.execute("UPDATE usage SET model = 'claude-unknown-9', cost_usd = NULL WHERE owner = ?", (filled.id_of("t1"),))
+    whole = json.loads(run("stats", "--json").stdout)
+    unknown = next(each for each in whole["by_model"] if each["model"] == "claude-unknown-9")
+    assert unknown["cost_usd"] is None and unknown["unpriced_tokens"] == unknown["tokens"]["number"] > 0
+    text = run("stats").stdout
+    assert re.search(r"^cost +\$[\d.]+\+$", text, re.MULTILINE) and "not known" in text
+
+
+def test_the_quick_door_and_click_give_the_same(filled, run, monkeypatch, capsys):
+    """What the quick door answers itself it answers as click would; help, mistakes and the rest it leaves alone."""
+    from orchestrator.edges.cli import quick
+
+    place = ["--project", filled.project]
+    for words in (
+        ["history"],
+        ["history", "--limit", "2", "--status=failed"],
+        ["history", "--task", "t2", "--format", "json"],
+        ["history", "--since", "2026-11-20", "--until", "2026-11-20", "--agent-type", "builder", "--format", "csv"],
+        ["history", "--text", "adders", "--format=markdown"],
+        ["history", "--at", "2026-11-20T08:03"],
+    ):
+        theirs = run(*words)
+        assert quick.answered([*place, *words])
+        said = capsys.readouterr()
+        assert (said.out, said.err) == (theirs.stdout, theirs.stderr), words
+    for words in (
+        [], ["stats"], ["history", "--help"], ["history", "--limit", "0"], ["history", "--limit", "x"], ["history", "t1"],
+        ["history", "--since", "yesterdayish"], ["history", "--status", "running"], ["history", "--task"], ["--version"],
+    ):  # fmt: skip
+        assert not quick.answered([*place, *words]), words
+    with pytest.raises(SystemExit) as end:
+        quick.answered([*place, "history", "--task", "nix"])
+    assert end.value.code == 1 and capsys.readouterr().err.startswith("orchestrator: Nothing here has an id")
