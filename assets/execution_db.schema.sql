@@ -39,6 +39,7 @@ CREATE TABLE tasks (                     -- one unit of intended work
     handed_to TEXT,                      -- tool_use_id of the workflow it was handed to, while that runs
     PRIMARY KEY (orchestration_id, task_id)
 ) WITHOUT ROWID;
+CREATE INDEX tasks_handed ON tasks (handed_to) WHERE handed_to IS NOT NULL;
 
 CREATE TABLE task_dependencies (         -- task_id waits for after_id
     orchestration_id TEXT NOT NULL,

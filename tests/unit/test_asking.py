@@ -15,7 +15,8 @@ from orchestrator.store import search
 
 EXECUTIONS = 400
 DAY = ("2024-01-01", "2024-01-02")
-WORDS = ["parser", "the parser", "zirconium", "babace", "config file", "queue*", "API Error", "%", "nowhere", "src", "tests pass"]
+WORDS = ["parser", "the parser", '"the parser"', 'config "file option*"', "src/parser/*", "zirconium", "babace", "config file",
+         "queue*", "API Error", "%", "nowhere", "src", "tests pass"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def test_new_and_changed_words_are_found_and_old_ones_are_not(tmp_path):
     told(2, status="completed", final_message="Ticking loudly")
     assert found("ticking") == ["e2"] and found("CLOCKS") == ["e3", "e2", "e1"]
     told(2, final_message="Silent after all")
-    assert (found("ticking"), found("silent after"), found("after silent")) == ([], ["e2"], [])
+    assert (found("ticking"), found("silent after"), found('"silent after"'), found('"after silent"')) == ([], ["e2"], ["e2"], [])
     told(1, deployed_at="2026-11-29T08:00:00.000Z", scope="look at dials")
     assert (found("look at"), found("clocks")) == (["e1", "e3", "e2"], ["e3", "e2"])
     con.execute("UPDATE executions SET scope = 'nothing' WHERE number = 3")  # at work, and no event says so

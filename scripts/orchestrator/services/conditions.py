@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Progress = Optional[Callable[[int, int], None]]
 
 FEW = 2000  # rows that are fetched one by one sooner than looked for among all
-_STEP = 8  # how many times as many touches of a file are looked at as rows are wanted; then as many again, and so on
+_STEP = 8  # how many times as many touches of a file are looked at first as rows are wanted
 
 # kind: (its table under its own letter, what else its conditions may speak of, its number, its time, its last order)
 _KINDS = {
@@ -27,11 +27,15 @@ WITH RECURSIVE used (name) AS (
 SELECT name FROM used WHERE name IS NOT NULL"""
 _TOUCHES = """
 SELECT execution_id, last_at FROM file_touches WHERE path = ?1
-UNION ALL SELECT execution_id, created_at FROM outputs WHERE path = ?1 ORDER BY 2 DESC LIMIT ?2 OFFSET ?3"""
+UNION ALL SELECT execution_id, created_at FROM outputs WHERE path = ?1 ORDER BY 2 DESC"""
 _BELOW = """
 SELECT execution_id FROM file_touches WHERE path >= ? AND path < ?
 UNION ALL SELECT execution_id FROM outputs WHERE path >= ? AND path < ?"""
 _IN_IT = f"EXISTS ({_BELOW.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"  # of an execution `e`
+_LOST = "SELECT number FROM lost_executions"
+_AT_WORK = """
+SELECT e.number FROM executions e INDEXED BY executions_in_flight LEFT JOIN claude_sessions s USING (claude_session_id)
+WHERE e.status = 'deployed' AND (s.claude_session_id IS NULL OR s.ended_at IS NULL AND e.deployed_at >= s.started_at)"""
 # at a moment: those that took at most a day, those that took longer, those that have not ended (+: by the index of the few)
 _RUNNING = f"""
 SELECT number FROM executions WHERE deployed_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-1 day') AND deployed_at <= ?1
@@ -53,6 +57,7 @@ class Where:
     def __init__(self, con: Any, kind: str = "executions", progress: Progress = None) -> None:
         self.con, self.kind, self.progress = con, kind, progress
         self.table, self.beside, self.number, self.at, self.last = _KINDS[kind]
+        self.index = ""  # the one to go by, where SQLite would not know
         self.conditions: list[str] = []
         self.values: list[Any] = []
         self.branches: list[tuple[str, tuple[Any, ...]]] = []  # a column and what it may be: each is asked for apart
@@ -144,6 +149,16 @@ class Where:
         else:
             self.path = given
 
+    def add_status(self, status: Optional[str]) -> None:
+        """Adds a status; lost, which is a question, counts as one, and deployed leaves it out."""
+        if status in ("deployed", "lost"):
+            self.add_members(_LOST if status == "lost" else _AT_WORK, (), None, "number")
+        elif status == "failed":
+            if not self.add_members("SELECT number FROM executions WHERE status = 'failed'", (), "e.status = 'failed'", "number"):
+                self.index = " INDEXED BY executions_failed"
+        else:
+            self.add("e.status = ?", status)
+
     def add_running(self, at: Optional[str]) -> None:
         """Adds that it was at work at a moment; a lost one was until its Claude session ended."""
         if at:
@@ -154,7 +169,8 @@ class Where:
         if not given:
             return
         self.words = search.phrase(given)
-        if self.few is not None or self.words is None or not search.ready(self.con, self.kind, self.progress):
+        near = self.few is not None or self.path is not None
+        if near or self.words is None or not search.ready(self.con, self.kind, self.progress):
             self.words = None
             search.teach(self.con)
             self.add(f"holds({search.text(self.kind, self.table[-1])}, ?)", given)
@@ -180,7 +196,7 @@ class Where:
         self, conditions: list[str], values: list[Any], limit: int, few: Optional[Iterable[int]] = None
     ) -> list[tuple[Any, ...]]:
         """(time, id, number) of the newest rows, by what finds them soonest."""
-        source, order, first = self.table, f"{self.at} DESC, {self.last} DESC", []
+        source, order, first = self.table + self.index, f"{self.at} DESC, {self.last} DESC", []
         if few is not None:  # CROSS JOIN: in this order
             source = f"json_each(?) few CROSS JOIN {self.table} ON {self.number} = few.value"
             first = ["[" + ",".join(map(str, few)) + "]"]
@@ -201,20 +217,21 @@ class Where:
 
     def _of_file(self, conditions: list[str], values: list[Any], limit: int) -> list[tuple[Any, ...]]:
         """By the latest touches of a file: nobody was deployed after touching it, so that the newest are soon sure."""
-        best: list[tuple[Any, ...]] = []
-        seen: set[str] = set()
-        step, offset = _STEP * limit, 0
-        while True:
-            touches = self.con.execute(_TOUCHES, (self.path, step, offset)).fetchall()
-            names = {row[0] for row in touches} - seen
-            seen |= names
-            numbers = {self.con.execute("SELECT number FROM executions WHERE execution_id = ?", (n,)).fetchone() for n in names}
-            few = {row[0] for row in numbers if row}
-            few = few if self.few is None else few & self.few
-            best = sorted(best + self._rows(conditions, values, limit, few), key=_newest, reverse=True)[:limit]
-            if len(touches) < step or len(best) == limit and touches[-1][1] < best[-1][0]:
-                return best
-            offset, step = offset + step, step * 4
+        if self.few is not None:
+            conditions = [*conditions, "e.number IN (SELECT value FROM json_each(?))"]
+            values = [*values, "[" + ",".join(map(str, self.few)) + "]"]
+        every = " WHERE " + " AND ".join(conditions) if conditions else ""
+        for step in (_STEP * limit, -1):  # -1: all of them
+            touches = self.con.execute(_TOUCHES + " LIMIT ?2", (self.path, step)).fetchall() if step > 0 else []
+            best = self.con.execute(
+                "SELECT DISTINCT e.deployed_at, e.execution_id, e.number FROM (SELECT DISTINCT execution_id FROM "
+                f"({_TOUCHES.replace('?1', '?')} LIMIT ?)) t CROSS JOIN executions e ON e.execution_id = t.execution_id{every} "
+                "ORDER BY e.deployed_at DESC, e.execution_id DESC LIMIT ?",
+                (self.path, self.path, step, *values, limit),
+            ).fetchall()
+            if step > 0 and (len(touches) < step or len(best) == limit and touches[-1][1] < best[-1][0]):
+                break
+        return list(best)
 
 
 def _newest(row: tuple[Any, ...]) -> tuple[Any, ...]:

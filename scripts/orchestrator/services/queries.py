@@ -104,13 +104,7 @@ def executions(
     where.add_one_of("origin", [origin])
     where.add_period(since, until)
     where.add_running(at)
-    if status in ("lost", "deployed"):
-        where.add_members("SELECT number FROM executions WHERE status = 'deployed'", (), "e.status = 'deployed'", "number")
-        where.add(LOST if status == "lost" else f"NOT ({LOST})")
-    elif status == "failed":
-        where.add_members("SELECT number FROM executions WHERE status = 'failed'", (), "e.status = 'failed'", "number")
-    else:
-        where.add("e.status = ?", status)
+    where.add_status(status)
     where.add_path(file)
     where.add_text(text)
     return [_execution(con, number) for number in where.newest(limit)]

@@ -36,25 +36,36 @@ def available(con):
 
 
 def phrase(text):
-    """A text as the index is asked for it: these words in a row, `*` behind them: the last one may be longer.
+    """A text as the index is asked for it: all these words, "words in quotes" in a row, word* for what begins so.
 
     None for what only reading can find: no word at all, or writing without spaces between its words.
     """
-    words = _words(text)
-    if not words or any(0x0E00 <= ord(c) < 0x1100 or 0x2E80 <= ord(c) < 0xFB00 for c in text):
+    terms = _terms(text)
+    if not terms or any(0x0E00 <= ord(c) < 0x1100 or 0x2E80 <= ord(c) < 0xFB00 for c in text):
         return None
-    return '"%s"%s' % (words, " *" if text.endswith("*") else "")
+    return " AND ".join(['"%s"%s' % (words, "" if whole else " *") for words, whole in terms])
 
 
 def holds(text, wanted):
     """Whether a text holds what is wanted, as the index would say; without a word, or spaces, in it: just as it is."""
     if phrase(wanted) is None:
         return wanted.casefold() in text.casefold()
-    words = _words(wanted)
-    first = words.partition(" ")[0]
-    if text.isascii() and first.isascii() and first not in text.lower():
+    terms, small = _terms(wanted), text.lower()
+    if text.isascii() and any(term.isascii() and term.partition(" ")[0] not in small for term, _ in terms):
         return False
-    return (" " + words + ("" if wanted.endswith("*") else " ")) in (" " + _words(text) + " ")
+    words = " " + _words(text) + " "
+    return all(" " + term + (" " if whole else "") in words for term, whole in terms)
+
+
+def _terms(text):
+    """[(words in a row, whether the last of them is whole)] of which all are wanted."""
+    found = []
+    for place, part in enumerate(text.split('"')):
+        for term in [part] if place % 2 else part.split():
+            words = _words(term)
+            if words:
+                found.append((words, not term.endswith("*")))
+    return found
 
 
 def teach(con):

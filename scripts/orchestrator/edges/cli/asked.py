@@ -31,8 +31,8 @@ FILTERS = (
     Option(("--since",), "since", "since", None, "Not earlier: 2026-11-20, 2026-11-20T08:30 (UTC), 12h, 7d.", None),
     Option(("--until",), "until", "until", None, "Not later than this; a day is meant whole.", None),
     Option(("--at",), "at", "at", None, "At work at this moment: 15:20 (today, UTC), 2026-11-20T15:20.", None),
-    Option(("--text",), "text", "words", None, "With these words, in this order, in scope, result or error; word* begins one.",
-           None),
+    Option(("--text",), "text", "words", None,
+           'With these words in scope, result or error; "in quotes": in a row; word*: what begins so.', None),
     Option(("--file",), "file", "words", "PATH", "That read, wrote or left this file, or one below it.", None),
 )  # fmt: skip
 FORMAT = Option(("--format",), "form", FORMATS, None, "How rows are printed.", "table")

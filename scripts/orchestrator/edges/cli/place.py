@@ -111,7 +111,9 @@ class Place:
 
     def _open(self) -> Connection:
         try:
-            return store.open_history(self.history)
+            con = store.open_history(self.history)
+            con.execute("PRAGMA cache_size = -16000")  # 16 MB: lists of a large history go through many pages
+            return con
         except store.Error as problem:
             raise self._unusable(problem) from problem
         except OSError as problem:

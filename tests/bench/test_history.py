@@ -1,0 +1,228 @@
+"""History of a million executions and five million outputs: every list, search and statistic, memory, a command's start.
+
+Run `tests/run -m bench -n 0 -s tests/bench/test_history.py`. The history is made once, in the tests' cache (some 4 GB, ten
+minutes); ORCHESTRATOR_TEST_HISTORY names another one, ORCHESTRATOR_TEST_EXECUTIONS another size.
+"""
+
+import gc
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import clients
+from bench import make_history
+from orchestrator.edges import hooks
+from orchestrator.services import details, outputs, queries, stats
+from orchestrator.services.reconcile import reconcile
+from orchestrator.store import open as store
+from orchestrator.store import search, workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNT = int(os.environ.get("ORCHESTRATOR_TEST_EXECUTIONS", "1000000"))
+ROUNDS, STARTS, EVENTS = 9, 15, 30
+MOST, MOST_MEMORY, MOST_STARTS = 10.0, 100.0, 4.0  # milliseconds in process; megabytes; times a bare start
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(7200)]
+
+HALF = "2025-06-0%d"  # days in the middle of the calendar of a million executions
+LISTS = [
+    {}, {"orchestration": "orch-00050000"}, {"orchestration": "orch-00050000", "task": "t3"},
+    {"agent_type": "builder"}, {"agent_type": "nobody"}, {"model": "opus"}, {"model": "opus-4-8"}, {"model": "nix"},
+    {"status": "deployed"}, {"status": "lost"}, {"status": "failed"}, {"status": "completed"},
+    {"origin": "planned"}, {"origin": "skill"}, {"origin": "imported"},
+    {"since": HALF % 1}, {"until": HALF % 1}, {"since": HALF % 1, "until": HALF % 2, "agent_type": "planner"},
+    {"at": HALF % 1 + "T15:20:00.000Z"}, {"file": "src/parser/config.py"}, {"file": "src"}, {"file": "nowhere.py"},
+    {"agent_type": "builder", "model": "haiku", "status": "failed"}, {"agent_type": "Explore", "origin": "skill"},
+    {"file": "src/parser/config.py", "agent_type": "scout", "status": "failed"},
+]  # fmt: skip
+SEARCHES = [
+    {"text": "zirconium"}, {"text": "nowhere"}, {"text": "parser"}, {"text": "rows for each"}, {"text": '"config file"'},
+    {"text": "zirc*"},    {"text": "API Error"}, {"text": "parser", "agent_type": "builder", "status": "failed"},
+    {"text": "babace", "since": HALF % 1, "until": HALF % 3}, {"text": "parser", "orchestration": "orch-00050000"},
+    {"text": "parser", "status": "lost"}, {"text": "parser", "origin": "skill"},
+]  # fmt: skip
+OUTPUTS = [
+    {}, {"output_type": "error"}, {"output_type": "deliverable"}, {"agent_type": "builder"}, {"orchestration": "orch-00050000"},
+    {"agent_type": "Explore", "output_type": "insight"}, {"task": "t3"}, {"execution": "exec-0000500000"},
+    {"since": HALF % 1, "until": HALF % 2}, {"text": "zirconium"}, {"text": "parser"}, {"text": "nowhere"},
+]  # fmt: skip
+COMMANDS = [
+    ["history", "--limit", "20"], ["history", "--text", "parser"], ["history", "--file", "src"], ["list-agents"],
+    ["list-agents", "--all"], ["list-tasks", "--all"], ["outputs", "query", "--text", "zirconium"], ["tracker", "query"],
+    ["stats"], ["stats", "--json"], ["stats", "--bundles"], ["who", "src/parser/config.py"], ["show", "--last", "builder"],
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def large():
+    """The path of the history, with its search index."""
+    parts = [ROOT / "assets/execution_db.schema.sql", Path(make_history.__file__), Path(search.__file__)]
+    mark = hashlib.sha256(b"".join([part.read_bytes() for part in parts])).hexdigest()[:12]
+    given = os.environ.get("ORCHESTRATOR_TEST_HISTORY")
+    path = Path(given) if given else clients.cache() / f"history-{COUNT}-{mark}.db"
+    if not path.exists():
+        for old in path.parent.glob("history-*.db*"):
+            old.unlink()
+        fresh = path.with_suffix(".making")
+        fresh.unlink(missing_ok=True)
+        make_history.make(str(fresh), COUNT, lambda line: print(line, file=sys.stderr, flush=True))
+        fresh.rename(path)
+    con = store.open_history(str(path))
+    for kind in search.KINDS:
+        begun = time.monotonic()
+
+        def told(done, of, kind=kind, begun=begun):
+            print(f"index of {kind}: {done} of {of}, {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+
+        assert search.ready(con, kind, told), "this SQLite has no FTS5"
+    con.close()
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def con(large):
+    """The history, opened as a command opens it."""
+    con = store.open_history(large)
+    con.execute("PRAGMA cache_size = -16000")
+    yield con
+    con.close()
+
+
+@pytest.fixture
+def project(large, tmp_path, data):
+    """(a project of this user, the environment of a command that works in it on the large history)."""
+    folder = tmp_path / "project"
+    (folder / ".git").mkdir(parents=True)
+    workspace.make(str(folder / ".orchestrator"), str(data))
+    return folder, {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "ORCHESTRATOR_DATA": str(data), "COLUMNS": "100",
+                    "ORCHESTRATOR_PROJECT": str(folder), "ORCHESTRATOR_DB_PATH": large}  # fmt: skip
+
+
+def quickest(work):
+    """(milliseconds of the quickest of some runs, what it found)."""
+    found, best = None, float("inf")
+    gc.disable()
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        found = work()
+        best = min(best, time.perf_counter() - begun)
+    gc.enable()
+    return best * 1000, found
+
+
+def spelled(asked):
+    """What was asked, as a person would write it."""
+    return " ".join(f"{name}={value[:10] if name in ('since', 'until') else value}" for name, value in asked.items()) or "all"
+
+
+def table(title, heads, rows):
+    """Prints a table, in Markdown."""
+    print(f"\n{title}\n\n| {' | '.join(heads)} |\n| --- |{' ---: |' * (len(heads) - 1)}")
+    for row in rows:
+        print("| " + " | ".join(str(cell) for cell in row) + " |")
+
+
+def test_lists_searches_and_statistics(con):
+    """Each list, search and statistic takes at most 10 ms in process."""
+    first = con.execute("SELECT number FROM executions ORDER BY number LIMIT 1 OFFSET 1000").fetchone()[0]
+    floor, _ = quickest(lambda: con.execute("SELECT * FROM executions WHERE number = ?", (first,)).fetchall())
+    rows = []
+    work = [("history " + spelled(a), lambda a=a: queries.executions(con, **a)) for a in LISTS + SEARCHES]
+    work += [("outputs " + spelled(a), lambda a=a: outputs.query(con, **a)) for a in OUTPUTS]
+    work += [(f"sessions status={s}", lambda s=s: queries.sessions(con, status=s)) for s in (None, "executing", "failed")]
+    work += [
+        ("tasks of one orchestration", lambda: queries.tasks(con, "orch-00050000")),
+        ("agent-details", lambda: [details.execution(con, "exec-0000500000")]),
+        ("who", lambda: details.touches(con, "src/parser/config.py", 5)["touches"]),
+        ("stats", lambda: stats.statistics(con)["by_day"]),
+        ("stats of two years", lambda: stats.statistics(con, "2024-02-10", "2026-02-20")["by_day"]),
+        ("stats of one orchestration", lambda: [stats.of(con, "orchestration", "orch-00050000")]),
+        ("stats: bundles", lambda: stats.bundles(con)),
+        ("stats: quantiles of one type", lambda: stats.quantiles(con, "orchestrator:builder")),
+        ("reconcile, nothing to do", lambda: reconcile(con, "/nowhere", "/nowhere")),
+    ]
+    for name, run in work:
+        took, found = quickest(run)
+        rows.append((name, len(found), f"{took:.2f}", f"{took / floor:.0f}"))
+    size = os.path.getsize(con.execute("PRAGMA database_list").fetchone()[2]) / 1e9
+    table(f"{COUNT:,} executions, {5 * COUNT:,} outputs, {size:.1f} GB; in process, the quickest of {ROUNDS}",
+          ["asked", "rows", "ms", "x one row by its key"], rows)  # fmt: skip
+    slow = [row for row in rows if float(row[2]) > MOST]
+    assert not slow
+
+
+def used(command, env, cwd):
+    """(milliseconds, peak megabytes) of one process."""
+    begun = time.perf_counter()
+    child = subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    said = child.stderr.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0, (command, said)
+    return (time.perf_counter() - begun) * 1000, usage.ru_maxrss / 1024
+
+
+def test_starts_and_memory(project, data):
+    """history starts within four times a bare start of the same Python; no command takes 100 MB."""
+    folder, env = project
+    python = next(iter(data.glob("env-*/bin/python")))
+    bare, program = [str(python), "-I", "-S", "-c", "pass"], str(ROOT / "bin/orchestrator")
+    for words in COMMANDS:
+        used([program, *words], env, folder)
+    times = {(): []}
+    memory = {}
+    for _ in range(STARTS):
+        times[()].append(used(bare, env, folder)[0])
+        for words in COMMANDS:
+            took, megabytes = used([program, *words], env, folder)
+            times.setdefault(tuple(words), []).append(took)
+            memory[tuple(words)] = max(memory.get(tuple(words), 0), megabytes)
+    floor = min(times[()])
+    rows = []
+    for words, took in times.items():
+        name = " ".join(("orchestrator", *words)) if words else "python3 -I -S -c pass"
+        rows.append((name, f"{min(took):.1f}", f"{min(took) / floor:.1f}", f"{memory[words]:.0f}" if words else ""))
+    table(f"Whole processes on {COUNT:,} executions, the quickest of {STARTS} interleaved", ["command", "ms", "x", "MB"], rows)
+    assert min(times[tuple(COMMANDS[0])]) <= MOST_STARTS * floor
+    assert max(memory.values()) < MOST_MEMORY
+
+
+def test_events_beside_a_new_history(con, project):
+    """Recording an event takes as long on a large history as on a new one."""
+    folder, _ = project
+    own = str(folder / ".orchestrator")
+    fresh = store.open_history(os.path.join(own, "history.db"))
+    session = f"bench-{os.urandom(4).hex()}"
+    took = {"new": {}, "large": {}}
+
+    def event(which, history, n, name, **fields):
+        common = {"hook_event_name": name, "session_id": session, "cwd": str(folder), "transcript_path": "/nowhere.jsonl"}
+        text = json.dumps({**common, **fields})
+        begun = time.perf_counter()
+        hooks.handle(history, text, name, os.getpid(), store.now(history), str(folder), own, f"{session} {name} {n}")
+        took[which].setdefault(name, []).append((time.perf_counter() - begun) * 1000)
+
+    for n in range(EVENTS):
+        for which, history in (("new", fresh), ("large", con)):
+            agent = {"agent_id": f"a{session}{n}", "agent_type": "Explore"}
+            call = {"tool_name": "Agent", "tool_use_id": f"{session}{n}"}
+            asked = {"description": "look", "prompt": "look around", "subagent_type": "Explore"}
+            if n == 0:
+                event(which, history, n, "SessionStart", source="startup")
+            event(which, history, n, "PreToolUse", **call, tool_input=asked)
+            event(which, history, n, "SubagentStart", **agent)
+            answer = {"status": "async_launched", "agentId": agent["agent_id"]}
+            event(which, history, n, "PostToolUse", **call, tool_input=asked, tool_response=answer)
+            event(which, history, n, "SubagentStop", **agent, last_assistant_message="Found it.", stop_hook_active=False)
+            event(which, history, n, "Stop", stop_hook_active=False)
+    for which, history in (("new", fresh), ("large", con)):
+        event(which, history, 0, "SessionEnd", reason="other")
+    rows = [(name, f"{min(on_new):.2f}", f"{min(took['large'][name]):.2f}", f"{min(took['large'][name]) / min(on_new):.1f}")
+            for name, on_new in took["new"].items()]  # fmt: skip
+    table(f"One event, in process, the quickest of {EVENTS}", ["event", "ms on a new history", f"on {COUNT:,}", "x"], rows)
+    fresh.close()
