@@ -76,14 +76,15 @@ def test_a_task_that_is_stopped(claude, project, rows):
         return call("ToolSearch", query="select:TaskStop")
 
     play = Play()
-    stop = lambda request: once(lambda: ask(project, at_work) and written(claude.home), call("TaskStop", task_id=agent["id"]))(
-        request)  # noqa: E731
+    def stop(request):
+        return once(lambda: ask(project, at_work) and written(claude.home), call("TaskStop", task_id=agent["id"]))(
+            request)
     play.when("start", spawn("COUNT them", True), launched, stop, "stopped")
     play.when("COUNT", Reply("so far: one", call("Bash", command="echo 1")), say("never said").after(8))
     claude.run("start", play, project)
     end = one(rows, project)
     assert (end["status"], end["end_reason"], end["final_message"]) == ("failed", "stopped", "so far: one")
-    at = {kind: when for kind, when in ask(project, "SELECT kind, min(at) FROM events GROUP BY kind")}
+    at = dict(ask(project, "SELECT kind, min(at) FROM events GROUP BY kind"))
     assert at["started"] <= end["started_at"] <= end["completed_at"] <= at["killed"]
 
 

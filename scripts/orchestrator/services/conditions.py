@@ -63,6 +63,7 @@ class Where:
         self.branches: list[tuple[str, tuple[Any, ...]]] = []  # a column and what it may be: each is asked for apart
         self.few: Optional[set[int]] = None  # the numbers of few rows among which all must be
         self.words: Optional[str] = None  # what the search index is asked for
+        self.held: Optional[str] = None  # words that are looked for in the rows themselves, one by one
         self.path: Optional[str] = None  # a file
         self.between: list[tuple[str, str]] = []
 
@@ -173,7 +174,7 @@ class Where:
         if near or self.words is None or not search.ready(self.con, self.kind, self.progress):
             self.words = None
             search.teach(self.con)
-            self.add(f"holds({search.text(self.kind, self.table[-1])}, ?)", given)
+            self.held = given
 
     def newest(self, limit: int) -> list[int]:
         """The numbers of the newest rows that fulfil all of it, the newest first."""
@@ -207,31 +208,35 @@ class Where:
             here = f"s.rowid = {search.place(self.kind, self.table[-1])}"
             conditions = ["s.words MATCH ?", here, *places, *conditions]
             values = [self.words, *[moment for _, moment in self.between], *values]
+        return self._fetched(f"{source}{self.beside}", [*first, *values], conditions, order, limit)
+
+    def _fetched(self, source: str, values: list[Any], conditions: list[str], order: str, limit: int) -> list[tuple[Any, ...]]:
+        """Rows in order; where words are looked for in them, they are read in that order, until there are enough."""
         every = " WHERE " + " AND ".join(conditions) if conditions else ""
-        return list(
-            self.con.execute(
-                f"SELECT {self.at}, {self.last}, {self.number} FROM {source}{self.beside}{every} ORDER BY {order} LIMIT ?",
-                (*first, *values, limit),
-            )
-        )
+        words = "" if self.held is None else f", {search.text(self.kind, self.table[-1])} AS words"
+        rows = f"SELECT {self.at}, {self.last}, {self.number}{words} FROM {source}{every} ORDER BY {order} LIMIT ?"
+        if self.held is None:
+            found = self.con.execute(rows, (*values, limit))
+        else:
+            found = self.con.execute(f"SELECT * FROM ({rows}) WHERE holds(words, ?) LIMIT ?", (*values, -1, self.held, limit))
+        return [row[:3] for row in found]
 
     def _of_file(self, conditions: list[str], values: list[Any], limit: int) -> list[tuple[Any, ...]]:
         """By the latest touches of a file: nobody was deployed after touching it, so that the newest are soon sure."""
         if self.few is not None:
             conditions = [*conditions, "e.number IN (SELECT value FROM json_each(?))"]
             values = [*values, "[" + ",".join(map(str, self.few)) + "]"]
-        every = " WHERE " + " AND ".join(conditions) if conditions else ""
         for step in (_STEP * limit, -1):  # -1: all of them
             touches = self.con.execute(_TOUCHES + " LIMIT ?2", (self.path, step)).fetchall() if step > 0 else []
-            best = self.con.execute(
-                "SELECT DISTINCT e.deployed_at, e.execution_id, e.number FROM (SELECT DISTINCT execution_id FROM "
-                f"({_TOUCHES.replace('?1', '?')} LIMIT ?)) t CROSS JOIN executions e ON e.execution_id = t.execution_id{every} "
-                "ORDER BY e.deployed_at DESC, e.execution_id DESC LIMIT ?",
-                (self.path, self.path, step, *values, limit),
-            ).fetchall()
+            source = (f"(SELECT DISTINCT execution_id FROM ({_TOUCHES.replace('?1', '?')} LIMIT ?)) t "
+                      "CROSS JOIN executions e ON e.execution_id = t.execution_id")  # fmt: skip
+            best = self._fetched(source, [self.path, self.path, step, *values], conditions, _LATEST, limit)
             if step > 0 and (len(touches) < step or len(best) == limit and touches[-1][1] < best[-1][0]):
                 break
-        return list(best)
+        return best
+
+
+_LATEST = "e.deployed_at DESC, e.execution_id DESC"
 
 
 def _newest(row: tuple[Any, ...]) -> tuple[Any, ...]:
