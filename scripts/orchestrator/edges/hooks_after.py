@@ -75,8 +75,8 @@ def _lost(e, session):
             "SELECT DISTINCT orchestration_id FROM lost_executions WHERE claude_session_id = ? AND task_id IS NOT NULL",
             (session,)).fetchall():
         rise(e.con, orchestration, e.now)
-    e.con.execute("UPDATE tasks SET handed_to = NULL WHERE handed_to IN (SELECT tool_use_id FROM events WHERE kind = "
-                  "'handed' AND claude_session_id = ?)", (session,))
+    e.con.execute("UPDATE tasks SET handed_to = NULL WHERE handed_to IS NOT NULL AND handed_to IN (SELECT tool_use_id FROM "
+                  "events WHERE kind = 'handed' AND claude_session_id = ?)", (session,))
 
 
 def prompt(e):

@@ -10,6 +10,7 @@ _UNREAD = (
     "(usage_read_at IS NULL OR usage_read_at < completed_at)"
 )
 _GROWN = (
+    "claude_sessions INDEXED BY claude_sessions_unread WHERE "
     "transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at <= ended_at)"
 )
 
@@ -19,7 +20,7 @@ def waiting(con):
     if con.execute("SELECT 1 FROM %s LIMIT 1" % _UNREAD).fetchone():
         return True
     for path, offset, ended in con.execute(
-        "SELECT transcript_path, usage_offset, ended_at FROM claude_sessions WHERE " + _GROWN
+        "SELECT transcript_path, usage_offset, ended_at FROM " + _GROWN
     ):
         try:
             if ended or os.path.getsize(path) > offset:
@@ -87,7 +88,7 @@ def _conversations(con, project, now, session, most):
     from orchestrator.recording import tally
 
     for owner, path, offset, ended in con.execute(
-        "SELECT claude_session_id, transcript_path, usage_offset, ended_at FROM claude_sessions WHERE "
+        "SELECT claude_session_id, transcript_path, usage_offset, ended_at FROM "
         + _GROWN
         + " AND (?1 IS NULL OR claude_session_id = ?1) ORDER BY rowid",  # a fork after its parent
         (session,),

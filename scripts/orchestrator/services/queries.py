@@ -257,6 +257,21 @@ def tasks(con: Any, orchestration: str) -> list[dict[str, Any]]:
     return out
 
 
+SOUGHT = 100  # orchestrations, the latest, whose tasks are looked at
+
+
+def tasks_of_all(con: Any, state: Optional[str], limit: int) -> list[dict[str, Any]]:
+    """The tasks of the latest orchestrations (at most SOUGHT), as `tasks` gives them; of one state, or of any."""
+    found: list[dict[str, Any]] = []
+    for (orchestration,) in con.execute(
+        "SELECT orchestration_id FROM orchestrations ORDER BY created_at DESC, orchestration_id DESC LIMIT ?", (SOUGHT,)
+    ).fetchall():
+        found += [task for task in tasks(con, orchestration) if state in (None, task["state"])]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
 def path_in(project: str, given: str) -> str:
     """A file as rows name it: relative to the project, also where it no longer exists."""
     full = os.path.realpath(given)

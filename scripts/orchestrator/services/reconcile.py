@@ -39,8 +39,8 @@ def _bury(con, project, workspace, now):
             touched.update([r[0] for r in con.execute(
                 "SELECT DISTINCT orchestration_id FROM lost_executions WHERE claude_session_id = ? AND task_id IS NOT NULL",
                 (session,))])
-            con.execute("UPDATE tasks SET handed_to = NULL WHERE handed_to IN (SELECT tool_use_id FROM events WHERE kind = "
-                        "'handed' AND claude_session_id = ?)", (session,))
+            con.execute("UPDATE tasks SET handed_to = NULL WHERE handed_to IS NOT NULL AND handed_to IN (SELECT tool_use_id "
+                        "FROM events WHERE kind = 'handed' AND claude_session_id = ?)", (session,))
         for orchestration in touched:
             rise(con, orchestration, now)
     if buried and usage.waiting(con):

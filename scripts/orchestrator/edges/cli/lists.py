@@ -83,22 +83,20 @@ def list_agents(
     type=click.Choice(["waiting", "ready", "in_flight", "completed", "failed", "skipped", "lost"]),
     help="In this state.",
 )
+@filters.limit(200)
 @filters.form()
 @pass_place
 def list_tasks(
-    place: Place, orchestration: Optional[str], everyone: bool, state: Optional[str], form: str
+    place: Place, orchestration: Optional[str], everyone: bool, state: Optional[str], limit: int, form: str
 ) -> None:
     """Lists tasks with their states, agents and attempts."""
     con = place.reading
     place.reconcile()
-    targets = (
-        [row["session_id"] for row in queries.sessions(con, limit=1000)]
+    found = (
+        queries.tasks_of_all(con, state, limit)
         if everyone
-        else [place.orchestration(orchestration)]
+        else [t for t in queries.tasks(con, place.orchestration(orchestration)) if state in (None, t["state"])][:limit]
     )
-    found = [
-        task for target in targets for task in queries.tasks(con, target) if state in (None, task["state"])
-    ]
     columns = (Column("orchestration", lambda r: r["orchestration_id"]), *TASKS) if everyone else TASKS
     tables.emit(found, columns, form, "No task fits.")
 
