@@ -157,7 +157,10 @@ def test_lists_searches_and_statistics(con):
     assert not slow
 
 
-MEASURE = "import os, sys; p = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:]); print(os.wait4(p, 0)[2].ru_maxrss, file=sys.stderr)"
+MEASURE = """
+import os, sys
+child = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+print(os.wait4(child, 0)[2].ru_maxrss, file=sys.stderr)"""
 
 
 def took(command, env, cwd):

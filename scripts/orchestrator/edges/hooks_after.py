@@ -68,6 +68,7 @@ def _bury(e):
 def _lost(e, session):
     """A session is over: agents whose transcript shows their end have ended; planned ones that have not are lost, which
     their orchestration's driver must know."""
+    from orchestrator.recording import runs
     from orchestrator.recording.graph import rise
 
     ends.salvage(e.con, e.project, session, e.now)
@@ -75,8 +76,7 @@ def _lost(e, session):
             "SELECT DISTINCT orchestration_id FROM lost_executions WHERE claude_session_id = ? AND task_id IS NOT NULL",
             (session,)).fetchall():
         rise(e.con, orchestration, e.now)
-    e.con.execute("UPDATE tasks SET handed_to = NULL WHERE handed_to IS NOT NULL AND handed_to IN (SELECT tool_use_id FROM "
-                  "events WHERE kind = 'handed' AND claude_session_id = ?)", (session,))
+    runs.take_back(e.con, session)
 
 
 def prompt(e):

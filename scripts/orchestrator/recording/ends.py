@@ -157,8 +157,8 @@ def _within(con, p, runtime, call, running):
     """Whether a workflow's agent may still be at work: its workflow is still listed."""
     if runtime != "workflow":
         return False
-    run = con.execute("SELECT body FROM events WHERE kind = 'workflow' AND claude_session_id = ? AND tool_use_id = ?",
-                      (p.session, call)).fetchone() if call else None
+    run = con.execute("SELECT body FROM events WHERE kind IN ('handed', 'workflow', 'workflow_ended') AND kind = 'workflow' AND "
+                      "claude_session_id = ? AND tool_use_id = ?", (p.session, call)).fetchone() if call else None
     return run[0] in running if run else bool(running)
 
 

@@ -40,3 +40,9 @@ def running(con, session):
     """The call of a workflow that runs in a session, which an agent may be of that no Agent call explains; or None."""
     runs = open_runs(con, session)
     return runs[0][0] if runs else None
+
+
+def take_back(con, session):
+    """What was handed to the workflows of a Claude session that is over waits again."""
+    con.execute("UPDATE tasks SET handed_to = NULL WHERE handed_to IS NOT NULL AND handed_to IN (SELECT tool_use_id FROM events "
+                "WHERE %s AND kind = 'handed' AND claude_session_id = ?)" % _RUNS, (session,))

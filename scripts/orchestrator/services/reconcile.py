@@ -27,7 +27,7 @@ def reconcile(con, project, workspace):
 
 
 def _bury(con, project, workspace, now):
-    from orchestrator.recording import ends
+    from orchestrator.recording import ends, runs
     from orchestrator.recording.graph import rise
     from orchestrator.recording.projections import project as write_projections
 
@@ -39,8 +39,7 @@ def _bury(con, project, workspace, now):
             touched.update([r[0] for r in con.execute(
                 "SELECT DISTINCT orchestration_id FROM lost_executions WHERE claude_session_id = ? AND task_id IS NOT NULL",
                 (session,))])
-            con.execute("UPDATE tasks SET handed_to = NULL WHERE handed_to IS NOT NULL AND handed_to IN (SELECT tool_use_id "
-                        "FROM events WHERE kind = 'handed' AND claude_session_id = ?)", (session,))
+            runs.take_back(con, session)
         for orchestration in touched:
             rise(con, orchestration, now)
     if buried and usage.waiting(con):

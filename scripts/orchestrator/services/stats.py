@@ -17,7 +17,7 @@ COUNTED = (
 )  # fmt: skip
 USED = ("messages", "input_tokens", "cache_write_tokens", "cache_read_tokens", "output_tokens", "cost_usd", "unpriced_tokens")
 TOKENS = USED[1:5]
-LATEST = 60  # executions of a type that quantiles are taken from
+LATEST = 50  # executions of a type that quantiles are taken from
 MOST_TYPES = 10  # agent types that quantiles are listed of, those that ran most
 JUDGED = 300  # executions with a bundle, the latest, whose checks are asked for
 DAYS = 30  # of the latest days, listed one by one
