@@ -26,7 +26,8 @@ def at(count):
 class World:
     """A project, the client's folder beside it, and the events of one Claude session in true order."""
 
-    def __init__(self, folder=None, version="329", disk=True):
+    def __init__(self, folder=None, version="329", disk=True, heard=None):
+        self.heard = heard  # called with each event as soon as it is sent
         self.folder = os.path.realpath(folder or tempfile.mkdtemp(prefix="streams-"))
         self.version, self.disk = version, disk
         self.project = os.path.join(self.folder, "project")
@@ -57,6 +58,8 @@ class World:
         if name not in ("SessionStart", "SessionEnd"):
             common.update(prompt_id="prompt-%d" % self.turn, permission_mode="default")
         self.events.append({**common, **fields})
+        if self.heard:
+            self.heard(self, self.events[-1])
         return self.events[-1]
 
     def prompt(self, text):
@@ -449,6 +452,8 @@ def _empty():
 class History:
     """A history of its own over a world's files, and the events that were handled into it."""
 
+    process = ("here", "boot", 1, "1")  # the client's: one of another machine, of which nothing is known
+
     def __init__(self, world, data=None):
         self.world = world
         self.workspace = os.path.join(tempfile.mkdtemp(prefix="history-", dir=world.folder), ".orchestrator")
@@ -466,12 +471,11 @@ class History:
         self.count += 1
         text = event if isinstance(event, str) else json.dumps(event)
         name = event.get("hook_event_name", "") if isinstance(event, dict) else ""
-        process = ("here", "boot", 1, "1")
         return hooks.handle(
             con or self.con,
             text,
             name,
-            process,
+            self.process,
             at(self.count if number is None else number),
             self.world.project,
             self.workspace,

@@ -76,9 +76,11 @@ def test_a_task_that_is_stopped(claude, project, rows):
         return call("ToolSearch", query="select:TaskStop")
 
     play = Play()
+
     def stop(request):
-        return once(lambda: ask(project, at_work) and written(claude.home), call("TaskStop", task_id=agent["id"]))(
-            request)
+        """As soon as it is at work."""
+        return once(lambda: ask(project, at_work) and written(claude.home), call("TaskStop", task_id=agent["id"]))(request)
+
     play.when("start", spawn("COUNT them", True), launched, stop, "stopped")
     play.when("COUNT", Reply("so far: one", call("Bash", command="echo 1")), say("never said").after(8))
     claude.run("start", play, project)

@@ -281,41 +281,72 @@ def running(client, home, data, project, play):
     return process, model
 
 
-@pytest.mark.parametrize("moment", ["asked", "at work", "ended"])
-def test_a_client_that_is_killed(client, claude, home, data, project, rows, moment):
-    """kill -9 at any moment: the next session or command says lost, with what is known, or how it had ended."""
+def kill(process, model):
+    """Kills a client and all that it started."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    model.__exit__()
+
+
+def test_a_client_that_is_killed_at_work(client, home, data, project, rows):
+    """The next command says that its agent is lost, with the last words, the call under way and the tokens so far."""
     play = Play().when("start", spawn("COUNT them", run_in_background=True), say("waiting").after(0.2), say("seen").after(60))
-    if moment == "ended":
-        play.when("COUNT", say("one").after(0.5))
-    else:
-        play.when("COUNT", Reply("so far so good", call("Bash", command="echo 1; sleep 0.1")), say("never").after(60))
+    play.when("COUNT", Reply("so far so good", call("Bash", command="echo 1; sleep 0.1")), say("never").after(60))
     process, model = running(client, home, data, project, play)
-    wanted = {
-        "asked": "SELECT 1 FROM executions",
-        "at work": "SELECT 1 FROM events WHERE kind = 'started'",
-        "ended": "SELECT 1 FROM executions WHERE status = 'completed'",
-    }[moment]
     try:
-        soon(rows, project, wanted)
+        soon(rows, project, "SELECT 1 FROM events WHERE kind = 'started'")
         end = time.monotonic() + 30
-        while moment == "at work" and "so far so good" not in "".join(p.read_text() for p in home.rglob("agent-*.jsonl")):
+        while "so far so good" not in "".join(p.read_text() for p in home.rglob("agent-*.jsonl")):
             assert time.monotonic() < end
             time.sleep(0.05)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        model.__exit__()
+        kill(process, model)
     said = command(project, home, data, "list-agents", "--all")
-    (row,) = rows(project, SHOWN)
-    lost = rows(project, "SELECT execution_id FROM lost_executions")
-    if moment == "ended":
-        assert (row["status"], row["end_reason"], lost) == ("completed", "end_turn", [])
-        return
-    assert "lost" in said and len(lost) == 1
-    if moment == "at work":
-        shown = command(project, home, data, "show", row["execution_id"])
-        assert "so far so good" in shown and "Bash echo 1; sleep 0.1" in shown, shown
-        assert "tokens" in shown
+    (row,) = rows(project, "SELECT execution_id FROM lost_executions")
+    shown = command(project, home, data, "show", row["execution_id"])
+    assert "lost" in said and "so far so good" in shown and "Bash echo 1; sleep 0.1" in shown, shown
+    assert "tokens" in shown
+
+
+MOMENTS = int(os.environ.get("ORCHESTRATOR_TEST_MOMENTS", "4"))
+STEP = 12 // MOMENTS  # events from one to the next
+
+
+def test_a_client_that_is_killed_after_any_hook(client, home, data, project, rows, tmp_path):
+    """kill -9 as soon as the n-th event is recorded, for each n: the next command finds out. What had ended ended so, what had
+    not is lost, and nothing is said to be at work."""
+    both = Reply(spawn("OUTER", run_in_background=True), spawn("FAIL", run_in_background=True))
+
+    def play():
+        """One client's."""
+        made = Play().when("start", both, "waiting", say("seen").after(0.2), say("seen").after(60))
+        made.when("OUTER", Reply("outer so far", spawn("INNER", run_in_background=False)), say("outer done").after(60))
+        made.when("INNER", say("inner done").after(0.2))
+        return made.when("FAIL", *[fail(400, "invalid_request_error", "scripted failure")] * 9)
+
+    places = [tmp_path / ("moment %d" % number) for number in range(MOMENTS)]
+    for place in places:
+        (place / ".git").mkdir(parents=True)
+    while places:
+        at_once, places = places[:3], places[3:]
+        clients = [(place, *running(client, home, data, place, play())) for place in at_once]
+        for place, process, model in clients:
+            number = int(place.name.split()[1])
+            try:
+                soon(rows, place, "SELECT 1 FROM events LIMIT 1 OFFSET %d" % (STEP * number))
+            finally:
+                kill(process, model)
+        for place, _, _ in clients:
+            said = command(place, home, data, "list-agents")
+            found = rows(place, SHOWN + " -- " + said.strip())
+            lost = {row["execution_id"] for row in rows(place, "SELECT execution_id FROM lost_executions")}
+            assert found and rows(place, "SELECT end_reason FROM claude_sessions") == [{"end_reason": "gone"}], said
+            for row in found:
+                end = (row["status"], row["end_reason"], row["final_message"])
+                assert (row["execution_id"] in lost) == (row["status"] == "deployed"), (place.name, row)
+                assert row["status"] == "deployed" or end in (
+                    ("completed", "end_turn", "inner done"), ("failed", "api_error", None)), (place.name, row)  # fmt: skip
+                assert row["parent_agent_id"] is None or row["origin"] == "nested"
 
 
 def test_a_session_in_the_background(newest, home, data, project, rows):

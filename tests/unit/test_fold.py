@@ -1,10 +1,11 @@
 """The fold and the joining of signals: streams of both clients, taken in through the hooks' door in every disorder."""
 
+import json
 import os
 import threading
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.services.gate import supersede
@@ -12,7 +13,12 @@ from orchestrator.store import open as store
 from streams import ENDS, SAID, History, World
 
 EXAMPLES = int(os.environ.get("ORCHESTRATOR_TEST_EXAMPLES", "20"))
-SLOW = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[phase for phase in Phase if phase is not Phase.shrink or EXAMPLES < 40],
+)
 pytestmark = pytest.mark.timeout(60 + 12 * EXAMPLES)
 
 PIECES = st.lists(
@@ -303,5 +309,50 @@ def test_two_signals_that_contradict_each_other():
         history.settle()
         assert differences(history.rows(), wanted) == []
         assert history.con.execute("SELECT count(*) FROM events WHERE kind = 'malformed'").fetchone() == (1,)
+    finally:
+        world.close()
+
+
+STRANGER = "adeadbeefdeadbeef"
+OWN = ("SubagentStart", "SubagentStop", "StopFailure")
+
+
+def spoilt(event, chance, agents):
+    """An agent's signal with something wrong about it: another's id, nobody's, no type. None where it has no such thing."""
+    event = json.loads(json.dumps(event))
+    other = chance.choice([STRANGER, *agents])
+    if event["hook_event_name"] in OWN and event.get("agent_type"):
+        if chance.random() < 0.4:
+            event["agent_type"] = ""
+        else:
+            event["agent_id"] = other
+    elif event.get("tool_response", {}).get("agentId"):
+        event["tool_response"]["agentId"] = other
+    else:
+        return None
+    return event
+
+
+@SLOW
+@given(VERSIONS, PIECES, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
+def test_spoilt_signals(version, pieces, beside, shuffled, chance):
+    """Signals that name another agent, nobody or no type move no row that the true ones tell; where they come in the place of
+    true ones a row is less certain, never wrong."""
+    world = played(version, pieces)
+    try:
+        agents = [agent for agent in world.pairs if agent]
+        events = list(world.events)
+        for place in sorted(chance.sample(range(len(events)), len(events) // 3), reverse=True):
+            bad = agents and spoilt(events[place], chance, agents)
+            if bad:
+                events[place : place + (not beside)] = [bad]
+        if shuffled:
+            chance.shuffle(events)
+        history = taken(world, events)
+        found = [each for each in wrong(world, history) if STRANGER not in each]
+        assert found == []
+        if beside:
+            rows = {key: row for key, row in told(world, history).items() if key != STRANGER}
+            assert rows == world.expected
     finally:
         world.close()

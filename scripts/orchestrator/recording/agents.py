@@ -76,9 +76,11 @@ def explain(con, p, now):
             record.fill(con, execution, agent_type=agent_type, surely=True)
             record.settle(con, execution)
     for execution, agent in con.execute(
-            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND "
-            "tool_use_id IS NULL AND runtime = "
-            "'agent' AND origin IN ('unplanned', 'teammate') AND agent_id IS NOT NULL", (p.session,)).fetchall():
+            "SELECT execution_id, agent_id FROM executions e WHERE claude_session_id = ? AND runtime = 'agent' AND agent_id IS "
+            "NOT NULL AND origin NOT IN ('skill', 'tracker', 'imported') AND NOT EXISTS (SELECT 1 FROM events v WHERE "
+            "v.execution_id = e.execution_id AND v.kind = 'met') ORDER BY tool_use_id IS NULL", (p.session,)).fetchall():
+        if record.by_agent(con, agent) != execution:
+            continue
         meta = transcript.meta(con, p.transcript, agent)
         if meta:
             joined = by_meta(con, p.session, agent, meta, now)
@@ -88,6 +90,20 @@ def explain(con, p, now):
                                "v.kind = 'notified'", (execution, p.session)).fetchone()
             joined = record.join(con, p.session, told[1], agent) if told else None
         if joined:
+            record.settle(con, joined)
+
+
+def pair(con, session):
+    """When a session is over: an agent that was heard of and left no file is of the one open call that asked for its type.
+    Where there are several of either, nobody knows."""
+    for agent, agent_type, call in con.execute(
+            "SELECT v.agent_id, v.agent_type, (SELECT CASE WHEN count(*) = 1 THEN min(e.tool_use_id) END FROM executions e WHERE "
+            "e.claude_session_id = ?1 AND e.status = 'deployed' AND e.agent_id IS NULL AND e.agent_type = v.agent_type) FROM "
+            "events v WHERE v.claude_session_id = ?1 AND v.execution_id IS NULL AND v.agent_id IS NOT NULL AND v.agent_type IS "
+            "NOT NULL AND v.kind = 'started' GROUP BY v.agent_type HAVING count(DISTINCT v.agent_id) = 1", (session,)).fetchall():
+        joined = record.join(con, session, call, agent) if call else None
+        if joined:
+            record.fill(con, joined, agent_type=agent_type, surely=True)
             record.settle(con, joined)
 
 
@@ -130,6 +146,11 @@ def by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
     """The execution that an agent's files lead to, opened when there is none."""
     if meta.mate and not meta.call:
         meta.call = _called_mate(con, session, agent, meta.mate)
+    called, working = record.by_call(con, session, meta.call), record.by_agent(con, agent)
+    if called and working and called != working and con.execute(
+            "SELECT 1 FROM executions WHERE execution_id = ? AND tool_use_id IS NOT NULL AND runtime = 'agent'",
+            (working,)).fetchone():
+        record.part(con, working, agent)  # another signal named the wrong agent: the client's own file knows better
     execution = record.join(con, session, meta.call, agent) if meta.call else record.by_agent(con, agent)
     if execution is None:
         if record.by_agent(con, agent) or record.by_call(con, session, meta.call):

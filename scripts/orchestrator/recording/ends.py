@@ -169,6 +169,7 @@ def salvage(con, project, session, now):
     if main and main[0]:
         disk.unheard(con, session, main[0], now)
         disk.journals(con, session, main[0], None, now)
+    agents.pair(con, session)
     for execution, agent in con.execute(
             "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id "
             "IS NOT NULL", (session,)).fetchall():

@@ -146,11 +146,29 @@ def _merge(con, called, working):
     fill(con, called, transcript_path=kept[0], context_size=kept[1], prompt_id=kept[2], scope=kept[3], noticed_at=kept[6])
     fill(con, called, agent_type=kept[4], surely=kept[4] != UNKNOWN)  # an agent's own signals name its real type
     if kept[5]:  # its transcript was read: it is read again for the call's execution
-        con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'execution'", (working,))
-        con.execute("DELETE FROM tool_calls WHERE execution_id = ?", (working,))
-        con.execute("DELETE FROM file_touches WHERE execution_id = ?", (working,))
+        _unread(con, working)
     con.execute("DELETE FROM segments WHERE execution_id = ?", (working,))
     con.execute("DELETE FROM executions WHERE execution_id = ?", (working,))
+
+
+def _unread(con, execution):
+    """Forgets what was read in a transcript for an execution that it is not of."""
+    con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'execution'", (execution,))
+    con.execute("DELETE FROM tool_calls WHERE execution_id = ?", (execution,))
+    con.execute("DELETE FROM file_touches WHERE execution_id = ?", (execution,))
+
+
+def part(con, execution, agent):
+    """Takes an agent out of the execution of a call that is not its own, as its meta file says: what was heard of the agent
+    is nobody's until it is joined again."""
+    con.execute("UPDATE executions SET agent_id = NULL, transcript_path = NULL, usage_read_at = NULL WHERE execution_id = ?",
+                (execution,))
+    con.execute("UPDATE events SET execution_id = NULL WHERE execution_id = ? AND agent_id = ? AND kind NOT IN ('launched', "
+                "'returned')", (execution, agent))
+    con.execute("DELETE FROM events WHERE execution_id = ? AND kind = 'tail'", (execution,))
+    con.execute("DELETE FROM outputs WHERE execution_id = ?", (execution,))
+    _unread(con, execution)
+    settle(con, execution)
 
 
 def settle(con, execution):
