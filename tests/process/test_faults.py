@@ -465,6 +465,27 @@ def test_a_file_system_without_a_shared_log(hooked):
     assert hooked.rows("SELECT count(*) FROM executions") == [(60,)] and hooked.waiting() == []
 
 
+@pytest.mark.parametrize("before", ["none", "one with a log"])
+def test_a_log_whose_index_cannot_be_shared(hooked, before):
+    """Where the log's index can be no file (as on network file systems) the history goes over to a journal, with all that the
+    log held, for many hooks at once."""
+    events = intents(hooked, 40)
+    hooked.hook(events[0])
+    path = hooked.workspace / "history.db"
+    if before == "none":
+        for each in path.parent.glob("history.db*"):
+            each.unlink()
+    else:
+        assert (hooked.workspace / "history.db-wal").stat().st_size > 0
+        (hooked.workspace / "history.db-shm").unlink()
+    (hooked.workspace / "history.db-shm").mkdir()
+    assert hooked.hooks(events, 20) == [None] * 40
+    hooked.hook(hooked.last_stop())
+    assert hooked.rows("PRAGMA journal_mode") == [("delete",)]
+    assert hooked.rows("SELECT count(*), count(DISTINCT tool_use_id) FROM executions") == [(40, 40)]
+    assert hooked.waiting() == [] and hooked.log() == []
+
+
 @pytest.mark.parametrize("before", [0, 100_000])
 def test_two_hundred_at_once(hooked, before):
     """Two hundred hooks at once, on a fresh history and on a full one: nothing is lost."""

@@ -32,7 +32,7 @@ def run(raw, name, pid):
     if fresh and name in _NEEDS_WORKSPACE:
         return _start_export(project) if name == "SessionStart" else None
     once = inbox.name_of(name, pid, now)
-    before = None  # the history that was set aside, and why
+    before, journal = None, False  # the history that was set aside; whether it was put under a journal
     while True:
         con = None
         try:
@@ -47,6 +47,11 @@ def run(raw, name, pid):
             if before is None and store.corrupt(problem):
                 before = store.set_aside(path, file, now)
                 if before is not None:
+                    continue
+            if con is not None and not journal and store.refused(problem):
+                con.close()
+                con, journal = None, True
+                if store.without_wal(path, problem):
                     continue
             return _put_off(memory, workspace, once, name, pid, now, text, problem, project)
         finally:

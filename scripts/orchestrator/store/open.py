@@ -30,6 +30,15 @@ def open_history(path, timeout=10.0):
 
     Raises NewerSchema, and the driver's Error for what the disk or another writer refuses.
     """
+    try:
+        return _opened(path, timeout)
+    except Error as problem:
+        if not without_wal(path, problem):
+            raise
+    return _opened(path, timeout)
+
+
+def _opened(path, timeout):
     con = connect(path, timeout)
     try:
         found = con.execute("PRAGMA user_version").fetchone()[0]
@@ -46,7 +55,8 @@ def open_history(path, timeout=10.0):
 
 def _bring_up(con, path):
     """Creates or migrates under one lock; the version is read again inside it, because others race to do the same."""
-    con.execute("PRAGMA journal_mode = WAL").fetchone()  # where the file system cannot, SQLite keeps its own mode
+    if con.execute("PRAGMA page_count").fetchone()[0] == 0:  # else its mode was settled
+        con.execute("PRAGMA journal_mode = WAL").fetchone()  # where the file system cannot, SQLite keeps its own mode
     con.execute("BEGIN IMMEDIATE")
     try:
         found = con.execute("PRAGMA user_version").fetchone()[0]
@@ -133,6 +143,29 @@ def refused(problem):
     if isinstance(problem, NewerSchema):
         return True
     return isinstance(problem, Error) and any(words in str(problem) for words in _REFUSALS)
+
+
+def without_wal(path, problem):
+    """Puts a history that has a write-ahead log under a journal, where a problem may come of that log: its index must be
+    memory that processes share, which not every file system can. Returns whether that was so and is mended."""
+    if not refused(problem) or "locked" in str(problem) or "full" in str(problem):
+        return False
+    try:
+        with open(path, "rb") as f:
+            if f.read(20)[18:] != b"\x02\x02":
+                return False
+    except OSError:
+        return False
+    con = None
+    try:
+        con = connect(path, 1.0)
+        con.execute("PRAGMA locking_mode = EXCLUSIVE")  # for one alone the index needs no file; what the log holds is kept
+        return bool(con.execute("PRAGMA journal_mode = DELETE").fetchone()[0] == "delete")
+    except Error:
+        return False
+    finally:
+        if con is not None:
+            con.close()
 
 
 def corrupt(problem):
