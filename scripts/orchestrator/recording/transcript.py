@@ -198,6 +198,8 @@ def on_disk(main_transcript):
 
 def runs_on_disk(main_transcript):
     """The folders of a Claude session's workflows."""
+    if not main_transcript:
+        return []
     folder = os.path.join(folder_of(main_transcript), "workflows")
     try:
         return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
