@@ -12,7 +12,7 @@ import pytest
 
 from harness import ROOT, environment
 from orchestrator.edges.scripted_model import Play, Reply, ScriptedModel, call, fail, say
-from plays import limited, shell, spawn
+from plays import idle, limited, shell, spawn
 
 SHOWN = (
     "SELECT execution_id, agent_id, parent_agent_id, agent_type, origin, runtime, status, end_reason, inferred, "
@@ -254,13 +254,16 @@ def test_other_peoples_workflows(claude, project, rows):
     assert {row["runtime"] for row in found} == {"workflow"}
 
 
-def test_the_users_no(terminal, project, rows):
-    """An Agent call that the user refuses in the dialog never started; the next turn's end says so."""
+def test_the_users_no(terminal, project, rows, tmp_path):
+    """An Agent call that the user refuses in the dialog never started; the next turn's end says so. A skill with a context of
+    its own that the user types is an agent."""
     ask = {"permissions": {"ask": ["Agent"]}}
     (project / ".claude").mkdir(exist_ok=True)
     (project / ".claude" / "settings.json").write_text(json.dumps(ask))
-    play = Play().when("start", spawn("COUNT them"), "seen").when("again", "well").when("COUNT", "one")
-    window = terminal(project, play, "--permission-mode", "default")
+    text = "---\nname: forked\ndescription: does forked work\ncontext: fork\nagent: Explore\n---\nFORKED body. $ARGUMENTS\n"
+    other = other_plugin(tmp_path / "other", skill=text)
+    play = Play().when("FORKED", "forked result").when("start", spawn("COUNT them"), "seen", "well").when("COUNT", "one")
+    window = terminal(project, play, "--permission-mode", "default", "--plugin-dir", str(other))
     window.type("start")
     window.wait_for(lambda screen: "Do you want" in screen or "Yes" in screen)
     window.key("Escape")
@@ -269,6 +272,11 @@ def test_the_users_no(terminal, project, rows):
     window.wait_until(lambda: rows(project, "SELECT 1 FROM executions WHERE status = 'failed'"))
     (row,) = rows(project, SHOWN)
     assert (row["status"], row["end_reason"], row["inferred"]) == ("failed", "never_started", 1)
+    window.wait_until(lambda: idle(project))
+    window.type("/other:forked x")
+    window.wait_until(lambda: rows(project, "SELECT 1 FROM executions WHERE status = 'completed'"))
+    _, row = rows(project, SHOWN)
+    assert (row["origin"], row["agent_type"], row["final_message"]) == ("skill", "Explore", "forked result")
 
 
 def running(client, home, data, project, play):
@@ -351,7 +359,7 @@ def test_a_client_that_is_killed_after_any_hook(client, home, data, project, row
 
 def test_a_session_in_the_background(newest, home, data, project, rows):
     """A session started with --bg runs in a daemon; its agents are recorded like any other's."""
-    client = newest  # 2.1.197's daemon starts nothing without a terminal
+    client = newest  # 2.1.197's background worker, offline, starts and never asks the model, in a terminal or not
     from harness import onboard
 
     onboard(home, project)

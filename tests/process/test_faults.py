@@ -511,6 +511,20 @@ def test_two_hundred_at_once(hooked, before):
     assert hooked.rows("PRAGMA integrity_check") == [("ok",)]
 
 
+def test_every_event_from_two_processes_at_once(hooked):
+    """Two processes that take in the same event at the same time, for each event, leave the rows that one would."""
+    hooked.world.message(hooked.world.agent(40), 41, "more")
+    hooked.world.teammate(50)
+    hooked.world.workflow(60, ("normal", "api_error"))
+    for event in [*played(hooked), hooked.last_stop()]:
+        for process in [hooked.start(event) for _ in range(2)]:
+            hooked.end(process)
+    assert hooked.ends() == hooked.expected()
+    assert hooked.rows("SELECT count(*) FROM segments") == [(len(hooked.expected()) + 1,)]
+    assert hooked.rows("SELECT count(*), count(DISTINCT dedupe_key) FROM events")[0][0] > 20
+    assert hooked.waiting() == [] and hooked.log() == [] and unsound(hooked) == []
+
+
 def test_hooks_that_are_killed(hooked):
     """Hooks killed at any moment leave a sound history to the next one."""
     events = intents(hooked, 60)
