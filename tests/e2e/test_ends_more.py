@@ -297,9 +297,11 @@ def kill(process, model):
 
 
 def test_a_client_that_is_killed_at_work(client, home, data, project, rows):
-    """The next command says that its agent is lost, with the last words, the call under way and the tokens so far."""
+    """The next command says that its agent is lost, with its last words, the call under way, the files it touched and its
+    tokens so far."""
     play = Play().when("start", spawn("COUNT them", run_in_background=True), say("waiting").after(0.2), say("seen").after(60))
-    play.when("COUNT", Reply("so far so good", call("Bash", command="echo 1; sleep 0.1")), say("never").after(60))
+    read, work = call("Read", file_path=str(project / "src" / "adder.py")), call("Bash", command="echo 1; sleep 0.1")
+    play.when("COUNT", read, Reply("so far so good", work), say("never").after(60))
     process, model = running(client, home, data, project, play)
     try:
         soon(rows, project, "SELECT 1 FROM events WHERE kind = 'started'")
@@ -313,7 +315,7 @@ def test_a_client_that_is_killed_at_work(client, home, data, project, rows):
     (row,) = rows(project, "SELECT execution_id FROM lost_executions")
     shown = command(project, home, data, "show", row["execution_id"])
     assert "lost" in said and "so far so good" in shown and "Bash echo 1; sleep 0.1" in shown, shown
-    assert "tokens" in shown
+    assert "tokens" in shown and "src/adder.py" in shown
 
 
 MOMENTS = int(os.environ.get("ORCHESTRATOR_TEST_MOMENTS", "4"))

@@ -1,6 +1,6 @@
 """Ends: what each signal of an end adds to the record, and what follows from it for the orchestration."""
 
-from orchestrator.recording import agents, disk, outputs, payload, record, transcript, usage
+from orchestrator.recording import agents, outputs, payload, record, transcript, usage
 from orchestrator.recording.graph import task_ended
 
 
@@ -102,6 +102,8 @@ def handed_back(con, session, agent, execution, report, now):
 
 def sweep(con, p, project, running, now):
     """At Stop: what the client no longer lists has ended, what was asked for and never began never will."""
+    from orchestrator.recording import disk
+
     disk.unheard(con, p.session, p.transcript, now)
     agents.explain(con, p, now)
     for execution, agent, runtime, origin, call, parent, deployed, begun in con.execute(
@@ -167,6 +169,8 @@ def salvage(con, project, session, now):
     ended; for the others what is known is kept, and they are lost."""
     main = con.execute("SELECT transcript_path FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone()
     if main and main[0]:
+        from orchestrator.recording import disk
+
         disk.unheard(con, session, main[0], now)
         disk.journals(con, session, main[0], None, now)
     agents.pair(con, session)

@@ -3,7 +3,7 @@
 import os
 import time
 
-from orchestrator.recording import disk, ends, record, runs, transcript
+from orchestrator.recording import ends, record, runs, transcript
 from orchestrator.recording.graph import Graph, rise
 from orchestrator.recording.sessions import current
 from orchestrator.services.digest import line, unfit_for_workflow
@@ -139,6 +139,8 @@ def ended(con, p, project, call, now, status="ended"):
     if not record.append(con, "workflow_ended", now, "%s %s" % (p.session, call), claude_session_id=p.session,
                          tool_use_id=call, orchestration_id=runs.orchestration_of(con, call), status=status):
         return
+    from orchestrator.recording import disk
+
     disk.unheard(con, p.session, p.transcript, now)
     disk.journals(con, p.session, p.transcript, call, now)
     for execution, agent, task in con.execute(
