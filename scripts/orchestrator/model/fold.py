@@ -1,4 +1,4 @@
-"""The fold: what is known of one execution, as events in any order, becomes its row. Pure; references/recording.md holds its table.
+"""The fold: what is known of one execution, as events in any order, becomes its row. Pure; its table: references/recording.md.
 
 Which end an agent came to follows from which signals there are, never from the order they arrived in. Times
 are those of arrival. Where one agent worked several times (a message to a finished agent begins another
