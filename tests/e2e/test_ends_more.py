@@ -318,7 +318,7 @@ def test_a_client_that_is_killed_at_work(client, home, data, project, rows):
     assert "tokens" in shown and "src/adder.py" in shown
 
 
-MOMENTS = int(os.environ.get("ORCHESTRATOR_TEST_MOMENTS", "4"))
+MOMENTS = int(os.environ.get("ORCHESTRATOR_TEST_MOMENTS", "3"))
 STEP = 12 // MOMENTS  # events from one to the next
 
 
