@@ -144,6 +144,14 @@ def test_main_conversations_are_kept_on_request(place):
     assert "".join(archive.conversation(place.con, place.workspace, "s")) == (DATA / "main.jsonl").read_text()
 
 
+def test_a_conversation_goes_by_the_beginning_of_its_id(place):
+    """As long as that is one's alone."""
+    for name in ("5e55-1", "5e55-2", "5e55"):
+        row(place, "claude_sessions", claude_session_id=name, started_at=OLD)
+    found = [archive.session_of(place.con, given) for given in ("5e55-1", "5e55", "5e5", "s", "x", "")]
+    assert found == ["5e55-1", "5e55", None, "s", None, None]
+
+
 def test_in_passing_only_what_has_settled_and_not_much(place):
     """What ended within the hour waits; of the rest a bounded part is kept, the oldest first."""
     for number in range(4):
@@ -213,6 +221,8 @@ def filled(place):
         body = json.dumps([{"item_hash": text(place, name + "-bundled")}, {"item_hash": text(place, "both")}])
         row(place, "bundles", bundle_id="bun-" + name, agent_type="a", created_at=ended, total_tokens=1, how="given", body=body)
         row(place, "events", dedupe_key=name, at=ended, kind="intent", execution_id=name, text="the prompt")
+        for kind in ("denied", "malformed"):  # of no execution
+            row(place, "events", dedupe_key=name + kind, at=ended, kind=kind, text="the " + kind)
     row(place, "orchestrations", orchestration_id="o", goal="g", status="completed", created_at=OLD, updated_at=OLD,
         report_hash=text(place, "report"))  # fmt: skip
     parts = json.dumps([{"hash": text(place, "old-part")}, {"full": text(place, "both")}])
@@ -231,13 +241,13 @@ def test_pruning_lets_go_of_what_is_old_alone(filled):
     assert filled.value("SELECT count(*) FROM archive") == 2  # looking changes nothing
     gone = prune.prune(filled.con, filled.workspace, CUTOFF)
     assert gone == seen
-    assert (gone.transcripts, len(gone.files), gone.blobs, gone.prompts) == (1, 1, 4, 1)
+    assert (gone.transcripts, len(gone.files), gone.blobs, gone.prompts) == (1, 1, 4, 3)
     left = {blobs.get(filled.con, each[0]).decode()[:-1] for each in filled.con.execute("SELECT hash FROM blobs")}
     kept = ("new-briefing", "new-item", "new-bundled", "shared-item", "both", "report", "stranger")
     assert left == {(name * 100)[:-1] for name in kept}
     assert [filled.value("SELECT count(*) FROM " + table) for table in tables] == before
-    prompts = filled.con.execute("SELECT execution_id, text FROM events ORDER BY 1").fetchall()
-    assert prompts == [("new", "the prompt"), ("old", None)]
+    prompts = filled.con.execute("SELECT dedupe_key, text FROM events WHERE text IS NOT NULL ORDER BY 1").fetchall()
+    assert prompts == [("new", "the prompt"), ("newdenied", "the denied"), ("newmalformed", "the malformed")]
     assert filled.value("SELECT final_message FROM executions WHERE execution_id = 'old'") == "its last words"
 
 

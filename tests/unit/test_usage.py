@@ -225,6 +225,24 @@ def test_an_unknown_model_has_tokens_and_no_price(con, tmp_path):
     assert con.execute("SELECT unpriced_tokens FROM daily_usage").fetchone() == (0,)
 
 
+def test_a_command_prices_what_had_no_price(con, tmp_path):
+    """A command finds that the project's own table names a model by now, and works out what it cost."""
+    from orchestrator.services.reconcile import reconcile
+
+    path = tmp_path / "agent.jsonl"
+    path.write_text((DATA / "2.1.329" / "worker.jsonl").read_text().replace("claude-opus-5-5", "acme-large-3"))
+    workspace = tmp_path / ".orchestrator"
+    workspace.mkdir(exist_ok=True)
+    with writing(con):
+        tally.read(con, str(tmp_path), "worker", str(path))
+    reconcile(con, str(tmp_path), str(workspace))
+    assert con.execute("SELECT cost_usd FROM usage").fetchone() == (None,)
+    own = {"models": {"acme-large-3": {"input": 1, "output": 2, "cache_write_5m": 3, "cache_read": 4}}}
+    (workspace / "prices.json").write_text(json.dumps(own))
+    reconcile(con, str(tmp_path), str(workspace))
+    assert con.execute("SELECT cost_usd > 0 FROM usage").fetchone() == (1,)
+
+
 def test_the_projects_own_prices_take_the_place_of_ours(con, tmp_path):
     """A model that both tables name costs what the project's says; a wrong table counts for nothing."""
     (tmp_path / ".orchestrator").mkdir()

@@ -133,6 +133,14 @@ def load(con, project, models):
                 )
 
 
+def found(con, project):
+    """Whether a model whose tokens have no cost yet has a price now: the project's own table came to name it."""
+    if not tracked(con):
+        return False
+    load(con, project, [r[0] for r in con.execute("SELECT DISTINCT model FROM usage WHERE cost_usd IS NULL")])
+    return con.execute("SELECT 1 FROM temp.prices LIMIT 1").fetchone() is not None
+
+
 def fill(con, project):
     """Works out the costs that are missing because their model had no price when it was read.
 

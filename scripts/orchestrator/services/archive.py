@@ -151,6 +151,13 @@ def transcript_of(con, workspace, execution):
     raise OrchestratorError("No transcript of %s is known%s." % (execution, ": it has not ended" if status == "deployed" else ""))
 
 
+def session_of(con, given):
+    """The Claude session whose id begins with this, or None where none or several do."""
+    rows = con.execute("SELECT claude_session_id FROM claude_sessions WHERE claude_session_id >= ?1 AND claude_session_id < ?1 "
+                       "|| char(1114111) AND ?1 != '' ORDER BY 1 LIMIT 2", (given,)).fetchall()  # fmt: skip
+    return rows[0][0] if len(rows) == 1 or (rows and rows[0][0] == given) else None
+
+
 def conversation(con, workspace, session):
     """A main conversation's transcript, line by line, redacted; OrchestratorError where there is none."""
     row = con.execute("SELECT a.hash, s.transcript_path FROM claude_sessions s LEFT JOIN archive a ON a.owner = "

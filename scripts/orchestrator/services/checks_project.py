@@ -6,7 +6,7 @@ import os
 from typing import Any, Iterable, Optional, Sequence
 
 from orchestrator import paths
-from orchestrator.services import importing, past, trust
+from orchestrator.services import importing, past, prune, trust
 from orchestrator.services.checks import Finding, broken, fine, note
 from orchestrator.services.purge import measure
 from orchestrator.store import inbox
@@ -92,6 +92,22 @@ def look(history: str) -> tuple[Finding, Optional[str], Any]:
     if mode != "wal":
         text += " Without a write-ahead log (a network file system?) writers wait for each other."
     return (fine if mode == "wal" else note)("history", text), None, con
+
+
+def kept(workspace: str, history: str) -> Iterable[Finding]:
+    """How large what is kept here is, and what lets go of it."""
+    if not os.path.exists(history):
+        return
+    try:
+        con = store.connect(history, timeout=2, read_only=True)
+        try:
+            found = prune.sizes(con, workspace, history)
+        finally:
+            con.close()
+    except store.Error:
+        return  # what is wrong with the history is said elsewhere
+    said = ", ".join(f"{each.what} {each.number:,}" + (f" of {each.bytes:,} bytes" if each.bytes else "") for each in found)
+    yield fine("kept", f"Kept: {said}. `orchestrator prune --keep-days N --dry-run` says what could go.")
 
 
 def transcripts(at: str, history: str, client: str) -> Iterable[Finding]:

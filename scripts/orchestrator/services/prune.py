@@ -60,7 +60,8 @@ WHERE kind = 'session' AND s.ended_at < ?1"""
 _FILES = """
 SELECT hash, max(packed) FROM temp.old_transcripts o WHERE NOT EXISTS (SELECT 1 FROM archive a WHERE a.hash = o.hash
     AND (a.owner, a.kind) NOT IN (SELECT owner, kind FROM temp.old_transcripts)) GROUP BY hash"""
-_PROMPTS = """kind = 'intent' AND text IS NOT NULL AND execution_id IN temp.old_executions"""
+_PROMPTS = """text IS NOT NULL AND (kind = 'intent' AND execution_id IN temp.old_executions
+    OR kind IN ('denied', 'malformed') AND at < ?1)"""  # no row is worked out from these
 
 
 def going(con: Any, workspace: str, cutoff: str) -> Going:
@@ -76,7 +77,7 @@ def going(con: Any, workspace: str, cutoff: str) -> Going:
     files = con.execute(_FILES).fetchall()
     transcripts = con.execute("SELECT count(*) FROM temp.old_transcripts").fetchone()[0]
     blobs = con.execute("SELECT count(*), total(length(data)) FROM blobs WHERE hash IN temp.old_blobs").fetchone()
-    prompts = con.execute(f"SELECT count(*), total(length(text)) FROM events WHERE {_PROMPTS}").fetchone()
+    prompts = con.execute(f"SELECT count(*), total(length(text)) FROM events WHERE {_PROMPTS}", (cutoff,)).fetchone()
     left = _left_behind(workspace)
     paths = [archive.path_of(workspace, row[0]) for row in files] + [path for path, _ in left]
     size = sum(row[1] for row in files) + sum(size for _, size in left)
@@ -112,7 +113,7 @@ def prune(con: Any, workspace: str, cutoff: str) -> Going:
         )
         con.execute("DELETE FROM archive WHERE (owner, kind) IN (SELECT owner, kind FROM temp.old_transcripts)")
         con.execute("DELETE FROM blobs WHERE hash IN temp.old_blobs")
-        con.execute(f"UPDATE events SET text = NULL WHERE {_PROMPTS}")
+        con.execute(f"UPDATE events SET text = NULL WHERE {_PROMPTS}", (cutoff,))
     for path in found.files:
         try:
             os.unlink(path)

@@ -11,12 +11,15 @@ AND COALESCE(completed_at, usage_read_at) < strftime('%Y-%m-%dT%H:%M:%fZ', 'now'
 def reconcile(con, project, workspace):
     """Closes sessions whose process is gone; their planned executions are lost from then on. Returns those sessions.
 
-    What no hook has read yet in transcripts is read now, and a few of those that ended are archived. What does this is
-    loaded only when there is something to do: mostly there is not.
+    What no hook has read yet in transcripts is read now, what had no price is priced where it has one by now, and a few
+    of the transcripts that ended are archived. What does this is loaded only when there is something to do: mostly there
+    is not.
     """
     if usage.waiting(con):
         with writing(con):
             usage.due(con, project, present(con))
+    if con.execute("SELECT 1 FROM usage WHERE cost_usd IS NULL LIMIT 1").fetchone():
+        _price(con, project)
     if con.execute(_TO_KEEP).fetchone():
         from orchestrator.services import archive
 
@@ -24,6 +27,14 @@ def reconcile(con, project, workspace):
     if not sessions.gone(con, present(con)):
         return []
     return _bury(con, project, workspace, present(con))
+
+
+def _price(con, project):
+    from orchestrator.recording import prices
+
+    if prices.found(con, project):
+        with writing(con):
+            prices.fill(con, project)
 
 
 def _bury(con, project, workspace, now):

@@ -29,6 +29,7 @@ def doctor(place: Place, as_json: bool) -> None:
     findings = list(checks.installation(root, place.data, version()))
     at, workspace = place.project, place.workspace
     findings += checks_project.project(at, workspace, place.history, place.data, place.session)
+    findings += checks_project.kept(workspace, place.history)
     findings += checks_project.transcripts(at, place.history, paths.client_folder())
     findings += checks.doors(at, paths.client_folder())
     said, in_force = _settings(place)

@@ -1,6 +1,6 @@
 """Command `show`: one thing of the history, by its id or any unique prefix."""
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Iterable, Optional
 
 import click
 
@@ -38,7 +38,7 @@ def show(
     """Shows a task, an execution, an orchestration, a bundle or an output, by its id or any unique prefix.
 
     An output's id is its number, an execution's also its agent's id. A task of another orchestration is named
-    ORCHESTRATION/TASK.
+    ORCHESTRATION/TASK. With --transcript or --said, a Claude session's id names its main conversation.
     """
     from orchestrator.services import details
 
@@ -48,6 +48,13 @@ def show(
         raise click.UsageError("Name one ID, or --last and an agent type.")
     con = place.reading
     place.reconcile()
+    if transcript or said is not None:
+        from orchestrator.services import archive
+
+        session = archive.session_of(con, thing) if thing else None
+        if session:  # a main conversation
+            _transcript(archive.conversation(con, place.workspace, session), session, said, as_json)
+            return
     target = place.orchestration(orchestration) if orchestration else None
     kind, name, home = _last(con, last, target) if last else details.find(con, str(thing), target or place.current())
     if context or briefing or result or transcript or said is not None:
@@ -56,7 +63,7 @@ def show(
         if kind == "execution" and context:
             describe.say(details.context(con, name), describe.context, as_json)
         elif kind == "execution" and (transcript or said is not None):
-            _transcript(place, con, name, said, as_json)
+            _transcript(archive.transcript_of(con, place.workspace, name), name, said, as_json)
         elif kind == "execution":
             tables.exact(details.briefing(con, name) if briefing else details.result(con, name))
         elif kind == "orchestration" and result:
@@ -87,11 +94,10 @@ def _last(con: Any, agent_type: str, orchestration: Optional[str]) -> tuple[str,
     return "execution", found[0]["execution_id"], None
 
 
-def _transcript(place: Place, con: Any, execution: str, said: Optional[str], as_json: bool) -> None:
+def _transcript(lines: Iterable[str], of: str, said: Optional[str], as_json: bool) -> None:
     """Prints what an agent did, or where it speaks of something, with the lines of its transcript."""
-    from orchestrator.services import archive, transcripts
+    from orchestrator.services import transcripts
 
-    lines = archive.transcript_of(con, place.workspace, execution)
     if as_json and said is None:
         for line in lines:
             click.echo(line, nl=False)
@@ -106,4 +112,4 @@ def _transcript(place: Place, con: Any, execution: str, said: Optional[str], as_
         for line in rest:
             click.echo(f"{'':23}  {line}")
     if not found:
-        raise OrchestratorError(f"Nothing in the transcript of {execution} " + ("speaks of that." if said else "was said."))
+        raise OrchestratorError(f"Nothing in the transcript of {of} " + ("speaks of that." if said else "was said."))
