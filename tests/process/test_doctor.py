@@ -62,9 +62,24 @@ def test_it_is_said_in_sentences(here):
 def test_the_history_is_described(here):
     """Schema, size, journal and counts of a whole history are told."""
     here.deploys()
-    ((grade, text),) = findings(here)["history"]
+    found = findings(here)
+    ((grade, text),) = found["history"]
     assert grade == "fine"
     assert "schema 1" in text and "journal wal" in text and "1 execution," in text and "whole" in text
+    ((_, text),) = found["kept"]
+    assert "history (executions) 1 of " in text and "archive (transcripts) 0" in text and "prune" in text
+
+
+def test_what_could_be_imported(here):
+    """Transcripts of sessions that are not in the history are told; those of another project are not."""
+    name = "".join(c if c.isalnum() else "-" for c in str(here.project.resolve()))
+    line = json.dumps({"type": "user", "timestamp": "2026-11-20T08:00:00.000Z", "cwd": str(here.project.resolve())})
+    for folder, cwd in ((name, line), (name + "-2", line.replace("a project", "a project-2"))):
+        path = here.home / ".claude" / "projects" / folder / "s.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text(cwd + "\n")
+    ((grade, text),) = findings(here)["import"]
+    assert grade == "note" and " 1 session " in text and "orchestrator import" in text
 
 
 def test_whether_hooks_fire_in_this_session(here):
