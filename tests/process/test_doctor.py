@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+from pathlib import Path
 
 import click
 import pytest
@@ -75,7 +76,7 @@ def test_what_could_be_imported(here):
     name = "".join(c if c.isalnum() else "-" for c in str(here.project.resolve()))
     line = json.dumps({"type": "user", "timestamp": "2026-11-20T08:00:00.000Z", "cwd": str(here.project.resolve())})
     for folder, cwd in ((name, line), (name + "-2", line.replace("a project", "a project-2"))):
-        path = here.home / ".claude" / "projects" / folder / "s.jsonl"
+        path = Path(here.environment["HOME"]) / ".claude" / "projects" / folder / "s.jsonl"
         path.parent.mkdir(parents=True)
         path.write_text(cwd + "\n")
     ((grade, text),) = findings(here)["import"]
