@@ -6,6 +6,7 @@ event's key is the one that hooks would give it, so what is read twice, or heard
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple, Optional
 
 from orchestrator.recording import ends, notification, record, tally, transcript, usage
@@ -116,6 +117,7 @@ class _Taking:
             self._agent(agent)
         for call in self.session.calls.values():
             self._other_call(call)
+        self._journals()
         for told, at in self.session.told.items():
             self._told(told, at)
         for agent, stretches in self.session.agents.items():
@@ -255,6 +257,14 @@ class _Taking:
             report = call.given["message"].strip()
             self._say("handback", at, "%s %s" % (call.parent, report), call.parent, agent_id=call.parent, text=report)
 
+    def _journals(self) -> None:
+        """What the journals of workflows say their agents returned."""
+        for folder in sorted({os.path.dirname(self.paths[agent]) for agent, meta in self.metas.items() if meta and meta.run}):
+            for agent, how, result in transcript.journal(self.con, folder):
+                if agent in self.execution and self.session.agents.get(agent):
+                    self._say("returned", self.session.agents[agent][-1].last, "journal %s" % agent, agent, agent_id=agent,
+                              status="failed" if how == "failed" else "completed", text=result)  # fmt: skip
+
     def _workflow(self, task: Optional[str]) -> list[str]:
         """The agents of a workflow that are ours, by the id of its task or its call."""
         runs = {str(call.result.get("runId")) for call in self.session.calls.values()
@@ -288,7 +298,9 @@ class _Taking:
         """An agent whose transcript is gone: its last words, as they were told, are what it ended with."""
         if agent not in self.paths and words:
             how = "api_error" if words.startswith("API Error") else "end_turn"
-            self._say("tail", at, "%s %s" % (self.execution[agent], at), agent, status=how, text=words)
+            broken = words if how == "api_error" else None
+            self._say("tail", at, "%s %s" % (self.execution[agent], at), agent, status=how, reason=broken,
+                      text=None if broken else words)  # fmt: skip
 
     def _heard(self, agent: str, stretch: Stretch) -> bool:
         """Whether something else says that an agent's stretch ended."""
@@ -302,14 +314,15 @@ class _Taking:
         """What each stretch ends with, as evidence; the end of one that nothing else tells of."""
         for stretch in stretches:
             self._say("tail", stretch.last, "%s %s" % (self.execution[agent], stretch.last), agent, status=stretch.how,
-                      text=stretch.text, model=stretch.model)  # fmt: skip
+                      text=stretch.text, model=stretch.model, reason=stretch.failure, body=stretch.last)  # fmt: skip
             if stretch.how == "api_error":  # the client's own word, as StopFailure has it
-                once = "%s %s %s %s %s" % (self.found.session, agent, stretch.prompt, stretch.error, stretch.text)
+                once = "%s %s %s %s %s" % (self.found.session, agent, stretch.prompt, stretch.error, stretch.failure)
                 self._say("api_error", stretch.last, once, agent, agent_id=agent, prompt_id=stretch.prompt,
-                          reason=stretch.error, text=stretch.text)  # fmt: skip
+                          reason=stretch.error, text=stretch.failure)  # fmt: skip
         last, meta = stretches[-1], self.metas.get(agent)
         if meta and meta.stopped and last.how == "unfinished":
-            self._say("tail", last.last, "%s stopped" % agent, agent, agent_id=agent, status="stopped", text=last.text)
+            self._say("tail", last.last, "%s stopped" % agent, agent, agent_id=agent, status="stopped", text=last.text,
+                      body=last.last)  # fmt: skip
         elif last.how != "unfinished" and not self._heard(agent, last):
             self._say("absent", last.last, "%s over" % agent, agent, agent_id=agent)
 

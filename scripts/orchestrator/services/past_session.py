@@ -33,7 +33,8 @@ class Call:
 
 class Stretch:
     """One stretch of an agent's work, begun by its call or a message: its turn, times, and what it ends with
-    (end_turn, unfinished, api_error, as recording/transcript.tail has it)."""
+    (end_turn, unfinished, api_error, as recording/transcript.tail has it), its last words, an API failure's class and
+    words."""
 
     def __init__(self, at: str):
         self.prompt: Optional[str] = None
@@ -42,6 +43,7 @@ class Stretch:
         self.text_at = ""
         self.model: Optional[str] = None
         self.error: Optional[str] = None
+        self.failure: Optional[str] = None
 
 
 class Session:
@@ -166,14 +168,16 @@ def _stretch(stretches: list[Stretch], entry: dict[str, Any]) -> Stretch:
     found.prompt, found.began = found.prompt or prompt, min(found.began, at)
     if at >= found.last and isinstance(message, dict):
         found.last = at
-        if entry["type"] == "user":
-            found.how = "unfinished"
+        if entry["type"] == "user":  # a call may be the end: one that hands over a result
+            found.how = "end_turn" if entry.get("toolEndsTurn") is True else "unfinished"
         elif entry.get("isApiErrorMessage"):
             found.how, found.error = "api_error", text(entry.get("error"))
         else:
             found.how = "unfinished" if message.get("stop_reason") == "tool_use" else "end_turn"
             found.model = text(message.get("model")) or found.model
     words = [block["text"] for block in _blocks(entry) if block.get("type") == "text" and text(block.get("text"))]
-    if words and entry["type"] == "assistant" and at >= found.text_at:
+    if words and entry["type"] == "assistant" and entry.get("isApiErrorMessage"):
+        found.failure = "\n".join(words)
+    elif words and entry["type"] == "assistant" and at >= found.text_at:
         found.text, found.text_at = "\n".join(words), at
     return found
