@@ -191,6 +191,46 @@ def test_an_agent_whose_transcript_is_gone(machine):
         ("completed", "end_turn", 1, "three adders", 77)]  # fmt: skip
 
 
+def test_what_an_old_result_names_is_not_what_lies_there_now(machine):
+    """A deliverable that was changed since has no hash: nobody knows what it was then."""
+    for name, changed in (("old.md", 1_700_000_000), ("new.md", None)):
+        (machine.project / name).write_text("words")
+        if changed:
+            os.utime(machine.project / name, (changed, changed))
+    machine.session(asked(), launched(), told(result="Done.\nDeliverables:\n- old.md\n- new.md"))
+    machine.agent("a1", said("Done.\nDeliverables:\n- old.md\n- new.md"), meta=META)
+    machine.take()
+    found = machine.rows("path, content_hash IS NOT NULL, created_at", "outputs ORDER BY path DESC")
+    assert found == [("old.md", 1, at(20)), ("new.md", 0, at(20))]
+
+
+def test_what_the_command_says(machine, monkeypatch):
+    """Sentences, no progress for a pipe; first a look, then the import, then nothing new; a wrong time is usage."""
+    from click.testing import CliRunner
+
+    from orchestrator.edges.cli import main
+
+    machine.con.close()
+    (machine.project / ".orchestrator" / "history.db").unlink()
+    os.rmdir(machine.project / ".orchestrator")
+    monkeypatch.setenv("ORCHESTRATOR_DATA", str(machine.home / "data"))
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(machine.client))
+
+    def run(*words, code=0):
+        done = CliRunner().invoke(main, ["--project", str(machine.project), "import", *words])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    assert run() == "Claude Code has no transcripts of this project.\n"
+    machine.session(asked(), launched(), told())
+    machine.agent("a1", said("done"), meta=META)
+    assert run("--dry-run").startswith("Would read 1 session of 1, ")
+    assert run("--since", "2999-01-01").startswith("Claude Code has no transcripts")
+    assert run().endswith(": 1 execution imported.\n")
+    assert run("--since", "2020-01-01") == "1 session found, and nothing new in them.\n"
+    run("--since", "yesterday", code=2)
+
+
 def test_hidden_agents_are_tokens_and_no_executions(machine):
     """What the client runs for itself, as compaction, has no meta file and no call: only its tokens count, once."""
     machine.session(said("x", "m0", 3))

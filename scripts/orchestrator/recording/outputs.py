@@ -4,6 +4,7 @@ import os
 
 from orchestrator.paths import regular
 
+_EPOCH = 2440587.5  # the Julian day of 1970
 _HEADINGS = {"deliverables:": "deliverable", "validation:": "validation_result", "insights:": "insight"}
 
 
@@ -34,12 +35,13 @@ def named(message):
 
 
 def keep(con, project, execution, message, now):
-    """Keeps what a message names as outputs of its execution; a deliverable with its content's hash and version."""
+    """Keeps what a message names as outputs of its execution; a deliverable with its version and its content's hash, unless
+    it was changed after `now`, when that was a while ago."""
     for kind, text in named(message):
         path = digest = None
         content, version = text, 1
         if kind == "deliverable":
-            path, digest = _inside(project, text)
+            path, digest = _inside(con, project, text, now)
             if path is None:
                 continue
             version = 1 + con.execute(
@@ -54,7 +56,7 @@ def keep(con, project, execution, message, now):
                     "version) VALUES (?, ?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest, version))
 
 
-def _inside(project, name):
+def _inside(con, project, name, now):
     """(path relative to the project, hash of its bytes or None); (None, None) for what lies outside."""
     full = os.path.realpath(os.path.join(project, name))
     root = os.path.realpath(project)
@@ -62,7 +64,9 @@ def _inside(project, name):
         return None, None
     digest = None
     try:
-        if os.path.getsize(full) < 8_000_000:
+        about = os.stat(full)
+        later = con.execute("SELECT ? > julianday(?) + 60 / 86400.0", (about.st_mtime / 86400 + _EPOCH, now)).fetchone()[0]
+        if about.st_size < 8_000_000 and not later:
             from orchestrator.model.ids import content_hash
 
             digest = content_hash(regular(full, 8_000_000))
