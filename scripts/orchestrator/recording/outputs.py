@@ -41,9 +41,10 @@ def keep(con, project, execution, message, now):
         path = digest = None
         content, version = text, 1
         if kind == "deliverable":
-            path, digest = _inside(con, project, text, now)
+            path, digest = inside(project, text)
             if path is None:
                 continue
+            digest = None if digest and _changed_after(con, os.path.join(project, path), now) else digest
             version = 1 + con.execute(
                 "SELECT count(*) FROM outputs o JOIN executions e USING (execution_id) JOIN executions me "
                 "ON me.execution_id = ? AND me.task_id = e.task_id AND me.orchestration_id = e.orchestration_id "
@@ -56,7 +57,7 @@ def keep(con, project, execution, message, now):
                     "version) VALUES (?, ?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest, version))
 
 
-def _inside(con, project, name, now):
+def inside(project, name):
     """(path relative to the project, hash of its bytes or None); (None, None) for what lies outside."""
     full = os.path.realpath(os.path.join(project, name))
     root = os.path.realpath(project)
@@ -64,12 +65,16 @@ def _inside(con, project, name, now):
         return None, None
     digest = None
     try:
-        about = os.stat(full)
-        later = con.execute("SELECT ? > julianday(?) + 60 / 86400.0", (about.st_mtime / 86400 + _EPOCH, now)).fetchone()[0]
-        if about.st_size < 8_000_000 and not later:
+        if os.path.getsize(full) < 8_000_000:
             from orchestrator.model.ids import content_hash
 
             digest = content_hash(regular(full, 8_000_000))
     except OSError:
         pass
     return os.path.relpath(full, root), digest
+
+
+def _changed_after(con, path, now):
+    """Whether a file was changed more than a minute after a time."""
+    changed = os.stat(path).st_mtime / 86400 + _EPOCH
+    return con.execute("SELECT ? > julianday(?) + 60 / 86400.0", (changed, now)).fetchone()[0]

@@ -68,7 +68,7 @@ def faults(project: str, deliverables: Sequence[str], verdicts: Sequence[str] = 
     out = [
         f"{path[:200]} is not a file of the project {project}."
         for path in deliverables
-        if "\0" in path or outputs._inside(project, path)[0] is None
+        if "\0" in path or outputs.inside(project, path)[0] is None
     ]
     return out + [
         f"{each[:80]!r} is no verdict: write check:verdict, as in tests:pass."
@@ -86,7 +86,7 @@ def keep(con: Any, project: str, execution: str, kind: str, text: str, now: str)
     path = digest = None
     content, version = record.clean(text), 1
     if kind == "deliverable":
-        path, digest = outputs._inside(project, text)
+        path, digest = outputs.inside(project, text)
         version = 1 + con.execute(_EARLIER, (execution, path)).fetchone()[0]
         content = con.execute("SELECT json_object('file_path', ?)", (path,)).fetchone()[0]
     elif kind == "validation_result":
