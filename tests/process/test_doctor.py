@@ -68,7 +68,7 @@ def test_the_history_is_described(here):
     assert grade == "fine"
     assert "schema 1" in text and "journal wal" in text and "1 execution," in text and "whole" in text
     ((_, text),) = found["kept"]
-    assert "history (executions) 1 of " in text and "archive (transcripts) 0" in text and "prune" in text
+    assert "history (executions): 1, " in text and "archive (transcripts): 0;" in text and "prune" in text
 
 
 def test_what_could_be_imported(here):

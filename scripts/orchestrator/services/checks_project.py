@@ -106,7 +106,7 @@ def kept(workspace: str, history: str) -> Iterable[Finding]:
             con.close()
     except store.Error:
         return  # what is wrong with the history is said elsewhere
-    said = ", ".join(f"{each.what} {each.number:,}" + (f" of {each.bytes:,} bytes" if each.bytes else "") for each in found)
+    said = "; ".join(f"{each.what}: {each.number:,}" + (f", {each.bytes:,} bytes" if each.bytes else "") for each in found)
     yield fine("kept", f"Kept: {said}. `orchestrator prune --keep-days N --dry-run` says what could go.")
 
 

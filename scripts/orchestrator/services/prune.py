@@ -158,12 +158,13 @@ def sizes(con: Any, workspace: str, history: str) -> list[Size]:
 
 
 def _files(folder: str) -> list[int]:
-    """The sizes of the files below a folder."""
+    """The sizes of the files below a folder, hidden ones aside."""
     found = []
     for at, _, names in os.walk(folder):
         for name in names:
             try:
-                found.append(os.lstat(os.path.join(at, name)).st_size)
+                if name[0] != ".":  # the inbox keeps room for events in such
+                    found.append(os.lstat(os.path.join(at, name)).st_size)
             except OSError:
                 pass
     return found
