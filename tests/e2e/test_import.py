@@ -14,8 +14,10 @@ from plays import main, spawn
 ROWS = (
     "SELECT COALESCE(agent_id, tool_use_id) AS who, parent_agent_id, runtime, agent_type, scope, model, tool_use_id, "
     "claude_session_id, prompt_id, briefing_hash, status, end_reason, success, final_message, models, stop_reason, calls, "
-    "refused_calls, failed_calls, files_read, files_written, lines_added, lines_removed, context_size FROM executions "
-    "ORDER BY who"
+    "refused_calls, failed_calls, files_read, files_written, lines_added, lines_removed, "
+    # of one that was written to: 2.1.197 tells no hook of its second end while the conversation is busy
+    "CASE WHEN (SELECT count(*) FROM segments s WHERE s.execution_id = executions.execution_id) < 2 THEN context_size END "
+    "FROM executions ORDER BY who"
 )
 OF = "(SELECT COALESCE(e.agent_id, e.tool_use_id, owner) FROM executions e WHERE e.execution_id = owner)"
 PARTS = {

@@ -104,9 +104,19 @@ class _Taking:
         self.known: set[str] = set()
         self.execution: dict[str, str] = {}  # of an agent, or of a call
         self.metas = {agent: transcript.meta(con, found.path, agent) for agent, _ in found.files}
+        for meta in self.metas.values():
+            if meta and meta.mate and not meta.call:
+                meta.call = self._called_mate(meta.mate)
         self.by_call = {meta.call: agent for agent, meta in self.metas.items() if meta and meta.call}
         self.paths = dict(found.files)
         self.called = {text(call.result.get("agentId")) for call in session.calls.values()}
+
+    def _called_mate(self, mate: str) -> Optional[str]:
+        """The Agent call that made a teammate: by what came back, else by the name that was asked for."""
+        calls = [call for call in self.session.calls.values() if call.tool in past_session.AGENT]
+        found = [call for call in calls if call.result.get("teammate_id") == mate] or [
+            call for call in calls if call.given.get("name") == mate.partition("@")[0] and not call.result.get("teammate_id")]
+        return found[0].call if found else None
 
     def all(self) -> None:
         """Opens what is new, adds what was said, folds what changed."""
@@ -240,8 +250,8 @@ class _Taking:
         at, session = call.answered, self.found.session
         if call.tool == "SendMessage":
             agent = text(call.result.get("resumedAgentId"))
-            if agent in self.execution:
-                self._say("resumed", at, "%s %s" % (session, call.call), agent, agent_id=agent, tool_use_id=call.call,
+            if agent in self.execution:  # at the call: the agent may have answered before its return was written
+                self._say("resumed", call.at, "%s %s" % (session, call.call), agent, agent_id=agent, tool_use_id=call.call,
                           prompt_id=call.prompt)  # fmt: skip
         elif call.tool == "TaskStop":
             stopped = text(call.given.get("task_id")) or text(call.result.get("task_id"))
@@ -302,12 +312,12 @@ class _Taking:
             self._say("tail", at, "%s %s" % (self.execution[agent], at), agent, status=how, reason=broken,
                       text=None if broken else words)  # fmt: skip
 
-    def _heard(self, agent: str, stretch: Stretch) -> bool:
+    def _heard(self, agent: str, stretch: Stretch, until: str = "~") -> bool:
         """Whether something else says that an agent's stretch ended."""
         return self.con.execute(
-            "SELECT 1 FROM events WHERE execution_id = ? AND at >= ? AND kind IN ('notified', 'returned', 'refused', 'killed', "
-            "'handback', 'stopped', 'api_error', 'absent')",
-            (self.execution[agent], stretch.began),
+            "SELECT 1 FROM events WHERE execution_id = ? AND at >= ? AND at < ? AND kind IN ('notified', 'returned', 'refused', "
+            "'killed', 'handback', 'stopped', 'api_error', 'absent')",
+            (self.execution[agent], stretch.began, until),
         ).fetchone() is not None
 
     def _ends(self, agent: str, stretches: list[Stretch]) -> None:
@@ -319,6 +329,10 @@ class _Taking:
                 once = "%s %s %s %s %s" % (self.found.session, agent, stretch.prompt, stretch.error, stretch.failure)
                 self._say("api_error", stretch.last, once, agent, agent_id=agent, prompt_id=stretch.prompt,
                           reason=stretch.error, text=stretch.failure)  # fmt: skip
+        for stretch, after in zip(stretches, stretches[1:], strict=False):  # it went on: it had ended its turn
+            if stretch.how == "end_turn" and not self._heard(agent, stretch, after.began):
+                once = "%s %s %s %s %s" % (self.found.session, agent, stretch.prompt, None, stretch.text)
+                self._say("stopped", stretch.last, once, agent, agent_id=agent, prompt_id=stretch.prompt, text=stretch.text)
         last, meta = stretches[-1], self.metas.get(agent)
         if meta and meta.stopped and last.how == "unfinished":
             self._say("tail", last.last, "%s stopped" % agent, agent, agent_id=agent, status="stopped", text=last.text,
