@@ -160,6 +160,15 @@ class Claude:
         return Run(process.returncode, events, err, model.requests, time.monotonic() - start)
 
 
+    def command(self, project: Path, *words: str, stdin: str = "") -> str:
+        """What `orchestrator …` prints, run in the project as from a terminal of the same user; it must go well."""
+        env = environment(self.home, self.data, "http://127.0.0.1:9")
+        command = [str(ROOT / "bin" / "orchestrator"), *words]
+        done = subprocess.run(command, cwd=project, env=env, input=stdin, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
 def onboard(home: Path, project: Path) -> None:
     """Write the answers to the questions that a client asks in a terminal the first time."""
     path = home / ".claude.json"

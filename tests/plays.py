@@ -23,9 +23,14 @@ def task(name: str, after: Sequence[str] = (), agent: str = "scout", prompt: str
     return {"id": name, "title": "Task " + name, "agent": agent, "prompt": text, "after": list(after), **more}
 
 
+def plan(*tasks: dict, goal: str = "the goal") -> str:
+    """These tasks as a plan."""
+    return json.dumps({"goal": goal, "tasks": tasks})
+
+
 def heredoc(*tasks: dict, goal: str = "the goal") -> str:
     """The one command line that submits these tasks as a plan."""
-    return "orchestrator plan - <<'PLAN'\n%s\nPLAN" % json.dumps({"goal": goal, "tasks": tasks})
+    return "orchestrator plan - <<'PLAN'\n%s\nPLAN" % plan(*tasks, goal=goal)
 
 
 def submit(*tasks: dict, goal: str = "the goal") -> dict:

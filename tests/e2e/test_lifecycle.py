@@ -1,11 +1,9 @@
 """A conversation's life: compaction, exit, a killed client, forks, two at once; what is told each time."""
 
 import os
-import shutil
 import signal
 import threading
 
-from harness import ROOT
 from orchestrator.edges.scripted_model import Play, say
 from plays import MARK, deploy, digests, main, news, once, results, shell, spawn, states, status, submit, task
 
@@ -56,8 +54,11 @@ def test_an_automatic_compaction(claude, project):
     assert not [request for request in run.agent_requests() if MARK in request.text]
 
 
-def test_a_compaction_by_hand(claude, project):
-    """After /compact the conversation knows the state, once although it was resumed before; finished tasks are refused."""
+def test_a_compaction_by_hand_and_a_fork(claude, project, rows):
+    """After /compact the conversation knows the state, once although it was resumed before; finished tasks are refused.
+
+    A forked conversation is another one: it deploys nothing before it has adopted the orchestration.
+    """
     play = Play().when(main, TWO, deploy("t1"), "one at work", "later").when("DO t1.", "t1 done")
     session = claude.run("go", play, project).session_id
     compaction = claude.run("/compact keep ids", Play(), project, resume=session)
@@ -65,6 +66,14 @@ def test_a_compaction_by_hand(claude, project):
     again = claude.run("go on", Play().when(main, deploy("t1"), "refused"), project, resume=session)
     assert again.main_requests[0].text.count("(executing): 1 completed, 1 ready.") == 1
     assert "t1 has finished and is not run again" in results(again.main_requests[1])[0]
+    play = Play().when(main, deploy("t2"), RESUME, deploy("t2"), "one at work", "finished")
+    run = claude.run("as another", play.when("DO t2.", "t2 done"), project, "--fork-session", resume=session)
+    assert run.session_id != session
+    assert "with no conversation driving it" in digests(run.main_requests[0])[-1]
+    assert "drives no orchestration" in results(run.main_requests[1])[0]
+    assert "RESUMED orch-" in results(run.main_requests[2])[0]
+    assert run.text == "finished"
+    assert ends(rows, project) == [("t1", 1, "completed", "end_turn"), ("t2", 1, "completed", "end_turn")]
 
 
 def test_an_agents_own_compaction(claude, project):
@@ -122,20 +131,6 @@ def test_a_killed_client_and_a_new_session(claude, project, rows):
     assert ends(rows, project) == [("t1", 1, "failed", "lost"), ("t1", 2, "completed", "end_turn")]
 
 
-def test_a_fork_drives_nothing(claude, project, rows):
-    """A forked conversation is another one: it deploys nothing before it has adopted the orchestration."""
-    play = Play().when(main, TWO, deploy("t1"), "one at work", "later").when("DO t1.", "t1 done")
-    session = claude.run("go", play, project).session_id
-    play = Play().when(main, deploy("t2"), RESUME, deploy("t2"), "one at work", "finished")
-    run = claude.run("go on", play.when("DO t2.", "t2 done"), project, "--fork-session", resume=session)
-    assert run.session_id != session
-    assert "with no conversation driving it" in digests(run.main_requests[0])[-1]
-    assert "drives no orchestration" in results(run.main_requests[1])[0]
-    assert "RESUMED orch-" in results(run.main_requests[2])[0]
-    assert run.text == "finished"
-    assert ends(rows, project) == [("t1", 1, "completed", "end_turn"), ("t2", 1, "completed", "end_turn")]
-
-
 def test_two_sessions_in_one_project(claude, project, rows):
     """The second one is told nothing, deploys nothing of the first one's, and adopts it only with --take."""
     other = threading.Event()
@@ -155,18 +150,6 @@ def test_two_sessions_in_one_project(claude, project, rows):
     assert len(second.main_requests) == 2
     assert ends(rows, project) == [("t1", 1, "completed", "end_turn")]
     assert runs[0].text == "later"
-
-
-def test_a_project_without_an_orchestration(claude, project, tmp_path):
-    """Hooks add nothing to a conversation that orchestrates nothing, and leave nothing in its project."""
-    silent = tmp_path / "without hooks"
-    for name in (".claude-plugin", "agents", "bin", "commands", "scripts", "skills", "workflows"):
-        shutil.copytree(ROOT / name, silent / name, ignore=shutil.ignore_patterns("__pycache__"))
-    play = Play().when("hello", shell("ls"), "seen")
-    plain = claude.run("hello", play, project, plugin=silent)
-    run = claude.run("hello", Play().when("hello", shell("ls"), "seen"), project)
-    assert [r.text for r in run.main_requests] == [r.text for r in plain.main_requests]
-    assert not (project / ".orchestrator").exists()
 
 
 def test_an_agent_outside_any_plan(claude, project, rows):

@@ -8,35 +8,32 @@ from plays import main, shell, spawn, submit, task
 PRINTED = "(planning)"  # of the state that `orchestrator status` prints
 
 
-def answers(run, command):
+def answers(run):
     """(text, whether it was an error) of the tool results of the main conversation, in order."""
     return [(text, wrong) for r in run.main_requests for _, text, wrong in r.last_results]
 
 
-def test_ours_runs_and_nothing_with_it(claude, project, tmp_path):
-    """In -p, in the default mode: our verbs run, another orchestrator earlier on PATH does not, smuggling is refused."""
+def test_ours_runs_and_nothing_with_it(claude, project, tmp_path, rows):
+    """In -p, in the default mode: our verbs run, another orchestrator earlier on PATH does not, smuggling is refused.
+
+    An agent may ask for the state; it may not plan, stop, skip or report.
+    """
     decoy = tmp_path / "decoy"
     decoy.mkdir()
     (decoy / "orchestrator").write_text("#!/bin/sh\ntouch '%s/stolen'\necho decoy\n" % tmp_path)
     os.chmod(decoy / "orchestrator", 0o755)
     refused = ["orchestrator status; touch smuggled", "orchestrator status > smuggled", "orchestrator status $(touch smuggled)",
                "orchestrator purge --yes", "orchestrator backup ../smuggled", "orchestrator --db /tmp/other.db status"]
-    play = Play().when(main, submit(task("t1")), shell("orchestrator status"), [shell(c) for c in refused], "done")
-    path = "%s:/usr/bin:/bin" % decoy
-    run = claude.run("go", play, project, env={"PATH": path})
-    plan, status, *others = answers(run, refused)
+    tried = ["orchestrator status", "orchestrator stop", "orchestrator task skip t1", "orchestrator report"]
+    spawned = spawn("LOOK around", run_in_background=True)
+    smuggle = [shell(c) for c in refused]
+    play = Play().when(main, submit(task("t1")), shell("orchestrator status"), smuggle, spawned, "waiting", "done")
+    play.when("LOOK around", [shell(c) for c in tried], "looked")
+    run = claude.run("go", play, project, env={"PATH": "%s:/usr/bin:/bin" % decoy})
+    plan, status, *others = answers(run)
     assert "PLAN ACCEPTED" in plan[0] and not plan[1]
     assert PRINTED in status[0] and not status[1]
-    assert len(others) == len(refused) and all(wrong for _, wrong in others), others
+    assert len(others) == len(refused) + 1 and all(wrong for _, wrong in others[:-1]), others
+    assert [wrong for _, _, wrong in run.agent_requests("LOOK around")[-1].last_results] == [False, True, True, True]
+    assert rows(project, "SELECT paused_at FROM orchestrations") == [{"paused_at": None}]
     assert not (tmp_path / "stolen").exists() and not (project / "smuggled").exists()
-
-
-def test_an_agent_reads_and_does_not_write(claude, project, rows):
-    """An agent may ask for the state; it may not plan, stop, skip or report."""
-    tried = ["orchestrator status", "orchestrator stop", "orchestrator task skip t1", "orchestrator report"]
-    play = Play().when(main, submit(task("t1")), spawn("LOOK around", run_in_background=True), "waiting", "seen")
-    play.when("LOOK around", [shell(c) for c in tried], "looked")
-    run = claude.run("go", play, project)
-    last = run.agent_requests("LOOK around")[-1].last_results
-    assert [wrong for _, _, wrong in last] == [False, True, True, True]
-    assert rows(project, "SELECT paused_at FROM orchestrations")[0]["paused_at"] is None

@@ -14,7 +14,7 @@ from clients import Client
 from harness import Claude
 from orchestrator import paths
 from orchestrator.edges.scripted_model import Play
-from plays import MARK, deploy, main, results, shell, spawn, submit, task
+from plays import MARK, deploy, main, plan, results, shell, spawn, submit, task
 
 DONE = [("t1", "completed", "end_turn")]
 STATUS = shell("orchestrator status")
@@ -126,7 +126,7 @@ def test_switched_off(claude, project):
 
 def test_a_workspace_of_somebody_else(claude, project, tmp_path):
     """Nothing in it is read or recorded, and one line tells the user so."""
-    claude.run("go", Play().when(main, submit(task("t1"), task("t2")), "planned"), project)
+    claude.command(project, "plan", "-", stdin=plan(task("t1"), task("t2")))
     folder = project / ".orchestrator"
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     stranger = Claude(claude.client, claude.home, tmp_path / "data of another user")

@@ -8,13 +8,16 @@ import pytest
 
 from harness import ROOT, environment
 from orchestrator.edges.scripted_model import Play, call, fail, say
+from plays import deploy, main, results, shell, states, submit, task
 
 pytestmark = pytest.mark.e2e
 
-LOADED = (".claude-plugin", "agents", "assets", "bin", "commands", "hooks", "scripts", "skills", "workflows")
+LOADED = (".claude-plugin", "agents", "assets", "bin", "commands", "hooks", "requirements", "scripts", "skills",
+          "workflows")
 ROLES = ("planner", "scout", "analyst", "builder", "tester", "reviewer", "documenter")
 READERS = ("planner", "scout", "analyst", "reviewer")
 WRITING = {"Edit", "Write", "NotebookEdit"}
+DOORS = ("status", "report", "history")
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -58,21 +61,31 @@ def test_it_installs_offline_from_any_path_and_is_cheap_at_rest(claude, project,
     _, details = plugin_command(claude, plugin, "details", "orchestrator")
     assert int(re.search(r"Always-on:\s+~?(\d+) tok", details)[1]) <= 250, details
     assert int(re.search(r"^\s+orchestrate\s+\S.*~(\d+)\s*$", details, re.M)[1]) <= 900, details
-    run = claude.run("/orchestrate add CSV export", Play(otherwise=say("ok")), project, plugin=None)
+    play = Play().when(main, submit(task("t1")), deploy("t1"), "at work", "done")
+    play.when("DO t1.", shell("orchestrator status"), "seen")
+    run = claude.run("/orchestrate add CSV export", play, project, plugin=None)
     assert "Asked: add CSV export\n" in run.main_requests[0].text
+    assert "1 in flight" in results(run.agent_requests("DO t1.")[1])[0] and states(project) == {"t1": "completed"}
 
 
-def test_at_rest_the_model_is_told_little(claude, project):
-    """In a conversation that does not use it, at most 1,000 characters are added to what the model reads."""
-    play = Play(otherwise=say("hello"))
-    without = claude.run("hello", play, project, plugin=None).main_requests[0]
-    request = claude.run("hello", play, project).main_requests[0]
+def test_at_rest_the_model_is_told_little(claude, project, tmp_path):
+    """In a conversation that does not use it, at most 1,000 characters are added to what the model reads.
+
+    None of them by a hook, and no hook leaves anything in a project that orchestrates nothing.
+    """
+    hookless = copied(tmp_path / "without hooks", "hooks")
+    found = [
+        claude.run("hello", Play().when("hello", call("Bash", command="ls"), "seen"), project, plugin=plugin).main_requests
+        for plugin in (None, hookless, ROOT)
+    ]
+    without, silent, request = [requests[0] for requests in found]
     assert 0 < len(request.text) - len(without.text) <= 1000
     assert request.tools == without.tools
+    assert [r.text for r in found[1]] == [r.text for r in found[2]] and silent.text == request.text
+    assert not (project / ".orchestrator").exists()
 
 
-@pytest.mark.parametrize("name", ["/orchestrate", "/orchestrator:orchestrate"])
-@pytest.mark.parametrize("asked", ["", 'add "CSV" & $HOME export'])
+@pytest.mark.parametrize("name, asked", [("/orchestrate", ""), ("/orchestrator:orchestrate", 'add "CSV" & $HOME export')])
 def test_a_person_types_the_skills_name(claude, project, name, asked):
     """`/orchestrate` resolves unprefixed, and its text reaches the model with what was asked (S4-04)."""
     run = claude.run((name + " " + asked).strip(), Play(otherwise=say("ok")), project)
@@ -81,25 +94,24 @@ def test_a_person_types_the_skills_name(claude, project, name, asked):
     assert len(run.main_requests) == 1
 
 
-@pytest.mark.parametrize("name", ["orchestrate", "orchestrator:orchestrate"])
-def test_a_model_reaches_for_the_skill(claude, project, name):
-    """The model is told of the skill, and may use it without anybody's approval."""
-    play = Play().when("process the queue", call("Skill", skill=name, args="the queue"), say("ok"))
-    run = claude.run("process the queue", play, project)
-    assert '- orchestrator:orchestrate: ' in run.main_requests[0].text
-    assert "Asked: the queue\n" in run.main_requests[1].text
+def test_a_model_reaches_for_the_skill_and_for_no_door(claude, project):
+    """The model is told of the skill, by either name, and needs nobody's approval; it can neither see nor open a door."""
+    skill = [call("Skill", skill=name, args="the queue of " + name) for name in ("orchestrate", "orchestrator:orchestrate")]
+    opened = [call("Skill", skill="orchestrator:" + door) for door in DOORS]
+    run = claude.run("process the queue", Play().when("process the queue", *skill, opened, say("ok")), project)
+    told = run.main_requests[0].text
+    assert "- orchestrator:orchestrate: " in told and not [door for door in DOORS if "orchestrator:" + door in told]
+    assert "Asked: the queue of orchestrate\n" in run.main_requests[1].text
+    assert "Asked: the queue of orchestrator:orchestrate\n" in run.main_requests[2].text
+    assert [failed for _, _, failed in run.main_requests[3].last_results] == [True] * 3
 
 
-@pytest.mark.parametrize("door", ["status", "report", "history"])
+@pytest.mark.parametrize("door", DOORS)
 def test_a_door_is_for_people(claude, project, door):
-    """A typed door tells the model one command to run; a model can neither see nor open it (S4-12)."""
-    play = Play(otherwise=say("ok")).when("open it", call("Skill", skill="orchestrator:" + door), say("ok"))
-    typed = claude.run("/orchestrator:%s --limit 3" % door, play, project)
+    """A typed door tells the model one command to run (S4-12)."""
+    typed = claude.run("/orchestrator:%s --limit 3" % door, Play(otherwise=say("ok")), project)
     assert "Run `orchestrator %s` with the Bash tool" % door in typed.main_requests[0].text
     assert "if any: --limit 3" in typed.main_requests[0].text
-    opened = claude.run("open it", play, project)
-    assert "orchestrator:" + door not in opened.main_requests[0].text
-    assert [failed for _, _, failed in opened.tool_results] == [True]
 
 
 def test_each_role_has_its_blueprint_the_contract_and_its_tools(claude, project):
@@ -122,14 +134,6 @@ def test_each_role_has_its_blueprint_the_contract_and_its_tools(claude, project)
             assert "NotebookEdit" in first.tools or "\nNotebookEdit\n" in first.text
 
 
-def workflow(claude, project, tmp_path, play, **arguments):
-    """The script run by the client alone: without the hooks nobody fills in or checks the graph."""
-    plugin = copied(tmp_path / "without hooks", "hooks")
-    play.when("go", call("Workflow", name="orchestrator:run", **arguments), say("under way"), say("seen"))
-    run = claude.run("go", play, project, "--allowedTools", "Workflow", plugin=plugin)
-    return run, run.main_requests[-1].notifications[0]["result"]
-
-
 GRAPH = {
     "orchestration": "orch-1",
     "limit": 2,
@@ -147,19 +151,26 @@ GRAPH = {
 }
 
 
-@pytest.mark.parametrize("form", [dict, json.dumps])
-def test_a_workflow_runs_the_graph_in_three_main_requests(claude, project, tmp_path, form):
-    """On the client's engine order, agent types and models are the graph's, and failures stay local."""
+def test_a_workflow_runs_the_graph_in_three_main_requests(claude, project, tmp_path):
+    """On the client's engine order, agent types and models are the graph's, and failures stay local.
+
+    The script is run by the client alone, with the graph as text, which a model may write; without a graph it ends at once
+    and says what to do.
+    """
+    plugin = copied(tmp_path / "without hooks", "hooks")
+    name = {"name": "orchestrator:run"}
     play = Play().when("orchestrator brief t7", fail(400, "invalid_request_error", "out of order"))
     play.when("orchestrator brief t8", say("NO BRIEFING: in flight")).when("orchestrator brief", say("done"))
-    run, result = workflow(claude, project, tmp_path, play, args=form(GRAPH))
-    assert json.loads(result) == {
+    play.when("go", call("Workflow", **name, args=json.dumps(GRAPH)), "under way", call("Workflow", **name), "again", "seen")
+    run = claude.run("go", play, project, "--allowedTools", "Workflow", plugin=plugin)
+    _, _, told, _, empty = run.main_requests
+    assert json.loads(told.notifications[0]["result"]) == {
         "orchestration": "orch-1",
         "done": ["t1", "t2", "t3", "t4"],
         "failed": ["t5", "t7", "t8"],
         "skipped": ["t6", "t9"],
     }
-    assert len(run.main_requests) == 3
+    assert "orchestrator doctor" in empty.notifications[0]["result"]
     names = [task["id"] for task in GRAPH["tasks"]]
     first = {name: requests[0] for name in names if (requests := run.agent_requests("brief " + name))}
     assert [name for name in names if name not in first] == ["t5", "t6", "t9"]
@@ -167,10 +178,3 @@ def test_a_workflow_runs_the_graph_in_three_main_requests(claude, project, tmp_p
     assert "haiku" in first["t3"].model and "haiku" not in first["t2"].model
     assert body("agents/tester.md").strip() in first["t4"].system
     assert not WRITING & set(first["t1"].tools) and {"Edit", "Write"} <= set(first["t2"].tools)
-
-
-def test_a_workflow_without_a_graph_says_so(claude, project, tmp_path):
-    """Where the hooks did not run, the workflow ends at once and says what to do."""
-    run, result = workflow(claude, project, tmp_path, Play())
-    assert "orchestrator doctor" in result
-    assert run.agent_requests() == []

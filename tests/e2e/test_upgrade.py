@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from orchestrator.edges.scripted_model import Play, say
-from plays import deploy, main, spawn, submit, task
+from plays import deploy, main, plan, spawn, submit, task
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = [".claude-plugin", "agents", "assets", "bin", "commands", "hooks", "references", "requirements", "scripts", "skills",
@@ -37,8 +37,7 @@ def test_an_upgrade_under_way(claude, project, rows, tmp_path):
 
 def test_a_history_written_by_a_newer_one(claude, project):
     """Old files leave a newer history alone: unplanned agents run, what happened waits in the inbox, planned ones do not."""
-    play = Play().when(main, submit(task("t1")), "planned")
-    claude.run("go", play, project)
+    claude.command(project, "plan", "-", stdin=plan(task("t1")))
     history = project / ".orchestrator" / "history.db"
     with sqlite3.connect(history) as con:
         con.execute("PRAGMA user_version = 99")
