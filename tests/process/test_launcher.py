@@ -5,6 +5,7 @@ copy's command line prints where it runs.
 """
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -76,8 +77,31 @@ def lock(plugin, text):
     (plugin / "requirements/runtime.hash").write_text(hashlib.sha256(text.encode()).hexdigest()[:12] + "\n")
 
 
+@functools.cache
+def base_pip():
+    """Whether the interpreter's own pip can fill another environment (from 22.3 on)."""
+    asked = subprocess.run([BASE, "-I", "-m", "pip", "--version"], capture_output=True, text=True).stdout.split()
+    return len(asked) > 1 and tuple(map(int, asked[1].split(".")[:2])) >= (22, 3)
+
+
+def hide_ensurepip(plugin):
+    """Lets a copy of the plugin see no ensurepip where there is a pip: more than half of a small build is ensurepip."""
+    if base_pip():
+        probe = plugin / "scripts/orchestrator/edges/interpreters.py"
+        text = probe.read_text()
+        assert 'int(has("ensurepip"))' in text
+        probe.write_text(text.replace('int(has("ensurepip"))', "0"))
+
+
 @pytest.fixture
-def small(plugin, tmp_path, bare):
+def small(whole):
+    """The same, with an interpreter that seems to have no ensurepip."""
+    hide_ensurepip(whole[0].parents[1])
+    return whole
+
+
+@pytest.fixture
+def whole(plugin, tmp_path, bare):
     """A plugin whose environment can be built offline: (program, environment, data folder)."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
@@ -201,9 +225,9 @@ def test_shell_and_python_agree_on_the_data_folder(names, shell, tmp_path):
 
 # The planning floor
 
-def test_builds_once_then_starts_without_looking(small):
+def test_builds_once_then_starts_without_looking(whole):
     """The first command builds, tells so on stderr, and gets its words and stdin; the next starts at once."""
-    program, env, data = small
+    program, env, data = whole
     answer = run(program, "plan", "-", env=env, stdin='{"goal": "x"}\n')
     assert answer.returncode == 7, answer.stderr
     told = json.loads(answer.stdout)
@@ -304,6 +328,7 @@ def refused(answer, data):
 ], ids=["no index", "unreachable index"])
 def test_offline_without_environment_says_what_to_do(plugin, bare, tmp_path, settings):
     """Where packages cannot be had, one sentence names one, pip's settings and what works without."""
+    hide_ensurepip(plugin)
     data = tmp_path / "data"
     env = bare(ORCHESTRATOR_DATA=data, PIP_CONFIG_FILE=os.devnull, **settings)
     sentence = refused(run(plugin / "bin/orchestrator", "status", env=env), data)

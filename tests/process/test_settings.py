@@ -235,22 +235,22 @@ def ways_out(here, tmp_path):
     return out
 
 
-@pytest.mark.parametrize("file", [".env", "config.toml"])
 @pytest.mark.parametrize(
-    "path, words",
+    "file, path, words",
     [
-        ("../out/x.db", "stay inside"),
-        ("OUT/x.db", "stay inside"),
-        ("link/x.db", "stay inside"),
-        ("chain/x.db", "stay inside"),
-        ("file.db", "stay inside"),
-        ("folder/../../out/x.db", "stay inside"),
-        ("link/../x.db", "stay inside"),
-        (".", "stay inside"),
-        ("~/x.db", "a folder that is there"),
-        (".git/x.db", "git's own folder"),
-        ("folder", "must be a file"),
-        ("no/such/x.db", "a folder that is there"),
+        (".env", "../out/x.db", "stay inside"),
+        ("config.toml", "../out/x.db", "stay inside"),
+        (".env", "OUT/x.db", "stay inside"),
+        ("config.toml", "link/x.db", "stay inside"),
+        (".env", "chain/x.db", "stay inside"),
+        ("config.toml", "file.db", "stay inside"),
+        (".env", "folder/../../out/x.db", "stay inside"),
+        ("config.toml", "link/../x.db", "stay inside"),
+        (".env", ".", "stay inside"),
+        ("config.toml", "~/x.db", "a folder that is there"),
+        (".env", ".git/x.db", "git's own folder"),
+        ("config.toml", "folder", "must be a file"),
+        (".env", "no/such/x.db", "a folder that is there"),
     ],
 )
 def test_a_projects_file_places_no_history_outside(here, ways_out, file, path, words):

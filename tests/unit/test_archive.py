@@ -152,11 +152,12 @@ def test_a_conversation_goes_by_the_beginning_of_its_id(place):
     assert found == ["5e55-1", "5e55", None, "s", None, None]
 
 
-def test_in_passing_only_what_has_settled_and_not_much(place):
+def test_in_passing_only_what_has_settled_and_not_much(place, monkeypatch):
     """What ended within the hour waits; of the rest a bounded part is kept, the oldest first."""
+    monkeypatch.setattr(archive, "PIECE", 50_000)
     for number in range(4):
         ended = "2026-11-2%dT07:59:00.000Z" % (0 if number else 1)
-        place.execution("e%d" % number, ended=ended, text="%d\n" % number * 300_000)
+        place.execution("e%d" % number, ended=ended, text="%d\n" % number * 15_000)
     archive.in_passing(place.con, place.workspace, NOW)
     assert place.value("SELECT count(*) FROM archive") == 2  # the second fills the bound
     archive.in_passing(place.con, place.workspace, NOW)

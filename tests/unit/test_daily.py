@@ -144,7 +144,7 @@ def agree(con):
 
 
 @given(st.lists(steps, max_size=25), st.integers(0, 25))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_roll_ups_are_the_sums_of_the_rows(tmp_path_factory, what_happens, middle):
     """Whatever happens to the rows, `daily`, `daily_usage`, `daily_checks` and their months equal their sums."""
     con = open_history(str(tmp_path_factory.mktemp("daily") / "history.db"))

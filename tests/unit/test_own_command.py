@@ -356,7 +356,7 @@ HEREDOC = st.tuples(
 ).map(lambda t: "orchestrator plan - <<" + t[1] + t[3] + "\n".join(t[0]) + t[2])
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(command=st.one_of(LINE, GENTLE, GENTLE, HEREDOC, HEREDOC))
 @example(command="orchestrator plan - <<'PLAN'\n\\\nPLAN")
 @example(command="orchestrator plan - <<'PLAN'\n\nPLAN\n")

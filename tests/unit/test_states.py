@@ -69,14 +69,14 @@ def view(con):
     return dict(con.execute("SELECT task_id, state FROM task_states WHERE orchestration_id = 'o'").fetchall())
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graph=graphs())
 def test_the_view_and_the_derivation_agree(con, graph):
     """For every graph, every history of attempts and every skipping the view says what the gate's derivation says."""
     assert Graph(con, fill(con, graph)).states == view(con)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graph=graphs(), chance=st.randoms(use_true_random=False))
 def test_order_does_not_matter(con, graph, chance):
     """The states do not depend on the order in which tasks and dependencies are listed."""
