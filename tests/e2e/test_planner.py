@@ -3,7 +3,7 @@
 import json
 
 from orchestrator.edges.scripted_model import Play
-from plays import deploy, digests, heredoc, main, once, results, shell, spawn, states, submit, task
+from plays import deploy, digests, heredoc, main, news, once, results, shell, spawn, states, submit, task
 
 GOAL = "make it faster"
 GOOD = heredoc(task("t1"), task("t2", ["t1"]), goal=GOAL)
@@ -60,12 +60,22 @@ def test_a_plan_in_the_last_message(claude, project, rows):
     """It goes through the same door: faults send the planner back, a good one is taken as it ends (S4-03)."""
     plan = {"goal": GOAL, "tasks": [task("t1"), task("t2", ["t9"])]}
     faulty = "My plan:\n```json\n%s\n```" % json.dumps(plan)
-    plan["tasks"][1].update(after=["t1"], prompt="DO t2. " + "Nothing else. " * 4500)  # nearly 64 KB, and words after it
-    mended = "Mended:\n\n%s\n\n%s" % (json.dumps(plan, indent=1), "That is all. " * 200)
-    run = planned(claude, project, faulty, mended)
+    plan["tasks"][1]["after"] = ["t1"]
+    run = planned(claude, project, faulty, "Mended:\n\n%s\n\nThat is all." % json.dumps(plan, indent=1))
     assert "t9" in run.agent_requests(GOAL)[1].text.split("My plan:")[-1].split("```")[-1]
     assert tasks_of(rows, project) == ["t1", "t2"]
     assert "1 ready, 1 waiting" in digests(run.main_requests[2])[0]
+
+
+def test_a_long_plan_in_the_last_message(claude, project, rows):
+    """One of nearly 64 KB, with words around it, is taken; its author is asked to say less, so that main never reads it."""
+    tasks = [task("t1", prompt="DO t1. " + "Nothing else. " * 4500)]
+    words = "I thought about it. " * 20
+    message = "%s\n```json\n%s\n```\n%s" % (words, json.dumps({"goal": GOAL, "tasks": tasks}), words * 8)
+    run = planned(claude, project, message, lambda told: news(told).split("Answer only")[0][-200:])
+    assert "PLAN ACCEPTED orch-" in run.agent_requests(GOAL)[1].text and tasks_of(rows, project) == ["t1"]
+    assert "Nothing else." not in run.main_requests[2].text
+    assert "1 ready" in digests(run.main_requests[2])[0]
 
 
 def test_a_task_added_while_others_run(claude, project):

@@ -1,4 +1,7 @@
-"""The planner's end: a plan in its last message is taken through the same door; without one it is sent back once."""
+"""The planner's end: a plan in its last message is taken through the same door; without one it is sent back once.
+
+After a long one that was taken, too: what it says then is what the main conversation reads.
+"""
 
 import os
 
@@ -8,6 +11,7 @@ from orchestrator.recording import record, transcript
 from orchestrator.store.open import writing
 
 MOST = 1048576  # characters of a last message that are looked at for a plan, as in plan_text.find_plan
+SHORT = 2000  # characters of a plan that may as well stand in the main conversation
 _COMMAND = ("You have submitted no plan. Submit it with one Bash command: orchestrator plan - <<'PLAN', the JSON on the "
             "next lines, and PLAN alone on the last; or say in one sentence why there is no plan.")
 
@@ -38,8 +42,8 @@ def _missing(e, execution, message):
         return None
     faults = None
     if '"tasks"' in (message or "")[-MOST:]:
-        faults = _take(e, row[1], message)
-        if faults == "":
+        taken, faults = _take(e, row[1], message)
+        if taken and len(message) <= SHORT:
             return None
     with writing(e.con):
         first = record.append(e.con, "sent_back", e.now, execution, claude_session_id=e.p.session, agent_id=e.p.agent,
@@ -48,7 +52,8 @@ def _missing(e, execution, message):
 
 
 def _take(e, orchestration, message):
-    """Submits the plan in the last message: "" when accepted, its faults when refused, None when it cannot be tried here.
+    """Submits the plan in the last message: (whether it was accepted, what its author is told: the faults, or, as the plan
+    has no business in the main conversation, to say less); (False, None) when it cannot be tried here.
 
     The plan's door needs the environment, which no hook builds: where it is not there, the planner uses the command.
     """
@@ -57,7 +62,7 @@ def _take(e, orchestration, message):
         with open(os.path.join(root, "requirements", "runtime.hash"), encoding="ascii") as f:
             ready = os.path.join(paths.data_folder(), "ready-" + f.readline().strip())
         if not os.path.exists(ready):
-            return None
+            return False, None
         import subprocess
 
         done = subprocess.run(
@@ -65,5 +70,7 @@ def _take(e, orchestration, message):
             input=message[-MOST:].encode("utf-8", "replace"), capture_output=True, timeout=45, cwd=e.project,
             env=paths.environment(ORCHESTRATOR_PROJECT=e.project, CLAUDE_CODE_SESSION_ID=e.p.session))
     except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    return "" if done.returncode == 0 else done.stderr.decode("utf-8", "replace")[-8000:]
+        return False, None
+    if done.returncode == 0:
+        return True, "%s. Answer only this line." % done.stdout.decode("utf-8", "replace").partition("\n")[0]
+    return False, done.stderr.decode("utf-8", "replace")[-8000:]
