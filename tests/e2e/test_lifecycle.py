@@ -5,7 +5,7 @@ import signal
 import threading
 
 from orchestrator.edges.scripted_model import Play, say
-from plays import MARK, deploy, digests, main, news, once, results, shell, spawn, states, status, submit, task
+from plays import MARK, deploy, digests, idle, main, news, once, results, shell, spawn, states, status, submit, task
 
 FULL = {"input_tokens": 99_000, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
 SMALL = {"CLAUDE_CODE_AUTO_COMPACT_WINDOW": "100000"}
@@ -155,7 +155,7 @@ def test_two_sessions_in_one_project(claude, project, rows):
 def test_an_agent_outside_any_plan(claude, project, rows):
     """It is recorded, its notification passes untouched, and later conversations are told nothing of it."""
     play = Play().when(main, spawn("COUNT them", run_in_background=True), "waiting", "seen")
-    run = claude.run("go", play.when("COUNT", "three"), project)
+    run = claude.run("go", play.when("COUNT", once(lambda: idle(project), "three")), project)
     assert len(run.main_requests) == 3 and MARK not in run.main_requests[-1].text
     assert [told["result"] for told in run.main_requests[-1].notifications] == ["three"]
     found = rows(project, "SELECT origin, status, final_message FROM executions")
@@ -172,8 +172,8 @@ def test_a_turn_that_leaves_ready_tasks_behind(claude, project, rows):
         return "that is all"
 
     play = Play().when(main, TWO, deploy("t1"), over)
-    idle = "SELECT 1 FROM claude_sessions WHERE nagged = 2 AND idle_since IS NOT NULL"
-    play.when("DO t1.", once(lambda: rows(project, idle), "t1 done"))
+    nagged = "SELECT 1 FROM claude_sessions WHERE nagged = 2 AND idle_since IS NOT NULL"
+    play.when("DO t1.", once(lambda: rows(project, nagged), "t1 done"))
     run = claude.run("go", play, project)
     assert stops == [False, True, True, False, True, True]  # t1's end is progress: told, then twice again
     for request, continued in zip(run.main_requests[2:], stops, strict=True):

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import threading
 import uuid
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from clients import Client
 from harness import Claude
 from orchestrator import paths
-from orchestrator.edges.scripted_model import Play
+from orchestrator.edges.scripted_model import Play, say
 from plays import MARK, deploy, main, plan, results, shell, spawn, submit, task
 
 DONE = [("t1", "completed", "end_turn")]
@@ -118,8 +119,10 @@ def test_the_home_folder_as_project(claude):
 
 def test_switched_off(claude, project):
     """With ORCHESTRATOR_OFF=1 nothing is recorded, changed or made."""
-    one = Play().when(main, spawn("COUNT them", run_in_background=True), "waiting", "seen")
-    run = claude.run("go", one.when("COUNT", "three"), project, env={"ORCHESTRATOR_OFF": "1"})
+    told = threading.Event()
+    one = Play().when(main, spawn("COUNT them", run_in_background=True), lambda _: told.set() or "waiting", "seen")
+    one.when("COUNT", lambda _: say("three").after(0.5) if told.wait(20) else None)  # not before that turn is over
+    run = claude.run("go", one, project, env={"ORCHESTRATOR_OFF": "1"})
     assert run.text == "seen" and MARK not in run.main_requests[-1].text
     assert not (project / ".orchestrator").exists()
 
