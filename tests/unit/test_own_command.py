@@ -236,7 +236,7 @@ def verbs(command, path=()):
 
 def test_each_option_of_an_allowed_verb_was_thought_about():
     """A new option of an allowed verb is put here, or into the judge's table if it does no more."""
-    click, cli = pytest.importorskip("click"), pytest.importorskip("orchestrator.edges.cli")
+    click, cli = pytest.importorskip("click"), pytest.importorskip("orchestrator.edges.cli.group")
     program = cli.main
     known = {*own_command.OPTIONS, *own_command.WRITING, *ASKED}
     for verb, command in verbs(program):
