@@ -49,8 +49,13 @@ def start(place, *words):
     """The demo as a process, in a folder that is no project."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
-        [PROGRAM, "demo", *map(str, words)], env=place, cwd=place["HOME"], text=True, **pipes
+        [PROGRAM, "demo", *map(str, words)], env=place, cwd=place["HOME"], text=True, preexec_fn=heard, **pipes
     )
+
+
+def heard():
+    """An interrupt is heard, also where whoever runs the tests was started in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(place, *words):
