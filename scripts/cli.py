@@ -24,6 +24,6 @@ if __name__ == "__main__":
         if (missing.name or "").startswith("orchestrator"):
             raise
         sys.exit(
-            f"orchestrator: the environment {sys.prefix} lacks {missing.name}: "
+            f"orchestrator: the environment {os.path.dirname(os.path.dirname(sys.executable))} lacks {missing.name}: "
             "remove that folder and run the command again, it will be built anew."
         )

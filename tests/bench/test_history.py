@@ -100,7 +100,7 @@ def project(large, tmp_path, data):
     (folder / ".git").mkdir(parents=True)
     workspace.make(str(folder / ".orchestrator"), str(data))
     return folder, {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "ORCHESTRATOR_DATA": str(data), "COLUMNS": "100",
-                    "ORCHESTRATOR_PROJECT": str(folder), "ORCHESTRATOR_DB_PATH": large}  # fmt: skip
+                    "ORCHESTRATOR_PROJECT": str(folder)}  # fmt: skip
 
 
 def quickest(work):
@@ -171,20 +171,20 @@ def took(command, env, cwd):
     return (time.perf_counter() - begun) * 1000
 
 
-def test_starts_and_memory(project, data):
+def test_starts_and_memory(large, project, data):
     """history starts within four times a bare start of the same Python; no command takes 100 MB."""
     folder, env = project
     python = str(next(iter(data.glob("env-*/bin/python"))))
-    bare, program = [python, "-I", "-S", "-c", "pass"], str(ROOT / "bin/orchestrator")
+    bare, program = [python, "-I", "-S", "-c", "pass"], [str(ROOT / "bin/orchestrator"), "--db", large]
     memory = {}
     for words in COMMANDS:  # of a child of a small process: one's own memory counts as its children's until they begin
-        done = subprocess.run([python, "-I", "-S", "-c", MEASURE, program, *words], cwd=folder, env=env, capture_output=True)
+        done = subprocess.run([python, "-I", "-S", "-c", MEASURE, *program, *words], cwd=folder, env=env, capture_output=True)
         memory[tuple(words)] = int(done.stderr.split()[-1]) / 1024
     times = {(): []}
     for _ in range(STARTS):
         for words in COMMANDS:
             times[()].append(took(bare, env, folder))
-            times.setdefault(tuple(words), []).append(took([program, *words], env, folder))
+            times.setdefault(tuple(words), []).append(took([*program, *words], env, folder))
     rows = []
     floor = statistics.median(times[()])
     for words, each in times.items():

@@ -25,6 +25,8 @@ SHELLS = [shell for shell in ("sh", "dash", "bash", "busybox") if shutil.which(s
 NO_INDEX = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 TELL = """
 import json, sys
+class quick:
+    answered = staticmethod(lambda words: False)
 def main(**named):
     print(json.dumps({"prefix": sys.prefix, "words": sys.argv[1:], "stdin": sys.stdin.read()}))
     sys.exit(7)
