@@ -16,9 +16,12 @@ class Event:
     __slots__ = ("con", "p", "project", "workspace", "now", "pid", "once", "late")
 
 
-def run(raw, name, pid):
-    """Records one event and returns the JSON to answer with, or None. What fails, fails into the inbox."""
-    memory = store.connect(":memory:")
+def run(raw, name, pid, memory=None):
+    """Records one event and returns the JSON to answer with, or None. What fails, fails into the inbox.
+
+    `memory` is a connection to a database in memory; one is opened where it is None.
+    """
+    memory = memory or store.connect(":memory:")
     text = mend(raw.decode("utf-8", "replace").replace("\x00", ""))
     cwd = memory.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.cwd') END", (text,)).fetchone()[0]
     project = paths.project_of(cwd if isinstance(cwd, str) and os.path.isdir(cwd) else None)
