@@ -40,7 +40,7 @@ def _run(raw, kept):
     from orchestrator.edges import hooks
 
     name = sys.argv[1]
-    answer = hooks.run(raw, name, int(sys.argv[2]), memory)
+    answer = hooks.run(raw, name, int(sys.argv[2]), memory, alone=True)
     if answer:
         sys.stdout.buffer.write(answer.encode("utf-8", "replace") + b"\n")
         sys.stdout.flush()

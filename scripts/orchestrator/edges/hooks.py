@@ -16,10 +16,10 @@ class Event:
     __slots__ = ("con", "p", "project", "workspace", "now", "pid", "once", "late")
 
 
-def run(raw, name, pid, memory=None):
+def run(raw, name, pid, memory=None, alone=False):
     """Records one event and returns the JSON to answer with, or None. What fails, fails into the inbox.
 
-    `memory` is a connection to a database in memory; one is opened where it is None.
+    `memory` is a connection to a database in memory; one is opened where it is None. `alone`: the process does nothing else.
     """
     memory = memory or store.connect(":memory:")
     text = mend(raw.decode("utf-8", "replace").replace("\x00", ""))
@@ -44,6 +44,9 @@ def run(raw, name, pid, memory=None):
             path = paths.history_of(workspace, project)
             file = store.file_of(path)
             con = store.open_history(path, timeout=1.0 if name == "SessionEnd" else 8.0)
+            if alone:
+                store.stand_in_line(path + ".line", 0.3 if name == "SessionEnd" else 5.0)
+            store.for_one_event(con, path, durable=name in _DURABLE)
             answer = _taken_in(con, text, name, pid, now, project, workspace, once, fresh)
             return _said(memory, name, answer, before) if before else answer
         except Exception as problem:
@@ -66,6 +69,7 @@ def run(raw, name, pid, memory=None):
 
 
 _kept = []
+_DURABLE = ("SessionStart", "PreToolUse", "Stop", "SessionEnd")  # see docs/decisions/0015-what-a-power-cut-may-take.md
 _NEEDS_WORKSPACE = ("SessionStart", "UserPromptSubmit", "Stop", "StopFailure", "SubagentStop", "SessionEnd", "PreCompact",
                     "PostCompact", "PostToolUseFailure")
 

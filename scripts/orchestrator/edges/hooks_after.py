@@ -22,7 +22,9 @@ def _odd(e, why):
 
 
 def _project(e, execution=None):
-    """Brings the projections up to date after a change."""
+    """Brings the projections up to date after a change; an event that changed nothing they show leaves them."""
+    if execution and not record.moved:
+        return
     if execution:
         row = e.con.execute("SELECT orchestration_id FROM executions WHERE execution_id = ?", (execution,)).fetchone()
     else:
@@ -31,7 +33,7 @@ def _project(e, execution=None):
     if row and row[0]:
         from orchestrator.recording.projections import project
 
-        project(e.con, e.workspace, row[0], e.now)
+        project(e.con, e.workspace, row[0], e.now, record.moved)
 
 
 def session_start(e):
@@ -269,23 +271,31 @@ def agent_stop(e):
             _odd(e, "an end without agent_id, or of two agents at once")
             return None
         execution = _ended_agent(e)
-    if execution and not e.late:
+        planner = execution and not e.late and e.con.execute(
+            "SELECT 1 FROM executions WHERE execution_id = ? AND origin = 'planner'", (execution,)).fetchone()
+        if not planner:
+            _stop_said(e, execution)
+    if planner:  # its plan is taken by a command of our own, outside of any transaction
         from orchestrator.edges import hooks_planner
 
         back = hooks_planner.send_back(e, execution)
         if back:
             return back
-    with writing(e.con):
-        execution = record.by_agent(e.con, e.p.agent)  # it may have been joined to its call since
-        again = "again" if e.p.again else None
-        record.append(e.con, "stopped", e.now, "%s %s %s %s %s" % (e.p.session, e.p.agent, e.p.prompt_id, again, e.p.last),
-                      claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,
-                      agent_type=e.p.agent_type, status=again, text=e.p.last)
-        if execution:
-            ends.doubted(e.con, execution, e.now)
-            ends.conclude(e.con, e.project, execution, e.now)
+        with writing(e.con):
+            execution = record.by_agent(e.con, e.p.agent)  # it may have been joined to its call since
+            _stop_said(e, execution)
     _project(e, execution)
     return None
+
+
+def _stop_said(e, execution):
+    again = "again" if e.p.again else None
+    record.append(e.con, "stopped", e.now, "%s %s %s %s %s" % (e.p.session, e.p.agent, e.p.prompt_id, again, e.p.last),
+                  claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,
+                  agent_type=e.p.agent_type, status=again, text=e.p.last)
+    if execution:
+        ends.doubted(e.con, execution, e.now)
+        ends.conclude(e.con, e.project, execution, e.now)
 
 
 def agent_failed(e):

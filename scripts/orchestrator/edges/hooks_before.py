@@ -59,7 +59,7 @@ def _project(e):
     if orchestration:
         from orchestrator.recording.projections import project
 
-        project(e.con, e.workspace, orchestration, e.now)
+        project(e.con, e.workspace, orchestration, e.now, record.moved)
 
 
 def own_command(e):

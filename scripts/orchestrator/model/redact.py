@@ -33,18 +33,25 @@ class _Apart(dict):
 
 
 _APART = _Apart((ord(c), c) for c in DOTTED)
-_BY_TWO = {}  # the first two characters -> the beginnings
-_BROKEN = []  # beginnings of tokens that the blanks of _APART may break
-_SURE = {}  # the first two characters -> those beginnings that are believed within a name, too
-for _kind, _alphabet, _least, _beginnings in PREFIXED:
-    for _beginning in _beginnings.split():
-        _shape = (_beginning, _kind, _alphabet, _least)
-        if _beginning in SURE:
-            _SURE.setdefault(_beginning[:2], []).append(_shape)
-        if _alphabet == BASE64:
-            _BROKEN.append(_shape)
-        else:
-            _BY_TWO.setdefault(_beginning[:2], []).append(_shape)
+_BEGINNINGS = " " + " ".join([row[3] for row in PREFIXED])
+_BROKEN = [(beginning, kind, BASE64, least) for kind, alphabet, least, beginnings in PREFIXED if alphabet == BASE64
+           for beginning in beginnings.split()]  # that the blanks of _APART may break
+_by_two, _sure = {}, {}  # the first two characters -> shapes that begin so, and those believed within a name, too
+
+
+def _shapes(two, sure=False):
+    """Filled when a text may hold one, as not often: making them costs more than looking."""
+    if " " + two not in _BEGINNINGS:
+        return ()
+    if not _by_two:
+        for kind, alphabet, least, beginnings in PREFIXED:
+            for beginning in beginnings.split():
+                shape = (beginning, kind, alphabet, least)
+                if beginning in SURE:
+                    _sure.setdefault(beginning[:2], []).append(shape)
+                if alphabet != BASE64:
+                    _by_two.setdefault(beginning[:2], []).append(shape)
+    return (_sure if sure else _by_two).get(two, ())
 
 
 _also = []  # (kind, regular expression) that this process masks everywhere: the setting `redact`
@@ -89,11 +96,11 @@ def traces(text):
         if len(word) >= SHORTEST_TOKEN:
             for cut in (0, 1, 2, 5):  # the letters of an escape before it: \n, %3D, \u000a
                 rest = word[cut:].lstrip("_.-")
-                for shape in _BY_TWO.get(rest[:2], ()):
+                for shape in _shapes(rest[:2]):
                     if rest.startswith(shape[0]) and shape not in tokens:
                         tokens.append(shape)
             for at in _joints(word):
-                for shape in _SURE.get(word[at:at + 2], ()):
+                for shape in _shapes(word[at:at + 2], sure=True):
                     if word.startswith(shape[0], at) and shape not in tokens:
                         tokens.append(shape)
     low = lowered(text)

@@ -109,8 +109,8 @@ def load(con, project, models):
     if not models or not tracked(con):
         return
     known, search, geo = {}, 0.0, 1.0
-    for text in tables(project):
-        if problems(con, text):
+    for own, text in enumerate(tables(project)):
+        if own and problems(con, text):
             continue
         found = con.execute(
             "SELECT json_extract(?1, '$.web_search'), json_extract(?1, '$.us_inference')", (text,)

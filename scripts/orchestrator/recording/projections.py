@@ -6,13 +6,14 @@ from orchestrator.recording.graph import Graph
 from orchestrator.store.workspace import write
 
 
-def project(con, workspace, orchestration, now):
-    """Writes status.json and the results of this orchestration's finished tasks. What cannot be written now is
-    written after the next change: the rows are the record."""
+def project(con, workspace, orchestration, now, changed=None):
+    """Writes status.json and the results of this orchestration's finished tasks: those that are missing, and those of the
+    executions that `changed`; all where that is not said. What cannot be written now is written after the next change:
+    the rows are the record."""
     graph = Graph(con, orchestration)
     try:
         _status(con, workspace, orchestration, graph, now)
-        _results(con, workspace, orchestration, graph)
+        _results(con, workspace, orchestration, changed)
     except OSError:
         pass
 
@@ -23,17 +24,22 @@ def _status(con, workspace, orchestration, graph, now):
     state = "complete" if status in ("completed", "failed") or (graph.tasks and graph.ended()) else (
         "paused" if paused else "active")
     tasks = [(t, row[1], row[2], graph.states[t], graph.execution.get(t)) for t, row in graph.tasks.items()]
-    con.execute("CREATE TEMP TABLE IF NOT EXISTS status_tasks (id, title, agent, state, execution)")
-    con.execute("DELETE FROM status_tasks")
-    con.executemany("INSERT INTO status_tasks VALUES (?, ?, ?, ?, ?)", tasks)
-    text = con.execute(
-        "SELECT json_object('state', ?, 'mode', 'background', 'updated', ?, 'orchestration', ?, 'goal', ?, 'driver', ?, "
-        "'tasks', json((SELECT json_group_array(json_object('id', id, 'title', title, 'agent', agent, 'state', state, "
-        "'execution', execution)) FROM status_tasks)))", (state, now, orchestration, goal, driver)).fetchone()[0]
-    write(os.path.join(workspace, "status.json"), text + "\n")
+    head = zip(("state", "mode", "updated", "orchestration", "goal", "driver"),
+               (state, "background", now, orchestration, goal, driver))
+    rows = [_object(zip(("id", "title", "agent", "state", "execution"), task)) for task in tasks]
+    write(os.path.join(workspace, "status.json"), '%s,"tasks":[%s]}\n' % (_object(head)[:-1], ",".join(rows)))
 
 
-def _results(con, workspace, orchestration, graph):
+def _object(pairs):
+    """A JSON object of texts, or nulls, by plain names."""
+    return "{%s}" % ",".join(['"%s":%s' % (name, "null" if text is None else '"%s"' % text.translate(_ESCAPES))
+                              for name, text in pairs])
+
+
+_ESCAPES = {code: "\\u%04x" % code for code in (*range(32), 34, 92)}  # control characters, the quote, the backslash
+
+
+def _results(con, workspace, orchestration, changed):
     folder = os.path.join(workspace, "results")
     kept = os.path.join(folder, orchestration)
     if os.path.islink(folder) or os.path.islink(kept):
@@ -45,17 +51,30 @@ def _results(con, workspace, orchestration, graph):
             for name in os.listdir(folder):
                 if name.endswith(".md"):
                     os.unlink(os.path.join(folder, name))
-    for task, attempt, status, reason, message, error, execution, agent_type in con.execute(
-            "SELECT task_id, attempt, status, end_reason, final_message, error_message, execution_id, agent_type "
-            "FROM executions WHERE orchestration_id = ? AND task_id IS NOT NULL AND status != 'deployed' ORDER BY attempt",
-            (orchestration,)).fetchall():
-        mark = "%s %s %s" % (status, reason, len(message or ""))
-        path = os.path.join(kept, "%s.%d.md" % (task, attempt))
-        text = "<!-- %s · %s · attempt %d · %s · %s -->\n%s\n" % (
-            execution, agent_type, attempt, status, reason, message or error or "")
-        if not os.path.exists(path) or os.path.getsize(path) != len(text.encode("utf-8", "replace")):
+    latest, there = _names(folder), _names(kept)
+    rows = con.execute(
+        "SELECT task_id, attempt, execution_id FROM executions WHERE orchestration_id = ? AND task_id IS NOT NULL AND "
+        "status != 'deployed' ORDER BY attempt", (orchestration,)).fetchall()
+    last = {task: execution for task, _, execution in rows}
+    for task, attempt, execution in rows:
+        name, of_task = "%s.%d.md" % (task, attempt), task + ".md"
+        anew = changed is None or execution in changed
+        if anew or name not in there or (of_task not in latest and last[task] == execution):
+            text = _result(con, execution)
             os.makedirs(kept, exist_ok=True)
-            write(path, text)
-        if mark and not (os.path.exists(os.path.join(folder, task + ".md"))
-                         and os.path.getsize(os.path.join(folder, task + ".md")) == os.path.getsize(path)):
-            write(os.path.join(folder, task + ".md"), text)
+            write(os.path.join(kept, name), text)
+            if last[task] == execution:
+                write(os.path.join(folder, of_task), text)
+
+
+def _names(folder):
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()
+
+
+def _result(con, execution):
+    return "<!-- %s · %s · attempt %d · %s · %s -->\n%s\n" % con.execute(
+        "SELECT execution_id, agent_type, attempt, status, COALESCE(end_reason, 'None'), COALESCE(NULLIF(final_message, ''), "
+        "error_message, '') FROM executions WHERE execution_id = ?", (execution,)).fetchone()

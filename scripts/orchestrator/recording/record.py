@@ -7,7 +7,10 @@ from orchestrator.model.redact import redact
 UNKNOWN = "unknown"  # an agent's type while no signal has named it
 _EVENT = ("claude_session_id", "agent_id", "parent_agent_id", "tool_use_id", "prompt_id", "orchestration_id", "task_id",
           "execution_id", "agent_type", "model", "status", "reason", "text", "body")
-_FOLDED = ("started_at", "completed_at", "status", "end_reason", "inferred", "final_message", "error_message")
+_FOLDED = ("status", "started_at", "completed_at", "end_reason", "inferred", "final_message", "error_message", "success",
+           "resolved_model", "context_size")
+_SHOWN = {"status", "end_reason", "final_message", "error_message"}  # what projections show of an execution
+moved = []  # executions of which that changed in this process
 ORIGINS = ("unplanned", "skill", "workflow", "nested", "teammate")  # of an agent nobody planned
 
 
@@ -173,8 +176,8 @@ def part(con, execution, agent):
 
 def settle(con, execution):
     """Folds an execution's events into its row and segments. Returns (status before, status now)."""
-    before = con.execute("SELECT status, deployed_at, claude_session_id FROM executions WHERE execution_id = ?",
-                         (execution,)).fetchone()
+    before = con.execute("SELECT deployed_at, claude_session_id, %s FROM executions WHERE execution_id = ?" %
+                         ", ".join(_FOLDED), (execution,)).fetchone()
     if before is None:
         return None, None
     events = [tuple(e) for e in con.execute(
@@ -183,24 +186,28 @@ def settle(con, execution):
     deployed = _deployed(con, before, events)
     row.started_at = row.started_at and max(row.started_at, deployed)  # a clock that jumped back makes no negative times
     row.completed_at = row.completed_at and max(row.completed_at, row.started_at or deployed)
-    success = None if row.status == "deployed" else int(row.status == "completed")
-    con.execute("UPDATE executions SET %s, success = ?, resolved_model = COALESCE(?, resolved_model), "
-                "context_size = COALESCE(?, context_size) WHERE execution_id = ?" % ", ".join([n + " = ?" for n in _FOLDED]),
-                [getattr(row, n) for n in _FOLDED] + [success, row.resolved_model, row.context_size, execution])
-    if deployed != before[1]:  # apart: another day is another row of the roll-up, which costs SQLite much to prepare
+    folded = [getattr(row, n) for n in _FOLDED[:7]] + [None if row.status == "deployed" else int(row.status == "completed")]
+    folded += [now if now is not None else was for now, was in zip((row.resolved_model, row.context_size), before[-2:])]
+    changed = [(n, now) for n, now, was in zip(_FOLDED, folded, before[2:]) if now != was]
+    if changed:  # only what changed: SQLite prepares the triggers of every column that a statement names
+        con.execute("UPDATE executions SET %s WHERE execution_id = ?" % ", ".join([n + " = ?" for n, _ in changed]),
+                    [now for _, now in changed] + [execution])
+    if any([n in _SHOWN for n, _ in changed]):
+        moved.append(execution)
+    if deployed != before[0]:  # apart: another day is another row of the roll-up, which costs SQLite much to prepare
         con.execute("UPDATE executions SET deployed_at = ? WHERE execution_id = ?", (deployed, execution))
     con.execute("DELETE FROM segments WHERE execution_id = ? AND ordinal > ?", (execution, len(row.segments)))
     for ordinal, (started, end) in enumerate(row.segments, 1):
         status, reason, _, at, text, _ = end or (None,) * 6
         con.execute("INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (execution, ordinal, started, at, status, reason, text))
-    return before[0], row.status
+    return before[2], row.status
 
 
 def _deployed(con, before, events):
     """When it was deployed: its earliest signal may have arrived late. (A lost one keeps its time, see open_execution.)"""
-    deployed, earliest = before[1], min([e[1] for e in events], default=before[1])
+    deployed, earliest = before[0], min([e[1] for e in events], default=before[0])
     if earliest >= deployed:
         return deployed
-    began = con.execute("SELECT started_at FROM claude_sessions WHERE claude_session_id = ?", (before[2],)).fetchone()
+    began = con.execute("SELECT started_at FROM claude_sessions WHERE claude_session_id = ?", (before[1],)).fetchone()
     return max(earliest, min(deployed, began[0])) if began else earliest

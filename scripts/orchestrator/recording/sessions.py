@@ -16,8 +16,8 @@ def process_of(pid):
 
 def _line(path):
     try:
-        with open(path, encoding="ascii", errors="replace") as f:
-            return f.readline().strip()
+        with open(path, "rb") as f:
+            return f.readline().decode("ascii", "replace").strip()
     except OSError:
         return None
 

@@ -37,7 +37,8 @@ def of_project(project: str, workspace: str, history: str, named: bool) -> list[
     found = list(dict.fromkeys([workspace, paths.elsewhere(project)]))
     own = os.path.realpath(os.path.join(workspace, paths.HISTORY))
     if not named and os.path.realpath(history) != own:
-        found += [history] + [history + each for each in ("-wal", "-shm", ".lock", *[SUFFIX + e for e in ("", "-wal", "-shm")])]
+        found += [history] + [history + each
+                  for each in ("-wal", "-shm", ".lock", ".line", *[SUFFIX + e for e in ("", "-wal", "-shm")])]
         found += sorted(glob.glob(glob.escape(history) + ".corrupt-*"))
     return [measure(each) for each in found if os.path.lexists(each)]
 

@@ -12,6 +12,7 @@ from orchestrator.errors import NewerSchema
 from orchestrator.paths import plugin_root
 
 VERSION = 1
+_PAGES = 200  # of the write-ahead log, after which a hook takes it into the history
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 Error = sqlite.Error
 
@@ -51,6 +52,17 @@ def _opened(path, timeout):
         con.close()
         raise
     return con
+
+
+def for_one_event(con, path, durable):
+    """Makes a connection fit for a process that writes once and ends.
+
+    The next to open a log that nobody has open reads all of it, so it is kept short. What is not `durable` survives the
+    process and the client, and the machine's power once something durable was written after it.
+    """
+    con.execute("PRAGMA wal_autocheckpoint = %d" % _PAGES).fetchone()
+    if not durable and os.path.exists(path + "-wal"):  # without a log the database itself would be in danger
+        con.execute("PRAGMA synchronous = NORMAL")
 
 
 def _bring_up(con, path):
@@ -103,22 +115,82 @@ class writing:
     """A write transaction: BEGIN IMMEDIATE, then COMMIT, or ROLLBACK when anything was raised."""
 
     def __init__(self, con):
-        self.con = con
+        self.con, self.turn = con, None
 
     def __enter__(self):
-        self.con.execute("BEGIN IMMEDIATE")
+        if _line:
+            self.turn = _take_turn(*_line)
+        try:
+            self.con.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._next()
+            raise
         return self.con
 
     def __exit__(self, kind, value, trace):
-        if kind is None:
-            try:
+        try:
+            if kind is None:
                 self.con.execute("COMMIT")
-                return False
-            except BaseException:
-                roll_back(self.con)
-                raise
-        roll_back(self.con)
+        except BaseException:
+            roll_back(self.con)
+            raise
+        else:
+            roll_back(self.con)
+        finally:
+            self._next()
         return False
+
+    def _next(self):
+        if self.turn is not None:
+            os.close(self.turn)  # and with it the lock is gone, as with the process
+            self.turn = None
+
+
+_line = []  # where this process waits for its turn to write, and how many seconds
+
+
+def stand_in_line(path, seconds):
+    """From now on this process waits behind others that do so too, before it asks SQLite for the lock.
+
+    The system wakes the next as soon as one is done; SQLite's own waiting sleeps up to a tenth of a second at a time. It is
+    courtesy, not the lock: who cannot stand in line, or stood too long, asks SQLite at once. For programs of one thread.
+    """
+    _line[:] = [path, seconds]
+
+
+class _TooLong(Exception):
+    pass
+
+
+def _take_turn(path, seconds):
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    try:
+        os.lockf(handle, os.F_TLOCK, 0)
+    except OSError as problem:
+        if problem.errno in (errno.EAGAIN, errno.EACCES):
+            try:
+                _wait(handle, seconds)
+            except (OSError, ValueError, _TooLong):
+                pass
+    return handle
+
+
+def _wait(handle, seconds):
+    import _signal as signal  # the public one loads enum, which costs as much as the write
+
+    def enough(*_):
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, enough)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        os.lockf(handle, os.F_LOCK, 0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def roll_back(con):

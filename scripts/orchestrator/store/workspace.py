@@ -35,8 +35,8 @@ def install_mark(data):
     path = os.path.join(data, "install-id")
     try:
         try:
-            with open(path, encoding="ascii") as f:
-                secret = f.read().strip()
+            with open(path, "rb") as f:
+                secret = f.read().decode("ascii").strip()
         except FileNotFoundError:
             os.makedirs(data, mode=0o700, exist_ok=True)
             secret = os.urandom(16).hex()
