@@ -377,53 +377,35 @@ CREATE VIEW daily_changes AS SELECT 1 AS sign, * FROM daily_parts WHERE false; -
 CREATE VIEW usage_changes AS SELECT 1 AS sign, * FROM usage_parts WHERE false; -- the triggers write to it; nobody reads it
 
 CREATE TRIGGER daily_moved INSTEAD OF INSERT ON daily_changes BEGIN
-    INSERT INTO daily VALUES (NEW.day, NEW.agent_type,
-        NEW.sign * NEW.executions, NEW.sign * NEW.completed, NEW.sign * NEW.failed, NEW.sign * NEW.retries,
-        NEW.sign * NEW.milliseconds, NEW.sign * NEW.calls, NEW.sign * NEW.refused_calls, NEW.sign * NEW.failed_calls,
-        NEW.sign * NEW.files_read, NEW.sign * NEW.files_written, NEW.sign * NEW.lines_added, NEW.sign * NEW.lines_removed)
-    ON CONFLICT DO UPDATE SET
-        executions = executions + excluded.executions, completed = completed + excluded.completed,
-        failed = failed + excluded.failed, retries = retries + excluded.retries,
-        milliseconds = milliseconds + excluded.milliseconds, calls = calls + excluded.calls,
-        refused_calls = refused_calls + excluded.refused_calls, failed_calls = failed_calls + excluded.failed_calls,
-        files_read = files_read + excluded.files_read, files_written = files_written + excluded.files_written,
-        lines_added = lines_added + excluded.lines_added, lines_removed = lines_removed + excluded.lines_removed;
+    INSERT INTO daily (day, agent_type) VALUES (NEW.day, NEW.agent_type) ON CONFLICT DO NOTHING;
+    UPDATE daily SET executions = executions + NEW.sign * NEW.executions, completed = completed + NEW.sign * NEW.completed,
+        failed = failed + NEW.sign * NEW.failed, retries = retries + NEW.sign * NEW.retries,
+        milliseconds = milliseconds + NEW.sign * NEW.milliseconds, calls = calls + NEW.sign * NEW.calls,
+        refused_calls = refused_calls + NEW.sign * NEW.refused_calls,
+        failed_calls = failed_calls + NEW.sign * NEW.failed_calls, files_read = files_read + NEW.sign * NEW.files_read,
+        files_written = files_written + NEW.sign * NEW.files_written, lines_added = lines_added + NEW.sign * NEW.lines_added,
+        lines_removed = lines_removed + NEW.sign * NEW.lines_removed
+    WHERE day = NEW.day AND agent_type = NEW.agent_type;
     DELETE FROM months WHERE month = substr(NEW.day, 1, 7);
 END;
 CREATE TRIGGER usage_moved INSTEAD OF INSERT ON usage_changes BEGIN
-    INSERT INTO daily_usage VALUES (NEW.day, NEW.agent_type, NEW.model, NEW.kind,
-        NEW.sign * NEW.messages, NEW.sign * NEW.input_tokens, NEW.sign * NEW.cache_write_tokens,
-        NEW.sign * NEW.cache_read_tokens, NEW.sign * NEW.output_tokens, NEW.sign * NEW.cost_usd,
-        NEW.sign * NEW.unpriced_tokens)
-    ON CONFLICT DO UPDATE SET
-        messages = messages + excluded.messages, input_tokens = input_tokens + excluded.input_tokens,
-        cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
-        cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
-        output_tokens = output_tokens + excluded.output_tokens, cost_usd = cost_usd + excluded.cost_usd,
-        unpriced_tokens = unpriced_tokens + excluded.unpriced_tokens;
+    INSERT INTO daily_usage (day, agent_type, model, kind) VALUES (NEW.day, NEW.agent_type, NEW.model, NEW.kind)
+    ON CONFLICT DO NOTHING; -- not OR IGNORE: the statement that fires a trigger decides that for it
+    UPDATE daily_usage SET messages = messages + NEW.sign * NEW.messages,
+        input_tokens = input_tokens + NEW.sign * NEW.input_tokens,
+        cache_write_tokens = cache_write_tokens + NEW.sign * NEW.cache_write_tokens,
+        cache_read_tokens = cache_read_tokens + NEW.sign * NEW.cache_read_tokens,
+        output_tokens = output_tokens + NEW.sign * NEW.output_tokens, cost_usd = cost_usd + NEW.sign * NEW.cost_usd,
+        unpriced_tokens = unpriced_tokens + NEW.sign * NEW.unpriced_tokens
+    WHERE day = NEW.day AND agent_type = NEW.agent_type AND model = NEW.model AND kind = NEW.kind;
     DELETE FROM months WHERE month = substr(NEW.day, 1, 7);
 END;
 
 CREATE TRIGGER daily_opened AFTER INSERT ON executions BEGIN
-    INSERT INTO daily VALUES (substr(NEW.deployed_at, 1, 10), NEW.agent_type, 1, NEW.status = 'completed',
-        NEW.status = 'failed', NEW.attempt > 1,
-        CASE WHEN NEW.completed_at IS NULL THEN 0 ELSE CAST(max(0, julianday(NEW.completed_at)
-            - julianday(COALESCE(NEW.started_at, NEW.deployed_at))) * 86400000 + 0.5 AS INTEGER) END,
-        NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written, NEW.lines_added,
-        NEW.lines_removed)
-    ON CONFLICT DO UPDATE SET
-        executions = executions + excluded.executions, completed = completed + excluded.completed,
-        failed = failed + excluded.failed, retries = retries + excluded.retries,
-        milliseconds = milliseconds + excluded.milliseconds, calls = calls + excluded.calls,
-        refused_calls = refused_calls + excluded.refused_calls, failed_calls = failed_calls + excluded.failed_calls,
-        files_read = files_read + excluded.files_read, files_written = files_written + excluded.files_written,
-        lines_added = lines_added + excluded.lines_added, lines_removed = lines_removed + excluded.lines_removed;
-    DELETE FROM months WHERE month = substr(NEW.deployed_at, 1, 7);
+    INSERT INTO daily_changes SELECT 1, * FROM daily_parts WHERE owner = NEW.execution_id;
 END;
 CREATE TRIGGER daily_went_on AFTER UPDATE OF status, started_at, completed_at, attempt, deployed_at ON executions
-WHEN (OLD.status, OLD.started_at, OLD.completed_at, OLD.deployed_at, OLD.attempt)
-    IS NOT (NEW.status, NEW.started_at, NEW.completed_at, NEW.deployed_at, NEW.attempt)
-    AND (substr(OLD.deployed_at, 1, 10), OLD.agent_type) IS (substr(NEW.deployed_at, 1, 10), NEW.agent_type) BEGIN
+WHEN (substr(OLD.deployed_at, 1, 10), OLD.agent_type) IS (substr(NEW.deployed_at, 1, 10), NEW.agent_type) BEGIN
     UPDATE daily SET completed = completed + (NEW.status = 'completed') - (OLD.status = 'completed'),
         failed = failed + (NEW.status = 'failed') - (OLD.status = 'failed'),
         retries = retries + (NEW.attempt > 1) - (OLD.attempt > 1), milliseconds = milliseconds

@@ -19,9 +19,9 @@ def start(here, file, index):
     raw = b""
     try:
         raw = sys.stdin.buffer.read()
-        sys.path[:0] = [here, here[:-5] + "scripts"]
         _run(raw, Kept(here, file, index))
     except BaseException as problem:  # a hook never breaks the user's session: the recorder keeps the event, else this does
+        sys.path.insert(0, here)
         import last_resort
 
         last_resort.keep(raw, sys.argv, problem)
@@ -30,12 +30,10 @@ def start(here, file, index):
 
 
 def _run(raw, kept):
-    if not kept.is_fresh("preload"):
-        from preload import Kept
-
-        kept = Kept(kept.here, None, None)
-    sys.meta_path.insert(0, kept)
+    kept.is_fresh("preload")  # else nothing is taken from there
     memory = lean()
+    sys.meta_path.insert(0, kept)
+    sys.path[:0] = [kept.here, kept.here[:-5] + "scripts"]
     kept.make("orchestrator.edges.hooks")
     from orchestrator.edges import hooks
 
@@ -45,9 +43,12 @@ def _run(raw, kept):
         sys.stdout.buffer.write(answer.encode("utf-8", "replace") + b"\n")
         sys.stdout.flush()
     if kept.stale and name != "SessionEnd":  # that one has no time
-        import keep_code
+        try:
+            import keep_code
 
-        keep_code.keep(kept.here)
+            keep_code.keep(kept.here)
+        except Exception:  # files that are changing: the event is recorded, the next hook keeps them
+            pass
 
 
 class Kept:
@@ -154,7 +155,7 @@ class _Mapping:
 
 
 def _check_methods(kind, *names):
-    return all([any([name in each.__dict__ for each in kind.__mro__]) for name in names]) or NotImplemented
+    return all(any(name in each.__dict__ for each in kind.__mro__) for name in names) or NotImplemented
 
 
 def _with(stand_in, name, **names):

@@ -43,9 +43,10 @@ def run(raw, name, pid, memory=None, alone=False):
                 place.make(workspace, paths.data_folder())
             path = paths.history_of(workspace, project)
             file = store.file_of(path)
-            con = store.open_history(path, timeout=1.0 if name == "SessionEnd" else 8.0)
+            patience = 1.0 if name == "SessionEnd" else 8.0
+            con = store.open_history(path, timeout=patience)
             if alone:
-                store.stand_in_line(path + ".line", 0.3 if name == "SessionEnd" else 5.0)
+                store.stand_in_line(path + ".line", patience)
             store.for_one_event(con, path, durable=name in _DURABLE)
             answer = _taken_in(con, text, name, pid, now, project, workspace, once, fresh)
             return _said(memory, name, answer, before) if before else answer
@@ -69,7 +70,7 @@ def run(raw, name, pid, memory=None, alone=False):
 
 
 _kept = []
-_DURABLE = ("SessionStart", "PreToolUse", "Stop", "SessionEnd")  # see docs/decisions/0015-what-a-power-cut-may-take.md
+_DURABLE = ("SessionStart", "PreToolUse", "Stop", "SessionEnd")  # see docs/decisions/0013
 _NEEDS_WORKSPACE = ("SessionStart", "UserPromptSubmit", "Stop", "StopFailure", "SubagentStop", "SessionEnd", "PreCompact",
                     "PostCompact", "PostToolUseFailure")
 

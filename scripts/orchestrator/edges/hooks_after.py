@@ -1,7 +1,7 @@
 """Hooks after the fact: what began, what ended, what the conversation is told about it."""
 
 from orchestrator.edges import hooks
-from orchestrator.recording import agents, ends, notification, payload, record, sessions, transcript, usage
+from orchestrator.recording import agents, ends, payload, record, sessions, transcript, usage
 from orchestrator.store.open import writing
 
 MATE = "teammate_spawned"  # what an Agent call answers that made a teammate (2.1.197 does not name its agent)
@@ -83,7 +83,7 @@ def _lost(e, session):
 
 def prompt(e):
     """UserPromptSubmit: a task-notification's end is recorded, then held or passed; a typed /orchestrate gets the state."""
-    from orchestrator.recording import runs
+    from orchestrator.recording import notification, runs
     from orchestrator.services import turn
 
     told = notification.parse(e.p.prompt or "")

@@ -1,7 +1,6 @@
 """Ends: what each signal of an end adds to the record, and what follows from it for the orchestration."""
 
-from orchestrator.recording import agents, outputs, payload, record, transcript, usage
-from orchestrator.recording.graph import task_ended
+from orchestrator.recording import agents, payload, record, transcript, usage
 
 
 def conclude(con, project, execution, now):
@@ -13,11 +12,15 @@ def conclude(con, project, execution, now):
         if status == "completed":
             for (message,) in con.execute("SELECT final_message FROM segments WHERE execution_id = ? AND status = 'completed' "
                                           "AND final_message IS NOT NULL", (execution,)).fetchall():
+                from orchestrator.recording import outputs
+
                 outputs.keep(con, project, execution, message, now)
         if before != status:
             if agent:
                 _orphans(con, project, agent, now)
             if orchestration and task:
+                from orchestrator.recording.graph import task_ended
+
                 task_ended(con, orchestration, status, now)
     return status
 

@@ -192,7 +192,7 @@ def settle(con, execution):
     if changed:  # only what changed: SQLite prepares the triggers of every column that a statement names
         con.execute("UPDATE executions SET %s WHERE execution_id = ?" % ", ".join([n + " = ?" for n, _ in changed]),
                     [now for _, now in changed] + [execution])
-    if any([n in _SHOWN for n, _ in changed]):
+    if any(n in _SHOWN for n, _ in changed):
         moved.append(execution)
     if deployed != before[0]:  # apart: another day is another row of the roll-up, which costs SQLite much to prepare
         con.execute("UPDATE executions SET deployed_at = ? WHERE execution_id = ?", (deployed, execution))

@@ -6,7 +6,7 @@ id. A forked transcript repeats its parent's history: an id counted for another 
 
 import os
 
-from orchestrator.recording import prices, touches
+from orchestrator.recording import prices, touches, usage
 from orchestrator.recording.payload import mend
 
 _PIECE = 8_000_000  # bytes of a conversation held at once
@@ -131,7 +131,7 @@ def read(con, project, execution, path):
         "(SELECT model FROM temp.messages GROUP BY model ORDER BY min(n))"
     ).fetchone()
     _claim(con, project, execution)
-    con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'execution'", (execution,))
+    usage.forget(con, execution, "execution")
     con.execute("INSERT INTO usage " + _SUMS, (execution, "execution"))
     con.execute(
         "UPDATE executions SET models = ?, stop_reason = ?, resolved_model = COALESCE(resolved_model, ?), "

@@ -35,18 +35,19 @@ def due(con, project, now, session=None, execution=None, most=None):
 
     `most` bounds the bytes. With it a transcript that is missing is looked for again the next time.
     """
+    # each by its index, so that how long the history is does not matter
+    by, name = ("execution_id", execution) if execution else ("claude_session_id", session)
     rows = con.execute(
-        "SELECT execution_id, transcript_path, claude_session_id, agent_id FROM "
-        + _UNREAD
-        + " AND (?1 IS NULL OR claude_session_id = ?1) AND (?2 IS NULL OR execution_id = ?2)",
-        (session, execution),
+        "SELECT execution_id, transcript_path, claude_session_id, agent_id FROM %s%s"
+        % (_UNREAD, " AND %s = ?" % by if name else ""),
+        (name,) if name else (),
     ).fetchall()
     if execution is None:  # what was lost has ended too, without an end
         rows += con.execute(
             "SELECT execution_id, l.transcript_path, claude_session_id, agent_id FROM lost_executions l JOIN claude_sessions s "
-            "USING (claude_session_id) WHERE agent_id IS NOT NULL AND (l.usage_read_at IS NULL OR l.usage_read_at < s.ended_at) "
-            "AND (?1 IS NULL OR claude_session_id = ?1)",
-            (session,),
+            "USING (claude_session_id) WHERE +agent_id IS NOT NULL AND (l.usage_read_at IS NULL OR l.usage_read_at < s.ended_at) "
+            + ("AND claude_session_id = ?" if session else ""),
+            (session,) if session else (),
         ).fetchall()
     if rows:
         from orchestrator.recording import tally
@@ -69,6 +70,12 @@ def due(con, project, now, session=None, execution=None, most=None):
         unseen(con, each, now)
     if execution is None:
         _conversations(con, project, now, session, most)
+
+
+def forget(con, owner, kind):
+    """Removes what was counted for an owner. It is asked first: the triggers of a DELETE cost more than a look."""
+    if con.execute("SELECT 1 FROM usage WHERE owner = ? AND kind = ?", (owner, kind)).fetchone():
+        con.execute("DELETE FROM usage WHERE owner = ? AND kind = ?", (owner, kind))
 
 
 def _found(con, execution, session, agent):
@@ -133,7 +140,7 @@ def unseen(con, session, now):
     Only client 2.1.329 leaves its own sums in the transcript; those of a fork begin with its parent's, so
     nothing is concluded from them.
     """
-    con.execute("DELETE FROM usage WHERE owner = ? AND kind = 'unseen'", (session,))
+    forget(con, session, "unseen")
     whole = con.execute(
         "SELECT json_valid(client_usage) FROM claude_sessions WHERE claude_session_id = ? AND NOT forked AND "
         "ended_at IS NOT NULL AND usage_read_at > ended_at",

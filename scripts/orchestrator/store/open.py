@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 
 try:  # the C module alone: the sqlite3 package costs more than the write
     import _sqlite3 as sqlite
@@ -119,7 +120,7 @@ class writing:
 
     def __enter__(self):
         if _line:
-            self.turn = _take_turn(*_line)
+            self.turn = _take_turn(self.con)
         try:
             self.con.execute("BEGIN IMMEDIATE")
         except BaseException:
@@ -146,14 +147,15 @@ class writing:
             self.turn = None
 
 
-_line = []  # where this process waits for its turn to write, and how many seconds
+_line = []  # where this process waits for its turn to write, and how many seconds more
 
 
 def stand_in_line(path, seconds):
     """From now on this process waits behind others that do so too, before it asks SQLite for the lock.
 
     The system wakes the next as soon as one is done; SQLite's own waiting sleeps up to a tenth of a second at a time. It is
-    courtesy, not the lock: who cannot stand in line, or stood too long, asks SQLite at once. For programs of one thread.
+    courtesy, not the lock: who cannot stand in line, or stood in it for all its `seconds`, asks SQLite and does not wait
+    again. For programs of one thread.
     """
     _line[:] = [path, seconds]
 
@@ -162,23 +164,26 @@ class _TooLong(Exception):
     pass
 
 
-def _take_turn(path, seconds):
+def _take_turn(con):
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(_line[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
     try:
         os.lockf(handle, os.F_TLOCK, 0)
     except OSError as problem:
         if problem.errno in (errno.EAGAIN, errno.EACCES):
+            begun = time.monotonic()
             try:
-                _wait(handle, seconds)
+                _wait(handle)
             except (OSError, ValueError, _TooLong):
                 pass
+            _line[1] = max(0.05, _line[1] - (time.monotonic() - begun))
+            con.execute("PRAGMA busy_timeout = %d" % (_line[1] * 1000)).fetchone()
     return handle
 
 
-def _wait(handle, seconds):
+def _wait(handle):
     import _signal as signal  # the public one loads enum, which costs as much as the write
 
     def enough(*_):
@@ -186,7 +191,7 @@ def _wait(handle, seconds):
 
     before = signal.signal(signal.SIGALRM, enough)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_REAL, _line[1])
         os.lockf(handle, os.F_LOCK, 0)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -282,8 +287,6 @@ def set_aside(path, file, at):
 
 def _sound(path):
     """Whether SQLite finds no fault in a file within two seconds."""
-    import time
-
     end = time.monotonic() + 2
     try:
         con = connect(path, 1.0)
