@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
 
 class Place:
-    """A project with a plan, its environment, and what its hooks took: {label: [seconds, …]}."""
+    """A project with a plan, its environment, and what its hooks took: {label: [(seconds, processor seconds), …]}."""
 
     def __init__(self, folder, data, tasks, history=0):
         self.project, self.took = folder / "project", {}
@@ -65,9 +65,9 @@ class Place:
 
     def time(self, label, command, event, **env):
         """Times one process and returns its output."""
-        start = time.perf_counter()
+        start, before = time.perf_counter(), processor()
         done = subprocess.run(command, env={**self.env, **env}, input=event, capture_output=True)
-        self.took.setdefault(label, []).append(time.perf_counter() - start)
+        self.took.setdefault(label, []).append((time.perf_counter() - start, processor() - before))
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -156,18 +156,27 @@ TARGETS = {"nothing to do: no workspace": 0.2, "nothing to do: off": 0.2, "all r
            "PreToolUse(Agent), briefing of 50,000 tokens": 5.0}
 
 
+def processor():
+    """Processor seconds of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def table(*columns):
-    """Prints medians of each process beside the floor's, a pair of columns for each place."""
-    names, floors = [label for label, _ in columns], [statistics.median(c["bare start"]) for _, c in columns]
-    print("\n| process | %s | at most |" % " | ".join("%s: ms | x" % name for name in names))
-    print("|---|%s---|" % ("---|---|" * len(columns)))
+    """Prints medians of each process beside the floor's, by the clock and by the processor; three columns for each place."""
+    middle = lambda times, which: statistics.median(each[which] for each in times)  # noqa: E731
+    print("\n| process | %s | at most |" % " | ".join("%s: ms | x | processor x" % name for name, _ in columns))
+    print("|---|%s---|" % ("---|---|---|" * len(columns)))
     every = {label: None for _, took in columns for label in took}
     for _, took in columns:
-        took["all recorded events"] = [s for label, times in took.items() for s in times
+        took["all recorded events"] = [each for label, times in took.items() for each in times
                                        if not label.startswith(("bare", "nothing")) and "50,000" not in label]
     for label in [*every, "all recorded events"]:
-        cells = ["%.1f | %.2f" % (statistics.median(took[label]) * 1000, statistics.median(took[label]) / floor)
-                 if label in took else " | " for (_, took), floor in zip(columns, floors, strict=True)]
+        cells = []
+        for _, took in columns:
+            times, bare = took.get(label), took["bare start"]
+            cells.append("%.1f | %.2f | %.2f" % (middle(times, 0) * 1000, *[middle(times, n) / middle(bare, n) for n in (0, 1)])
+                         if times else " |  | ")
         print("| %s | %s | %s |" % (label, " | ".join(cells), TARGETS.get(label, "")))
 
 
@@ -193,16 +202,15 @@ def test_a_typical_orchestration(tmp_path, data):
     small.took.update({label: times for label, times in big.took.items() if label != "bare start"})
     small.took["bare start"] += big.took["bare start"]
     table(("fresh", small.took), ("100,000 executions", large.took))
-    print("longest SessionEnd: %.0f ms of 1,500" % (1000 * max(small.took["SessionEnd"] + large.took["SessionEnd"])))
+    print("longest SessionEnd: %.0f ms of 1,500" % (1000 * max(small.took["SessionEnd"] + large.took["SessionEnd"])[0]))
 
 
 def together(run, times=200):
     """(the slowest, processor seconds) of that many processes at once."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = processor()
     with ThreadPoolExecutor(times) as pool:
         took = list(pool.map(run, range(times)))
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return max(took), after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return max(took), processor() - before
 
 
 def test_two_hundred_at_once(tmp_path, data):
