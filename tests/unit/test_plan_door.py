@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.edges.faults import SHOWN
-from orchestrator.edges.plans import PlanRefused, free_id, read_plan, task_add
+from orchestrator.edges.plans import PlanRefused, free_id, not_prepared, read_plan, task_add
 from orchestrator.edges.schemas import Plan, PlanTask, task_spec
+from orchestrator.services import plans
 from orchestrator.services.blueprints import CLIENTS_OWN, Blueprint
+from orchestrator.store.open import open_history
 
 ROLES = ("analyst", "builder", "documenter", "planner", "reviewer", "scout", "tester")
 KNOWN = {each.name: each for each in CLIENTS_OWN}
@@ -52,7 +54,8 @@ def refusal(project, value, **more):
     """The message of a refusal."""
     with pytest.raises(PlanRefused) as refused:
         read(project, value, **more)
-    assert refused.value.faults and all(fault.what and fault.do for fault in refused.value.faults)
+    assert refused.value.faults and all(fault.what for fault in refused.value.faults)
+    assert more.get("context") or all(fault.do for fault in refused.value.faults)
     return str(refused.value)
 
 
@@ -444,3 +447,44 @@ def test_an_id_made_of_a_title_is_free_and_valid(title, there):
     """Whatever the title is written in."""
     name = free_id(title, there)
     assert re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) and name not in there
+
+
+@pytest.fixture
+def context(tmp_path, project):
+    """What finds the faults of tasks' context: a history and the project's files."""
+    (project / "docs/big.txt").write_text("word " * 9000)
+    con = open_history(str(tmp_path / "h.db"))
+    return lambda specs: plans.context_faults(con, str(project), None, specs)
+
+
+def test_faults_of_context_stand_among_the_others(project, context):
+    """A missing heading and a bundle over its budget are told in the same message as all else, each once.
+
+    What a faulty task would write counts as coming; a file whose fault is told is not told again.
+    """
+    plan = {
+        "tasks": [
+            task("t1", files=["docs/formats.md#Nope", "none.md"], writes=["new.md"], retries="x"),
+            task("t2", files=["docs/big.txt", "new.md"], budget_tokens=2000, after=["t1", "t9"]),
+            task("t3", files=["docs/formats.md#Gone", "none.md"], after=["t3"]),
+        ]
+    }
+    told = refusal(project, plan, context=context).splitlines()
+    assert [line.partition(". ")[2][:44] for line in told[1:-1]] == [
+        'task t1 (tasks[0]): `retries` is "x", not a ',
+        'task t1 (tasks[0]), files[1]: "none.md" does',
+        "task t2 (tasks[1]), after[1]: no task has th",
+        "task t2 (tasks[1]): What is required is 9,00",
+        "task t3 (tasks[2]), after[0]: the task waits",
+        'task t3 (tasks[2]), files[1]: "none.md" does',
+        "task t3 (tasks[2]): docs/formats.md has no h",
+    ]
+
+
+def test_a_plan_that_cannot_be_prepared_is_refused_alike(project, context):
+    """Where nothing else is wrong, the refusal has the same form, and every fault of the context (S2-41)."""
+    plan, _ = read(project, {"tasks": [task("t1", files=["docs/big.txt", "docs/formats.md#No"], budget_tokens=1000)]})
+    found = context([task_spec(each, KNOWN) for each in plan.tasks])
+    told = str(not_prepared(plan.tasks, found)).splitlines()
+    assert told[0].endswith("2 faults.") and told[1].startswith("1. task t1 (tasks[0]): docs/formats.md has no heading")
+    assert "the budget is 1,000. Largest: docs/big.txt" in told[2]

@@ -16,10 +16,10 @@ class Fault(NamedTuple):
 
     where: str  # "task t1, files[2]"; "" for the plan as a whole
     what: str  # what is wrong, without a full stop
-    do: str  # what to do about it, a sentence
+    do: str  # what to do about it, a sentence; "" where `what` says it
 
     def __str__(self) -> str:
-        return (f"{self.where}: " if self.where else "") + f"{self.what}. {self.do}"
+        return (f"{self.where}: " if self.where else "") + f"{self.what}. {self.do}".rstrip()
 
 
 class PlanRefused(OrchestratorError):
@@ -84,6 +84,11 @@ def _shown(char: str) -> str:
     if unicodedata.category(char)[0] == "C" or unicodedata.category(char) in ("Zl", "Zp"):
         return f"\\u{ord(char):04x}"
     return char
+
+
+def sentence(words: str) -> str:
+    """A fault's `what` of sentences that hold names from files: on one line, nothing in it that a terminal acts on."""
+    return "".join(char if char.isprintable() else "?" for char in words).rstrip(".")
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from typing import Any, Iterable, Mapping, Optional, Union
+from typing import Any, Callable, Iterable, Mapping, Optional, Union
 
-from orchestrator.edges.faults import Faults, listed, quoted
+from orchestrator.edges.faults import Faults, listed, quoted, sentence
 from orchestrator.edges.plan_fields import free_id, known_keys, validated
 from orchestrator.edges.schemas import DEFAULT_AGENT, ID_PATTERN, TASKS_MOST, PlanTask
 from orchestrator.model import globs
@@ -53,10 +53,34 @@ class Reading:
         self.existing = [{"id": each} if isinstance(each, str) else each for each in existing]
         self.tasks: list[WrittenTask] = []
         self.warnings: list[str] = []
+        self.told: set[tuple[str, str]] = set()  # (task, entry) of the files whose faults are told
 
     def valid(self) -> list[PlanTask]:
         """The tasks that are valid by themselves."""
         return [each.task for each in self.tasks if each.task is not None]
+
+    def context(self, faulty: Callable[[list[dict[str, Any]]], list[tuple[str, str]]]) -> None:
+        """Adds what is wrong with the tasks' context. `faulty` finds it in specs, as (task, words).
+
+        Files whose faults are told already are left out; a task that is not valid stands there for what it
+        writes alone.
+        """
+        first: dict[str, WrittenTask] = {}
+        for each in self.tasks:
+            if each.id is not None:
+                first.setdefault(each.id, each)
+        specs = []
+        for name, each in first.items():
+            spec: dict[str, Any] = {"id": name, "title": "", "agent": "", "prompt": ""}
+            spec.update(each.task.model_dump() if each.task else {})
+            spec["after"] = [other for _, other in each.entries("after") if other != name]
+            spec["writes"] = [pattern for _, pattern in each.paths("writes")]
+            for field in ("files", "references"):
+                read = each.paths(field) if each.task else []
+                spec[field] = [text for entry, text in read if (name, entry) not in self.told]
+            specs.append(spec)
+        for name, words in faulty(specs) if specs else ():
+            self.faults.add(first[name].where, sentence(words), "", first[name].at)
 
     def goal(self) -> str:
         """A goal for a plan that names none."""
@@ -197,6 +221,7 @@ class Reading:
                     each.task.writes[at] = self._folder(pattern)
         for node, entry, text, what, do in missing_files(self._nodes(), self.files):
             self.faults.add(f"{node.where}, {entry}", f"{quoted(text, 120)} {what}", do, node.at)
+            self.told.add((node.id, entry))
             if self.faults.full:
                 break
         if self.files.tired:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable, Sequence
 
-from orchestrator.edges.faults import Faults, PlanRefused, quoted
+from orchestrator.edges.faults import Fault, Faults, PlanRefused, quoted, sentence
 from orchestrator.edges.plan_fields import free_id, known_keys, validated
 from orchestrator.edges.plan_tasks import Existing, Reading
 from orchestrator.edges.plan_text import find_plan, read_json
 from orchestrator.edges.schemas import GOAL_MOST, TITLE_MOST, Plan, PlanTask
 
-__all__ = ["Existing", "PlanRefused", "find_plan", "free_id", "read_plan", "task_add"]
+__all__ = ["Existing", "PlanRefused", "find_plan", "free_id", "not_prepared", "read_plan", "task_add"]
+
+Context = Callable[[list[dict[str, Any]]], list[tuple[str, str]]]  # of tasks' specs: (task, what is wrong)
 
 BYTES_MOST = 1_000_000
 
@@ -23,12 +25,15 @@ def read_plan(
     known_agents: Iterable[str],
     existing: Existing = (),
     goal: str | None = None,
+    context: Context | None = None,
 ) -> tuple[Plan, list[str]]:
     """The plan in `text` and what is odd about it, a sentence each; or PlanRefused, which lists every fault.
 
     known_agents: agent types, as services.blueprints.known gives them. existing: the tasks that the
     orchestration has already, ids or dicts with `id`, `after` and `writes`; the plan adds to them. goal: the
-    orchestration's, used when the plan names none; without either it is made of the tasks' titles.
+    orchestration's, used when the plan names none; without either it is made of the tasks' titles. context:
+    finds what is wrong with the tasks' context, and is asked only when something else is wrong: a plan that is
+    taken is prepared, and then has that told by what prepares it (`not_prepared`).
     """
     faults = Faults()
     value = _value(text, faults)
@@ -46,8 +51,16 @@ def read_plan(
         fields["goal"] = _given(goal) or reading.goal()
     plan = validated(Plan, {**fields, "tasks": reading.valid()}, "", faults, skip="tasks")
     if faults or plan is None:
+        if context and not faults.full:
+            reading.context(context)
         raise PlanRefused(faults.in_order())
     return plan, reading.warnings
+
+
+def not_prepared(tasks: Sequence[PlanTask], found: Iterable[tuple[str, str]]) -> PlanRefused:
+    """The refusal of a plan whose context cannot be prepared, worded as that of any other plan."""
+    places = {task.id: f"task {task.id} (tasks[{at}])" for at, task in enumerate(tasks)}
+    return PlanRefused([Fault(places[name], sentence(words), "") for name, words in found])
 
 
 def task_add(

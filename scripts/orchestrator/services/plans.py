@@ -14,11 +14,18 @@ Progress = Callable[[int, int], None]
 
 
 class NotPrepared(OrchestratorError):
-    """The plan's context cannot be prepared; every fault is listed."""
+    """The plan's context cannot be prepared; `faults` are (task, what is wrong and what to do)."""
 
-    def __init__(self, faults: Sequence[str]) -> None:
-        lines = [f"{i}. {fault}" for i, fault in enumerate(faults, 1)]
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        self.faults = list(faults)
+        lines = [f"{i}. {task}: {fault}" for i, (task, fault) in enumerate(faults, 1)]
         super().__init__("The plan is refused; nothing was kept. Mend these and submit again:\n" + "\n".join(lines))
+
+
+def context_faults(con: Any, project: str, orchestration_id: str | None, specs: Sequence[Mapping[str, Any]],
+                   settings: Optional[Mapping[str, Any]] = None) -> list[tuple[str, str]]:
+    """(task, what is wrong and what to do) of each task whose context cannot be prepared; keeps nothing."""
+    return prepare(con, project, orchestration_id or "", [dict(s) for s in specs], settings).faults
 
 
 def open_one(con: Any, session: str | None) -> str | None:

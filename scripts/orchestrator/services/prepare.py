@@ -28,11 +28,16 @@ class Prepared:
     template: str
     tasks: list[dict[str, Any]] = field(default_factory=list)
     bundles: dict[str, Bundle] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    faults: list[tuple[str, str]] = field(default_factory=list)  # (task, what is wrong and what to do)
     changes: dict[str, list[str]] = field(
         default_factory=dict
     )  # by task: what differs from the last preparation
     calibrations: dict[str, Optional[margins.Calibration]] = field(default_factory=dict)
+
+    @property
+    def told(self) -> list[str]:
+        """The faults as sentences, in the tasks' order."""
+        return [f"{name}: {fault}" for name, fault in self.faults]
 
     def keep(self, con: Any) -> None:
         """Writes bundles, texts and parts, within the caller's transaction."""
@@ -76,7 +81,7 @@ def prepare_plan(
         else:
             with writing(con):
                 made.keep(con)
-    return made.faults
+    return made.told
 
 
 def prepare(
@@ -94,8 +99,6 @@ def prepare(
     made = Prepared(orchestration_id, template, specs)
     counter = Counter(HistoryCache(con), remember=True)
     wants = _gathered(con, project_root, orchestration_id, specs, settings, made)
-    if made.faults:
-        return made
     calibrate.refresh(con)
     made.calibrations = {model: calibrate.known(con, model) for model in {_model(s, settings) for s in specs}}
     counter.count_many(item.text for want in wants for item in want.items)
@@ -106,9 +109,13 @@ def prepare(
         try:
             made.bundles[spec["id"]] = _bundle(spec, want, shared, settings, made, counter)
         except OrchestratorError as error:
-            made.faults.append(f"{spec['id']}: {error}")
+            made.faults.append((spec["id"], str(error)))
         if progress:
             progress(place, len(specs))
+    if made.faults:
+        order = {spec["id"]: place for place, spec in enumerate(specs)}
+        made.faults.sort(key=lambda fault: order[fault[0]])
+        return made
     _tell_siblings(made, shared)
     for name, bundle in made.bundles.items():
         before = _before(con, orchestration_id, name)
@@ -150,7 +157,7 @@ def refresh(
         con, project_root, orchestration_id, [json.loads(spec) for _, spec in rows], settings, progress
     )
     if made.faults:
-        raise OrchestratorError("The briefings stay as they were: " + " ".join(made.faults))
+        raise OrchestratorError("The briefings stay as they were: " + " ".join(made.told))
     with writing(con):
         made.keep(con)
     return {name: changes for name, changes in made.changes.items() if changes}
@@ -177,7 +184,7 @@ def _gathered(
         requests += [_request(each, "reference", "recommended") for each in spec.get("references") or []]
         items, faults = gather(shelf, requests, pending)
         items += [_document(str(each)) for each in spec.get("documents") or []]
-        made.faults += [f"{spec['id']}: {fault}" for fault in faults]
+        made.faults += [(spec["id"], fault) for fault in faults]
         wants.append(sharing.Wants(spec["id"], (str(spec.get("agent")), _model(spec, settings)), items))
     clean.keep()
     return wants

@@ -21,7 +21,7 @@ QUEUES = ("queue.json", "orchestrator-queue.json")  # the names that the foundin
 def plan(place: Place, source: str, orchestration: str | None, goal: str | None, driver: str | None,
          from_message: bool) -> None:
     """Submits the JSON plan in FILE, or on standard input for `-`. A refusal lists every fault."""
-    from orchestrator.edges.plans import find_plan, read_plan
+    from orchestrator.edges.plans import find_plan, not_prepared, read_plan
     from orchestrator.edges.schemas import task_spec
     from orchestrator.services import plans
     from orchestrator.services.digest import line as shown
@@ -36,12 +36,17 @@ def plan(place: Place, source: str, orchestration: str | None, goal: str | None,
     target = place.unique("orchestrations", "orchestration_id", orchestration) if orchestration else plans.open_one(
         con, place.session)
     known = place.agent_types()
+    settings = place.settings()
     row = con.execute("SELECT goal FROM orchestrations WHERE orchestration_id = ?", (target,)).fetchone()
     accepted, warnings = read_plan(text, project=place.project, known_agents=known,
-                                   existing=plans.existing_tasks(con, target), goal=goal or (row[0] if row else None))
+                                   existing=plans.existing_tasks(con, target), goal=goal or (row[0] if row else None),
+                                   context=lambda specs: plans.context_faults(con, place.project, target, specs, settings))
     specs = [task_spec(task, known) for task in accepted.tasks]
-    done = plans.accept(con, place.project, accepted.goal, specs, orchestration_id=target, session=place.session,
-                        now=place.now(), settings=place.settings(), progress=place.progress("preparing briefings"))
+    try:
+        done = plans.accept(con, place.project, accepted.goal, specs, orchestration_id=target, session=place.session,
+                            now=place.now(), settings=settings, progress=place.progress("preparing briefings"))
+    except plans.NotPrepared as refused:
+        raise not_prepared(accepted.tasks, refused.faults) from None
     if driver:
         con.execute("UPDATE orchestrations SET driver = NULLIF(?, 'auto') WHERE orchestration_id = ?", (driver, done))
     place.project_state(done)
