@@ -63,6 +63,26 @@ def test_the_first_request_is_read_from_the_transcript(tmp_path):
     assert first_request(str(tmp_path / "none.jsonl")) is None
 
 
+def test_a_workflows_request_is_the_one_after_it_fetched_its_briefing(tmp_path):
+    """The answer that runs `orchestrator brief`, on several lines, is passed over; without one the first counts."""
+    path = tmp_path / "a.jsonl"
+    fetch = {"type": "tool_use", "name": "Bash", "input": {"command": "orchestrator brief t1"}}
+    said = [("m1", 100, {"type": "text", "text": "I look."}), ("m1", 100, fetch), ("m2", 900, {"type": "text"}), ("m3", 950, {})]
+
+    def written(rows):
+        path.write_text("".join(
+            json.dumps({"type": "assistant", "message": {
+                "id": name, "model": MODEL, "content": [block], "usage": {"input_tokens": tokens}}}) + "\n"
+            for name, tokens, block in rows))  # fmt: skip
+        return str(path)
+
+    assert first_request(written(said), workflow=True).total == 900
+    assert first_request(str(path)).total == 100
+    assert first_request(written(said[2:]), workflow=True).total == 900
+    assert first_request(written(said[2:3]), workflow=True).total == 900
+    assert first_request(written(said[:2]), workflow=True) is None
+
+
 def test_a_history_calibrates_itself(tmp_path):
     """Executions with a kept bundle and a transcript are enough; what is shown then says on how many it
     stands.
@@ -91,6 +111,8 @@ def test_a_history_calibrates_itself(tmp_path):
     calibrate.refresh(con)
     known = calibrate.known(con, MODEL)
     assert known.executions == 24
+    assert calibrate.known(con, "") == known  # these executions were asked for without naming a model
+    assert calibrate.known(con, "sonnet") is None
     (tmp_path / "x.py").write_text("x = 1\n" * 50)
     made_bundle = bundle.prepare(
         str(tmp_path), ["x.py"], agent_type="a", scope="s", model=MODEL, calibration=known

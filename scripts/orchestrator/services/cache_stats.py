@@ -36,7 +36,7 @@ class Group:
 
 _EXECUTIONS = """
 SELECT p.shared_hash, e.orchestration_id, e.agent_type, COALESCE(e.resolved_model, e.model, ''),
-    e.execution_id, e.task_id, e.deployed_at, e.transcript_path,
+    e.execution_id, e.task_id, e.deployed_at, e.transcript_path, e.runtime = 'workflow',
     (SELECT sum(json_extract(i.value, '$.token_count')) FROM bundles b, json_each(b.body, '$.context_items') i
         WHERE b.bundle_id = p.bundle_id AND json_extract(i.value, '$.type') = 'shared_context')
 FROM executions e JOIN prepared p USING (orchestration_id, task_id)
@@ -48,11 +48,11 @@ ORDER BY e.deployed_at, e.execution_id
 def groups(con: Any, orchestration_id: Optional[str] = None) -> list[Group]:
     """Every sibling group with at least one deployment, of one orchestration or of all."""
     found: dict[tuple[str, ...], Group] = {}
-    for shared, home, kind, model, execution, task, deployed, path, tokens in con.execute(
+    for shared, home, kind, model, execution, task, deployed, path, workflow, tokens in con.execute(
         _EXECUTIONS, (orchestration_id,)
     ).fetchall():
         group = found.setdefault((shared, home, kind, model), Group(home, kind, model, tokens or 0))
-        request = first_request(path) if path else None
+        request = first_request(path, bool(workflow)) if path else None
         if request is None:
             group.unread += 1
             continue

@@ -29,6 +29,7 @@ class Sample:
     agent_type: str
     counts: tuple[float, ...]
     actual: float
+    asked: str = ""  # the model as the plan names it, "" for none
 
 
 @dataclass(frozen=True)
@@ -48,18 +49,21 @@ class Fit:
 def samples(con: Any) -> list[Sample]:
     """Every execution whose bundle is kept and whose transcript can still be read."""
     found = []
-    for agent_type, path, body in con.execute(
-        "SELECT e.agent_type, e.transcript_path, b.body FROM executions e JOIN bundles b USING (bundle_id)"
+    for agent_type, path, body, workflow, asked in con.execute(
+        "SELECT e.agent_type, e.transcript_path, b.body, e.runtime = 'workflow', COALESCE(e.model, '')"
+        " FROM executions e JOIN bundles b USING (bundle_id)"
         " WHERE e.transcript_path IS NOT NULL AND e.status != 'deployed' ORDER BY e.deployed_at"
     ).fetchall():
-        request = first_request(path)
+        request = first_request(path, bool(workflow))
         if request is None:
             continue
         counts: Counter[str] = Counter()
         for item in json.loads(body)["context_items"]:
             counts[margins.kind(item["source"])] += item["token_count"]
         found.append(
-            Sample(request.model, agent_type, tuple(float(counts[k]) for k in KINDS), float(request.total))
+            Sample(
+                request.model, agent_type, tuple(float(counts[k]) for k in KINDS), float(request.total), asked
+            )
         )
     return found
 
@@ -147,7 +151,8 @@ def calibrate(con: Any) -> list[Fit]:
     with writing(con):
         con.executemany(
             "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)",
-            [("calibration." + made.model, json.dumps(asdict(made))) for made in fits],
+            [("calibration." + made.model, json.dumps(asdict(made))) for made in fits]
+            + [("calibration_of." + s.asked, s.model) for each in by_model.values() for s in each],
         )
     return fits
 
@@ -166,12 +171,12 @@ def refresh(con: Any) -> None:
 
 
 def known(con: Any, model: str) -> Optional[Calibration]:
-    """What was learned for a model, if anything."""
-    row = (
-        con.execute("SELECT value FROM meta WHERE key = ?", ("calibration." + model,)).fetchone()
-        if model
-        else None
-    )
+    """What was learned for a model, by its id or as plans name it ("" where they name none), if anything."""
+    row = con.execute(
+        "SELECT value FROM meta WHERE key = 'calibration.' || ?1 OR key = 'calibration.' ||"
+        " (SELECT value FROM meta WHERE key = 'calibration_of.' || ?1) ORDER BY key = 'calibration.' || ?1 DESC",
+        (model,),
+    ).fetchone()
     if row is None:
         return None
     kept = json.loads(row[0])

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Optional
 
+FETCH = "orchestrator brief "  # what a workflow's agent runs first
+
 
 @dataclass(frozen=True)
 class Request:
@@ -20,20 +22,35 @@ class Request:
         return self.fresh + self.written + self.read
 
 
-def first_request(path: str) -> Optional[Request]:
-    """The first answered request in a transcript; None when there is none to be read."""
+def first_request(path: str, workflow: bool = False) -> Optional[Request]:
+    """The first answered request in a transcript that held the briefing; None when there is none to be read.
+
+    A `workflow`'s agent fetches its briefing with its first answer: the request after that one is meant.
+    """
+    held: Optional[tuple[str, Request]] = None
+    fetching = ""  # the answer that fetches the briefing; a transcript has a line for each of its blocks
     try:
         with open(path, encoding="utf-8", errors="replace") as f:
             for line in f:
                 found = _usage(line)
-                if found:
-                    return found
+                if found is None or found[0] == fetching:
+                    continue
+                message, request = found
+                if not workflow:
+                    return request
+                if not fetching and FETCH in line:
+                    fetching, held = message, None
+                elif held is None:
+                    held = found
+                if held and (fetching or held[0] != message):
+                    break
     except OSError:
         pass
-    return None
+    return held[1] if held else None
 
 
-def _usage(line: str) -> Optional[Request]:
+def _usage(line: str) -> Optional[tuple[str, Request]]:
+    """(the id of an answer, what its request used)."""
     if '"usage"' not in line:
         return None
     try:
@@ -48,6 +65,6 @@ def _usage(line: str) -> Optional[Request]:
             int(usage.get("cache_creation_input_tokens") or 0),
             int(usage.get("cache_read_input_tokens") or 0),
         )
+        return (str(message.get("id") or ""), request) if request.total else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return request if request.total else None

@@ -78,6 +78,7 @@ def prepare(
         allowed=budget,
         model=model,
         counter=_counter(place, con),
+        calibration=calibrate.known(con, model) if con is not None else None,
     )
     body = made.as_json()
     before = service.load(None, output) if output and os.path.isfile(output) else None

@@ -19,6 +19,7 @@ def replay(place: Place, execution: str, model: str | None, compare: bool, as_js
     """Plan an execution's identical briefing as a new task; --compare shows the results side by side."""
     name = place.unique("executions", "execution_id", execution)
     if compare:
+        place.reconcile()  # what an execution used is read once its end is sure
         found = service.runs(place.reading, name)
         if as_json:
             click.echo(json.dumps(found, ensure_ascii=False))
