@@ -118,7 +118,8 @@ def test_siblings_their_cache_calibration_and_a_replay(claude, project, rows):
     for name in names:
         play.when("DO %s." % name, cache.says(name + " done"))
     many = {"ORCHESTRATOR_MAX_PARALLEL_AGENTS": "30"}
-    run = claude.run("go", play, project, env=many, timeout=150)
+    agreed = ("--allowedTools", "Bash(orchestrator replay:*)")  # a second time is paid for again: the user is asked
+    run = claude.run("go", play, project, *agreed, env=many, timeout=150)
     assert run.text == "finished", [results(r) for r in run.main_requests[1:] if r.last_results]
 
     firsts = {name: run.agent_requests("DO %s." % name)[0] for name in names}

@@ -61,8 +61,6 @@ ALLOWED = [
     "orchestrator agent-details a3678332c5b69295c",
     "orchestrator stats --cache",
     "orchestrator bundle calibrate",
-    "orchestrator replay exec-1 --model haiku",
-    "orchestrator replay exec-1 --compare --json",
     PLAN,
     PLAN + "\n",
     "orchestrator plan - <<'ANYWORD'\n$(id) `id` ${x} \\ \" ' PLAN\n PLAN\nPLANS\n\tEOF\nANYWORD",

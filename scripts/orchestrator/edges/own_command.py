@@ -30,7 +30,7 @@ VERBS = {
     "resume": MAIN, "stop": MAIN, "task add": MAIN, "task retry": MAIN, "task skip": MAIN,
     "bundle calibrate": MAIN, "bundle check": MAIN, "bundle deduplicate": MAIN, "bundle generate-briefing": MAIN,
     "bundle languages": MAIN, "bundle prepare": MAIN, "bundle prepare-bundle": MAIN, "bundle record-allocation": MAIN,
-    "bundle refresh": MAIN, "bundle show": MAIN, "bundle track-budget": MAIN, "replay": MAIN,
+    "bundle refresh": MAIN, "bundle show": MAIN, "bundle track-budget": MAIN,
     "outputs collect": MAIN, "outputs query": MAIN, "outputs synthesize": MAIN,
     "tracker complete-session": MAIN, "tracker init-deployment": MAIN, "tracker init-session": MAIN,
     "tracker query": MAIN, "tracker record-completion": MAIN, "tracker set-phase": MAIN,
