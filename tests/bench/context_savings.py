@@ -131,6 +131,8 @@ def table(rows, sharing, plan):
     ]
     for n, name in enumerate(names):
         mark = "" if n in (0, 4) else " (lossless)"
+        if n and sums[n] == sums[n - 1]:
+            mark = mark.replace(")", "; none here is shorter so)") or " (nothing here)"
         lines.append(f"| {name}{mark} | {sums[n]:,} | {off(n) if n else ''} |")
     together, again, total = sharing
     lines += [

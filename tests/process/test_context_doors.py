@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import shlex
 import shutil
 import subprocess
@@ -179,6 +180,17 @@ def test_context_bounds(run):
     run("check_context_bounds.py", code=2)
 
 
+def person(command, project, environment):
+    """What a command writes to a terminal of its own on stderr."""
+    ours, theirs = pty.openpty()
+    done = subprocess.run(command, cwd=project, env=environment, stdout=subprocess.DEVNULL, stderr=theirs, timeout=110)
+    os.close(theirs)
+    assert done.returncode == 0
+    seen = os.read(ours, 10_000).decode()
+    os.close(ours)
+    return seen
+
+
 def test_count(project, bare, data):
     """`orchestrator count` counts files and folders, twice the same, and names what it leaves out."""
     (project / "logo.png").write_bytes(b"\x89PNG\0")
@@ -196,4 +208,6 @@ def test_count(project, bare, data):
     drawn = count("--depth", "1").stdout.splitlines()
     assert drawn[-1].split()[1:4] == ["100%", "3", "files"]
     assert "\r" not in first.stderr, "a progress bar is for a person"
+    assert "counting [########################] 100 %" in person(
+        [str(ROOT / "bin/orchestrator"), "count", "--no-cache"], project, bare(ORCHESTRATOR_DATA=data))
     assert count("none").returncode == 1

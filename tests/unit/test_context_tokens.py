@@ -1,10 +1,14 @@
 """Counts: offline, from the shipped vocabulary, cached, and each with how it was obtained."""
 
+import ast
 import base64
 import hashlib
+import json
+import os
 import socket
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -195,28 +199,38 @@ def test_any_text_can_be_counted(text):
         assert n >= 0 and (n > 0) == bool(text)
 
 
+def described(source):
+    """A module as JSON: its functions and classes with what they say and take."""
+    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    return [
+        {"name": node.name, "line": node.lineno, "doc": ast.get_docstring(node), "public": node.name[0] != "_",
+         "args": [arg.arg for arg in node.args.args] if isinstance(node, ast.FunctionDef) else None}
+        for node in found
+    ]  # fmt: skip
+
+
 def test_the_estimate_is_near_on_code_markdown_and_json():
     """On the standard library's code, on the installed packages' Markdown pages and on JSON made of both, the
-    95th percentile of the error is at most 12 %.
+    95th percentile of the error is at most 12 %, for each kind by itself (the test prints them).
     """
-    import json
-    import os
-    from importlib.metadata import distributions
-
     code = sorted(Path(os.__file__).parent.glob("*.py"))[:120]
     sources = [p.read_text(encoding="utf-8") for p in code if p.stat().st_size > 1500]
     pages = [str(d.metadata.get_payload()) for d in distributions()]
-    pages = [p for p in pages if len(p) > 1500 and "#" in p]
-    data = [
-        json.dumps({k: v for k, v in d.metadata.items() if k != "Description"}, indent=n % 3 or None)
-        for n, d in enumerate(distributions())
-    ]
-    errors = []
-    for group in (sources, pages, [d for d in data if len(d) > 800]):
-        exact = tokens.Counter().count_many(group)
-        errors.append(sorted(abs(estimate.tokens(t) - n) / n for t, (n, _) in zip(group, exact, strict=True)))
-    together = sorted(errors[0] + errors[1] + errors[2])
-    assert together[int(0.95 * len(together))] <= 0.12, [e[int(0.95 * len(e))] for e in errors]
+    known = [{k: v for k, v in d.metadata.items() if k != "Description"} for d in distributions()]
+    data = [json.dumps(each, indent=n % 3 or None) for n, each in enumerate([*map(described, sources), *known])]
+    groups = {
+        "code": sources,
+        "Markdown": [page for page in pages if len(page) > 1500 and "#" in page],
+        "JSON": [text for text in data if len(text) > 800],
+    }
+    worst = {}
+    for kind, texts in groups.items():
+        exact = tokens.Counter().count_many(texts)
+        errors = sorted(abs(estimate.tokens(t) - n) / n for t, (n, _) in zip(texts, exact, strict=True))
+        worst[kind] = errors[int(0.95 * len(errors))]
+        print(f"{len(texts)} texts of {kind}: p95 of the error {100 * worst[kind]:.1f} %")
+        assert len(texts) >= 20
+    assert max(worst.values()) <= 0.12, worst
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from orchestrator.model import plan
 from orchestrator.services import bundles, calibrate
 from orchestrator.store.open import writing
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], None]  # (done, of): half is reading, half is fitting
 NO_DOCUMENT = "a document, named by the plan and not kept here"
 
 
@@ -98,20 +98,20 @@ def prepare(
     template = settings.get("template") or render.find(render.NAME, [], here=False)
     made = Prepared(orchestration_id, template, specs)
     counter = Counter(HistoryCache(con), remember=True)
-    wants = _gathered(con, project_root, orchestration_id, specs, settings, made)
+    wants = _gathered(con, project_root, orchestration_id, specs, settings, made, progress)
     calibrate.refresh(con)
     made.calibrations = {model: calibrate.known(con, model) for model in {_model(s, settings) for s in specs}}
     counter.count_many(item.text for want in wants for item in want.items)
     for want in wants:
         dedupe.measure(want.items, counter)
     shared = sharing.groups(wants)
-    for place, (spec, want) in enumerate(zip(specs, wants, strict=True), 1):
+    for place, (spec, want) in enumerate(zip(specs, wants, strict=True), 1 + len(specs)):
         try:
             made.bundles[spec["id"]] = _bundle(spec, want, shared, settings, made, counter)
         except OrchestratorError as error:
             made.faults.append((spec["id"], str(error)))
         if progress:
-            progress(place, len(specs))
+            progress(place, 2 * len(specs))
     if made.faults:
         order = {spec["id"]: place for place, spec in enumerate(specs)}
         made.faults.sort(key=lambda fault: order[fault[0]])
@@ -170,6 +170,7 @@ def _gathered(
     specs: list[dict[str, Any]],
     settings: Mapping[str, Any],
     made: Prepared,
+    progress: Optional[Progress] = None,
 ) -> list[sharing.Wants]:
     clean = CleanTexts(con)
     shelf = Shelf(root, clean)
@@ -177,7 +178,7 @@ def _gathered(
     writes = {**known, **{spec["id"]: list(spec.get("writes") or []) for spec in specs}}
     waits = plan.edges(_graph(con, orchestration_id, specs))
     wants = []
-    for spec in specs:
+    for place, spec in enumerate(specs, 1):
         before = plan.reachable(waits, spec["id"])
         pending = [glob for name in before for glob in writes.get(name, [])]
         requests = [_request(each, "file", "required") for each in spec.get("files") or []]
@@ -186,6 +187,8 @@ def _gathered(
         items += [_document(str(each)) for each in spec.get("documents") or []]
         made.faults += [(spec["id"], fault) for fault in faults]
         wants.append(sharing.Wants(spec["id"], (str(spec.get("agent")), _model(spec, settings)), items))
+        if progress:
+            progress(place, 2 * len(specs))
     clean.keep()
     return wants
 

@@ -2,13 +2,13 @@
 
 import json
 import os
-import sys
 
 import click
 
 from orchestrator.context import files, tokens, tree
 from orchestrator.context.count_cache import FileCache
 from orchestrator.edges.cli.place import Place, pass_place
+from orchestrator.edges.cli.progress import Bar
 
 
 @click.command()
@@ -21,7 +21,7 @@ def count(place: Place, paths: tuple[str, ...], depth: int, form: str, no_cache:
     """Count the tokens of files and folders; files that git ignores are left out unless named."""
     cache = None if no_cache else FileCache(os.path.join(place.data, "token-counts.db"))
     counter = tokens.Counter(cache)
-    bar = Progress("counting")
+    bar = Bar("counting")
     counted = tree.count_paths([os.path.abspath(p) for p in paths or (".",)], counter, bar.step, cache)
     bar.end()
     if counted.files and form == "json":
@@ -35,25 +35,3 @@ def count(place: Place, paths: tuple[str, ...], depth: int, form: str, no_cache:
         click.echo(f"orchestrator: left out {len(counted.left_out) - 20} more", err=True)
     if not counted.files:
         raise files.Unreadable("There is nothing to count: name files or folders that hold text.")
-
-
-class Progress:
-    """A line on stderr for a person; silence for a pipe."""
-
-    def __init__(self, what: str) -> None:
-        self.what, self.shown = what, False
-        self.on = sys.stderr.isatty()
-
-    def step(self, done: int, total: int) -> None:
-        """Draws how far it is."""
-        if self.on and total:
-            width = 24 * done // total
-            click.echo(
-                f"\r{self.what} [{'#' * width}{'.' * (24 - width)}] {done}/{total}", err=True, nl=False
-            )
-            self.shown = True
-
-    def end(self) -> None:
-        """Clears the line."""
-        if self.shown:
-            click.echo("\r" + " " * 70 + "\r", err=True, nl=False)

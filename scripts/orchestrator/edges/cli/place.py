@@ -222,15 +222,16 @@ class Place:
         return {"model": model(self.con), "budget_tokens": value(self.con, "budget_tokens"),
                 "template": render.find(render.NAME, [templates], here=False)}
 
-    def progress(self, what: str):
-        """A progress callback: a line that grows for a person, silence for a pipe."""
-        import sys
+    def progress(self, what: str) -> Callable[[int, int], None]:
+        """A progress callback, (done, of): a bar for a person, silence for a pipe."""
+        from orchestrator.edges.cli.progress import Bar
 
-        if not sys.stderr.isatty():
-            return None
+        bar = Bar(what)
 
         def show(done: int, of: int) -> None:
-            say(f"\r{what} {done}/{of}", err=True, end="\n" if done == of else "")
+            bar.step(done, of)
+            if done == of:
+                bar.end()
 
         return show
 
