@@ -35,11 +35,12 @@ def inside(path):
 
 
 def requirements(name):
-    """The requirements of a lock, each as (name, its whole entry)."""
+    """The requirements of a lock, each as (name, its whole entry); those of a file it names with -r too."""
     lines = (ROOT / "requirements" / name).read_text().splitlines()
-    text = "\n".join(line for line in lines if not line.lstrip().startswith(("#", "-c ")))
+    text = "\n".join(line for line in lines if not line.lstrip().startswith(("#", "-c ", "-r ")))
     entries = re.split(r"\n(?=[a-z0-9])", text)
-    return [(re.match(r"[a-z0-9-]+", entry).group(), entry) for entry in entries if entry.strip()]
+    named = [each for line in lines if line.startswith("-r ") for each in requirements(line[3:].strip())]
+    return named + [(re.match(r"[a-z0-9-]+", entry).group(), entry) for entry in entries if entry.strip()]
 
 
 def test_the_lock_hash_is_fresh():
