@@ -32,7 +32,7 @@ def import_(place: Place, since: Optional[str], dry_run: bool, as_json: bool) ->
         "executions": 0, "changed": 0, "recognised": 0, "at_work": sum(each.alive for each in due),
     }  # fmt: skip
     if due and not dry_run:
-        show, done = place.progress("MB read"), 0
+        show, done = place.progress("reading transcripts"), 0
         importing.prepare(con)
         for each in due:
             taken = importing.take(con, place.project, each, place.now())
@@ -40,8 +40,7 @@ def import_(place: Place, since: Optional[str], dry_run: bool, as_json: bool) ->
             body["changed"] += taken.changed
             body["recognised"] += taken.known
             done += each.size
-            if show:
-                show(done // 1_000_000, body["bytes"] // 1_000_000)
+            show(done, body["bytes"])
     if as_json:
         click.echo(dumps(body))
         return

@@ -2,7 +2,7 @@
 
 import sys
 
-import click
+from orchestrator.edges.cli.tables import say
 
 WIDTH = 24
 
@@ -21,10 +21,10 @@ class Bar:
             return
         self.shown = share
         full = WIDTH * share // 100
-        click.echo(f"\r{self.what} [{'#' * full}{'.' * (WIDTH - full)}] {share:3} %", err=True, nl=False)
+        say(f"\r{self.what} [{'#' * full}{'.' * (WIDTH - full)}] {share:3} %", err=True, end="")
 
     def end(self) -> None:
         """Clears the line."""
         if self.shown >= 0:
-            click.echo("\r" + " " * (len(self.what) + WIDTH + 10) + "\r", err=True, nl=False)
+            say("\r" + " " * (len(self.what) + WIDTH + 10) + "\r", err=True, end="")
             self.shown = -1
