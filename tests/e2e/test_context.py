@@ -138,7 +138,7 @@ def test_siblings_their_cache_calibration_and_a_replay(claude, project, rows):
     else:
         assert any("No model has 20 executions" in s and "the published margins hold" in s for s in said)
 
-    (groups,) = [json.loads(s) for s in said if s.startswith("[{") and "shared_tokens" in s]
+    (groups,) = [json.loads(s) for s in said if s.startswith("[") and "shared_tokens" in s]
     (group,) = groups
     assert group["without_transcript"] == 0 and len(group["executions"]) == len(names)
     assert account(group, 0, cache, rows(project, "SELECT task_id, agent_id FROM executions"))
