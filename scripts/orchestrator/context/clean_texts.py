@@ -29,7 +29,10 @@ class CleanTexts:
 
     def __contains__(self, digest: str) -> bool:
         asked = "SELECT 1 FROM clean_texts WHERE hash = ? AND rules = ?"
-        return self.con.execute(asked, (digest, self.rules)).fetchone() is not None
+        try:
+            return self.con.execute(asked, (digest, self.rules)).fetchone() is not None
+        except Error:  # what cannot be looked up is searched
+            return False
 
     def add(self, digest: str) -> None:
         """Notes that nothing was found in a content; `keep` writes it."""
