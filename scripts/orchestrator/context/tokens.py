@@ -9,7 +9,6 @@ import importlib.util
 import os
 import sys
 import threading
-import zlib
 from collections import deque
 from importlib.machinery import PathFinder
 from typing import Any, Iterable, Optional, Protocol
@@ -43,7 +42,7 @@ class Cache(Protocol):
 def vocabulary() -> list[bytes]:
     """The tokens of cl100k in order of rank."""
     with open(os.path.join(plugin_root(), "assets", "vocabulary", "cl100k.bin"), "rb") as f:
-        return zlib.decompress(f.read()).split(SEPARATOR)
+        return f.read().split(SEPARATOR)
 
 
 _encoding: Any = None
