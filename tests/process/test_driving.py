@@ -55,12 +55,16 @@ def test_a_queue_is_listed_before_anything_is_deployed(orchestrator):
 
 
 def test_a_refused_plan_leaves_nothing(orchestrator):
-    """All faults come at once, with exit 1, and nothing is kept of the plan."""
-    bad = {"goal": "g", "tasks": [{"id": "A", "agent": "bulder", "prompt": ""}, {"id": "b", "prompt": "x", "after": ["c"]}]}
-    done = orchestrator("plan", "-", stdin=json.dumps(bad))
+    """All faults come at once, those of headings and budgets too, with exit 1, and nothing is kept of the plan."""
+    (orchestrator.project / "long.md").write_text("word " * 5000)
+    bad = [{"id": "A", "agent": "bulder", "prompt": ""}, {"id": "b", "prompt": "x", "after": ["c"], "files": ["notes.md#Nix"]},
+           {"id": "d", "prompt": "x", "files": ["long.md"], "budget_tokens": 1000},
+           {"id": "e", "prompt": "x", "files": ["no.md"]}]
+    done = orchestrator("plan", "-", stdin=json.dumps({"goal": "g", "tasks": bad}))
     assert done.returncode == 1 and not done.stdout
-    for word in ("1.", "2.", "3.", "bulder", "orchestrator:builder", "the id c", "prompt"):
+    for word in ("1.", "7.", "bulder", "orchestrator:builder", "the id c", "prompt", "no heading 'Nix'", "the budget is 1,000"):
         assert word in done.stderr
+    assert done.stderr.count("no.md") == 1
     assert orchestrator("status").returncode == 1
 
 
