@@ -13,10 +13,8 @@ PACKAGE = "orchestrator"
 STALE = 60  # seconds after which another process that began to do this is taken to be gone
 
 
-def keep(here):
-    """Writes the kept code beside Python's own; only one process does it at a time."""
-    magic = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER.hex()
-    place = os.path.join(here, "__pycache__", "hooks.%s.kept" % magic)
+def keep(here, place):
+    """Writes the kept code of the hooks in the folder `here` to `place`; only one process does it at a time."""
     beginning = place + ".new"
     try:
         os.makedirs(os.path.dirname(place), exist_ok=True)

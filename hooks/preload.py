@@ -25,8 +25,16 @@ def start(here, file, index):
         import last_resort
 
         last_resort.keep(raw, sys.argv, problem)
+        if file is not None:  # what was kept may be to blame: the next hook does without
+            posix.unlink(place_of(here))
     finally:
         posix._exit(0)  # nothing is left to tear down
+
+
+def place_of(here):
+    """Where the kept code of this Python lies, beside Python's own."""
+    magic = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER.hex()
+    return "%s/__pycache__/hooks.%s.kept" % (here, magic)
 
 
 def _run(raw, kept):
@@ -46,7 +54,7 @@ def _run(raw, kept):
         try:
             import keep_code
 
-            keep_code.keep(kept.here)
+            keep_code.keep(kept.here, place_of(kept.here))
         except Exception:  # files that are changing: the event is recorded, the next hook keeps them
             pass
 
@@ -119,7 +127,12 @@ class Kept:
         return not self.stale
 
     def _code(self, name):
-        return loads(posix.pread(self.file, *self.index[name][5:])) if self.is_fresh(name) else None
+        if self.is_fresh(name):
+            try:
+                return loads(posix.pread(self.file, *self.index[name][5:]))
+            except Exception:  # cut short, or spoilt
+                self.stale = True
+        return None
 
 
 class _Mapping:

@@ -1,0 +1,77 @@
+"""Kept code: hooks load their modules from one file, which is never believed over the sources (decision 13)."""
+
+import json
+import os
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def hook(plugin, bare, tmp_path):
+    """`hook()`: one deployment recorded by the copy's hooks; returns the agent types recorded so far."""
+    project = tmp_path / "project"
+    (project / ".git").mkdir(parents=True)
+    env, count = bare(CLAUDE_PROJECT_DIR=project), []
+
+    def once():
+        count.append(1)
+        asked = {"description": "look", "prompt": "Look.", "subagent_type": "scout%d" % len(count)}
+        event = {"hook_event_name": "PreToolUse", "session_id": "s", "cwd": str(project), "tool_name": "Agent",
+                 "tool_use_id": "c%d" % len(count), "tool_input": asked}
+        done = subprocess.run([str(plugin / "hooks/run"), "PreToolUse"], env=env, input=json.dumps(event), text=True,
+                              capture_output=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        with sqlite3.connect(project / ".orchestrator/history.db") as con:
+            found = [row[0] for row in con.execute("SELECT agent_type FROM executions ORDER BY number")]
+        assert len(found) == len(count) and not [n for n in os.listdir(project / ".orchestrator/inbox") if n[0] != "."]
+        return found
+
+    return once
+
+
+def kept(plugin):
+    """The file of the copy's hooks, or None."""
+    found = list((plugin / "hooks/__pycache__").glob("hooks.*.kept"))
+    return found[0] if found else None
+
+
+def change(path: Path, old: str, new: str):
+    """Another source under the same name."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_changed_source_counts_at_once(plugin, hook):
+    """After an edit or an update the very next hook runs the new source, and the file is made anew with it."""
+    hook()
+    before = kept(plugin).read_bytes()
+    change(plugin / "scripts/orchestrator/services/gate.py", 'p.input_type or "general-purpose"', '"edited-" + p.input_type')
+    assert hook() == ["scout1", "edited-scout2"]
+    assert kept(plugin).read_bytes() != before
+    assert hook()[-1] == "edited-scout3"
+    about = (plugin / "hooks/preload.py").stat()
+    os.utime(plugin / "hooks/preload.py", ns=(about.st_atime_ns, about.st_mtime_ns + 1_000_000_000))
+    assert hook()[-1] == "edited-scout4"
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"\0" * len(data), lambda data: data[:70000] + b"\xff" * 50,
+], ids=["empty", "cut", "zeros", "spoilt codes"])  # fmt: skip
+def test_a_damaged_file_costs_no_event(plugin, hook, spoil):
+    """Whatever became of the file, the event is recorded, by the ordinary way of loading."""
+    hook()
+    path = kept(plugin)
+    path.write_bytes(spoil(path.read_bytes()))
+    hook()
+    assert len(hook()) == 3
+
+
+def test_a_plugin_that_cannot_be_written(plugin, hook):
+    """Where nothing can be kept, each hook loads the ordinary way and records all the same."""
+    (plugin / "hooks/__pycache__").write_text("")
+    hook()
+    assert len(hook()) == 2 and kept(plugin) is None

@@ -1,0 +1,80 @@
+"""The line before the lock: hooks wait for each other in it, and nobody waits for ever (decision 13)."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.store.open import open_history
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+WRITE = """
+import sys; sys.path.insert(0, %r)
+from orchestrator.store import open as store
+con = store.open_history(sys.argv[1])
+store.stand_in_line(sys.argv[2], float(sys.argv[3]))
+with store.writing(con):
+    con.execute("INSERT INTO meta VALUES (?, '1')", (sys.argv[4],))
+""" % str(SCRIPTS)
+HOLD = "import os, sys, time; h = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); os.lockf(h, os.F_LOCK, 0); print(1, flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def history(tmp_path):
+    """A history that is there already."""
+    open_history(str(tmp_path / "history.db")).close()
+    return tmp_path / "history.db"
+
+
+def writer(history, line, seconds, name):
+    """A process that waits in line for so long and then writes a row."""
+    return subprocess.Popen([sys.executable, "-I", "-S", "-c", WRITE, str(history), str(line), str(seconds), name])
+
+
+def written(history):
+    """The rows that were written."""
+    con = open_history(str(history))
+    found = [row[0] for row in con.execute("SELECT key FROM meta ORDER BY key")]
+    con.close()
+    return found
+
+
+def holder(line):
+    """A process that stands first in line and does not move."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(line)], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    return process
+
+
+def test_who_waited_long_enough_asks_sqlite(history, tmp_path):
+    """A holder that never lets go delays a writer by its own time at most."""
+    first = holder(tmp_path / "line")
+    try:
+        assert writer(history, tmp_path / "line", 0.2, "after all").wait(timeout=30) == 0
+        assert first.poll() is None and written(history) == ["after all"]
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def test_a_holder_that_dies_lets_the_next_one_go(history, tmp_path):
+    """The lock dies with its holder: whoever waits behind it writes at once, long before its time is over."""
+    first = holder(tmp_path / "line")
+    second = writer(history, tmp_path / "line", 1000, "next")
+    time.sleep(0.5)
+    assert second.poll() is None and written(history) == []
+    first.kill()
+    first.communicate()
+    assert second.wait(timeout=60) == 0 and written(history) == ["next"]
+
+
+@pytest.mark.parametrize("line", ["no/such/folder/line", "folder"])
+def test_where_nobody_can_stand_in_line(history, tmp_path, line):
+    """Without a file to lock, writers ask SQLite directly, and none is lost."""
+    os.makedirs(tmp_path / "folder", exist_ok=True)
+    every = [writer(history, tmp_path / line, 5, "w%d" % n) for n in range(4)]
+    assert [each.wait(timeout=60) for each in every] == [0, 0, 0, 0]
+    assert written(history) == ["w0", "w1", "w2", "w3"]
