@@ -6,7 +6,6 @@ Standard library, Python 3.9. What cannot be kept (a folder that is not ours to 
 import ast
 import marshal
 import os
-import sys
 import time
 
 PACKAGE = "orchestrator"

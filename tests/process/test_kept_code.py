@@ -58,9 +58,11 @@ def test_a_changed_source_counts_at_once(plugin, hook):
     assert hook()[-1] == "edited-scout4"
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"\0" * len(data), lambda data: data[:70000] + b"\xff" * 50,
-], ids=["empty", "cut", "zeros", "spoilt codes"])  # fmt: skip
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: bytes(len(data)), lambda data: data[:70000] + b"\xff" * 50],
+    ids=["empty", "cut", "zeros", "spoilt codes"],
+)
 def test_a_damaged_file_costs_no_event(plugin, hook, spoil):
     """Whatever became of the file, the event is recorded, by the ordinary way of loading."""
     hook()

@@ -19,7 +19,12 @@ store.stand_in_line(sys.argv[2], float(sys.argv[3]))
 with store.writing(con):
     con.execute("INSERT INTO meta VALUES (?, '1')", (sys.argv[4],))
 """ % str(SCRIPTS)
-HOLD = "import os, sys, time; h = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); os.lockf(h, os.F_LOCK, 0); print(1, flush=True); time.sleep(60)"
+HOLD = """
+import os, sys, time
+os.lockf(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), os.F_LOCK, 0)
+print(1, flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.fixture
