@@ -60,7 +60,7 @@ def test_a_changed_source_counts_at_once(plugin, hook):
 
 @pytest.mark.parametrize(
     "spoil",
-    [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: bytes(len(data)), lambda data: data[:70000] + b"\xff" * 50],
+    [lambda d: b"", lambda d: d[: len(d) // 2], lambda d: bytes(len(d)), lambda d: d[:70000] + b"\xff" * 50],
     ids=["empty", "cut", "zeros", "spoilt codes"],
 )
 def test_a_damaged_file_costs_no_event(plugin, hook, spoil):
