@@ -79,8 +79,11 @@ class Kept:
         code = self._code(name)
         if code is None:
             return None
-        spec = _Spec(name, self, origin=self.root + self.index[name][0], loader_state=code, is_package=self.index[name][1])
+        path, is_package = self.index[name][:2]
+        spec = _Spec(name, self, origin=self.root + path, loader_state=code, is_package=is_package)
         spec.has_location = True
+        if is_package:  # where what has changed is found the ordinary way
+            spec.submodule_search_locations = [spec.origin.rpartition("/")[0]]
         return spec
 
     def create_module(self, spec):

@@ -1,7 +1,9 @@
 """Context in the real client: siblings that begin alike, what a prompt cache makes of that, calibration, replay."""
 
 import json
+import time
 from itertools import combinations
+from pathlib import Path
 
 import clients
 from orchestrator.edges.scripted_model import Play, Reply, call
@@ -55,6 +57,13 @@ class PromptCache:
         return lambda request: Reply(*parts, usage=self(request))
 
 
+def until(true):
+    """Waits for something that comes by itself."""
+    end = time.monotonic() + 30
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 def siblings(project, names):
     """Tasks that share a page, each with one of its own: code, prose or data of different length."""
     (project / "shared.md").write_text("# Shared\n\n" + "".join("rule %d: words and more words\n" % n for n in range(300)))
@@ -104,6 +113,8 @@ def test_siblings_their_cache_calibration_and_a_replay(claude, project, rows):
         yield deploy(replay)
         while ask(project, ENDED) != [(len(names) + 1,)]:
             yield "waiting"
+        ((path,),) = ask(project, "SELECT transcript_path FROM executions WHERE task_id = ?", replay)
+        until(lambda: "t2 done" in Path(path).read_text())  # its last words are written a moment after it said them
         more = task("later", files=["own/t2.md"])
         yield [shell(f"orchestrator replay {name} --compare --json"), submit(more)]
         yield "finished"

@@ -256,7 +256,7 @@ def test_other_peoples_workflows(claude, project, rows):
 
 def test_the_users_no(terminal, project, rows, tmp_path):
     """An Agent call that the user refuses in the dialog never started; the next turn's end says so. A skill with a context of
-    its own that the user types is an agent."""
+    its own that the user types is an agent, known for what it is by the next turn's end."""
     ask = {"permissions": {"ask": ["Agent"]}}
     (project / ".claude").mkdir(exist_ok=True)
     (project / ".claude" / "settings.json").write_text(json.dumps(ask))
@@ -275,6 +275,8 @@ def test_the_users_no(terminal, project, rows, tmp_path):
     window.wait_until(lambda: idle(project))
     window.type("/other:forked x")
     window.wait_until(lambda: rows(project, "SELECT 1 FROM executions WHERE status = 'completed'"))
+    window.type("more")  # an agent's file, which tells what it came from, may come after it ended; a turn's end looks again
+    window.wait_until(lambda: rows(project, "SELECT 1 FROM executions WHERE origin = 'skill'"))
     _, row = rows(project, SHOWN)
     assert (row["origin"], row["agent_type"], row["final_message"]) == ("skill", "Explore", "forked result")
 

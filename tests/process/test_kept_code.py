@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def hook(plugin, bare, tmp_path):
-    """`hook()`: one deployment recorded by the copy's hooks; returns the agent types recorded so far."""
+    """`hook()`: one deployment recorded by the copy's hooks; returns the agent types recorded so far; `.forget()` begins anew."""
     project = tmp_path / "project"
     (project / ".git").mkdir(parents=True)
     env, count = bare(CLAUDE_PROJECT_DIR=project), []
@@ -29,6 +30,11 @@ def hook(plugin, bare, tmp_path):
         assert len(found) == len(count) and not [n for n in os.listdir(project / ".orchestrator/inbox") if n[0] != "."]
         return found
 
+    def forget():
+        shutil.rmtree(project / ".orchestrator")
+        count.clear()
+
+    once.forget = forget
     return once
 
 
@@ -53,9 +59,22 @@ def test_a_changed_source_counts_at_once(plugin, hook):
     assert hook() == ["scout1", "edited-scout2"]
     assert kept(plugin).read_bytes() != before
     assert hook()[-1] == "edited-scout3"
-    about = (plugin / "hooks/preload.py").stat()
-    os.utime(plugin / "hooks/preload.py", ns=(about.st_atime_ns, about.st_mtime_ns + 1_000_000_000))
-    assert hook()[-1] == "edited-scout4"
+
+
+def test_whichever_source_changed(plugin, hook):
+    """Any one of the files that a hook loads may be newer than what is kept: the event is handled all the same."""
+    hook()
+    before = kept(plugin).read_bytes()
+    changed = [path for path in (plugin / "scripts/orchestrator").rglob("*.py") if path.parent.name != "cli"]
+    for number, path in enumerate(sorted([*changed, plugin / "hooks/preload.py"])):
+        if number % 4 == 0:
+            about = path.stat()
+            kept(plugin).write_bytes(before)
+            os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns + 1_000_000_000))
+            hook.forget()  # the first event in a project loads more
+            hook()
+            hook()
+            os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
 
 
 @pytest.mark.parametrize(

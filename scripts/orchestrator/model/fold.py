@@ -243,6 +243,8 @@ def _end(segment):
                 None if good else closed.text or closed.reason)
     if "killed" in found or (told and told.status == "killed"):
         return "failed", "stopped", 0, at, text, "It was stopped before it ended its turn."
+    if told and _TURN_LIMIT in (told.reason or "").rpartition('" ')[2]:  # behind the description, which is the model's
+        return "failed", "max_turns", 0, at, text, "It reached its turn limit."
     doubted = error and "stopped" in found and not (told and told.status == "failed")  # sent back, or another's failure
     if (error or (told and told.status == "failed")) and not ("handback" in found or doubted and tail.status == "end_turn"):
         said = error.text or error.reason if error else told.reason
@@ -252,8 +254,6 @@ def _end(segment):
         return "failed", "api_error" if begun else "refused", 0, at, text, found["refused"].reason
     if "stopped" in found or "handback" in found:
         return _turn_ended(int(bool(doubted)), at, text)
-    if told and _TURN_LIMIT in (told.reason or "").rpartition('" ')[2]:  # behind the description, which is the model's
-        return "failed", "max_turns", 0, at, text, "It reached its turn limit."
     if (told or back or "absent" in found) and tail.status == "end_turn":
         return _turn_ended(1, at, text)
     if (told or back or "absent" in found) and tail.status == "api_error":

@@ -14,6 +14,13 @@ _GROWN = (
     "transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at <= ended_at)"
 )
 
+# An agent's last words reach its transcript a moment after it said that it ended: until they are there, or its end
+# was told otherwise, what was read is read once more.
+_WHOLE = (
+    "UPDATE executions SET usage_read_at = ?1 WHERE execution_id = ?2 AND (stop_reason NOT IN ('tool_use', 'pause_turn') OR "
+    "noticed_at IS NOT NULL OR completed_at IS NULL OR julianday(?1) - julianday(completed_at) > 5 / 86400.0)"
+)
+
 
 def waiting(con):
     """Whether there is something new to read in a transcript."""
@@ -65,7 +72,7 @@ def due(con, project, now, session=None, execution=None, most=None):
                 continue
             most -= size
         if tally.read(con, project, owner, path):
-            con.execute("UPDATE executions SET usage_read_at = ? WHERE execution_id = ?", (now, owner))
+            con.execute(_WHOLE, (now, owner))
     for each in {row[2] for row in rows}:
         unseen(con, each, now)
     if execution is None:
