@@ -114,7 +114,8 @@ def test_siblings_their_cache_calibration_and_a_replay(claude, project, rows):
         while ask(project, ENDED) != [(len(names) + 1,)]:
             yield "waiting"
         ((path,),) = ask(project, "SELECT transcript_path FROM executions WHERE task_id = ?", replay)
-        until(lambda: "t2 done" in Path(path).read_text())  # its last words are written a moment after it said them
+        file = Path(path)  # its last words are written a moment after it said them
+        until(lambda: file.exists() and "t2 done" in file.read_text())
         more = task("later", files=["own/t2.md"])
         yield [shell(f"orchestrator replay {name} --compare --json"), submit(more)]
         yield "finished"

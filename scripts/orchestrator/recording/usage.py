@@ -15,10 +15,11 @@ _GROWN = (
 )
 
 # An agent's last words reach its transcript a moment after it said that it ended: until they are there, or its end
-# was told otherwise, what was read is read once more.
+# was told otherwise, what was read is read once more; of several segments an earlier one's words prove nothing.
 _WHOLE = (
-    "UPDATE executions SET usage_read_at = ?1 WHERE execution_id = ?2 AND (stop_reason NOT IN ('tool_use', 'pause_turn') OR "
-    "noticed_at IS NOT NULL OR completed_at IS NULL OR julianday(?1) - julianday(completed_at) > 5 / 86400.0)"
+    "UPDATE executions SET usage_read_at = ?1 WHERE execution_id = ?2 AND (completed_at IS NULL OR "
+    "julianday(?1) - julianday(completed_at) > 5 / 86400.0 OR NOT EXISTS (SELECT 1 FROM segments WHERE execution_id = ?2 "
+    "AND ordinal = 2) AND (stop_reason NOT IN ('tool_use', 'pause_turn') OR noticed_at IS NOT NULL))"
 )
 
 
