@@ -550,3 +550,22 @@ def test_names_are_masked_too(con, tmp_path):
     event = {"hook_event_name": "SubagentStart", "session_id": "s", "agent_type": secret, "tool_input": {"subagent_type": secret}}
     read = payload.read(con, json.dumps(event))
     assert (read.agent_type, read.input_type) == ("[masked:github-token]",) * 2
+
+
+def test_what_is_read_before_the_last_words_are_written_is_read_again(con, tmp_path):
+    """An agent says that it ended a moment before its transcript holds its last words: those count as soon as they are there."""
+    lines = (DATA / "2.1.329" / "worker.jsonl").read_text().splitlines(keepends=True)
+    path = tmp_path / "agent.jsonl"
+    con.execute(
+        "INSERT INTO executions (execution_id, origin, runtime, claude_session_id, agent_id, agent_type, status, deployed_at, "
+        "completed_at, transcript_path) VALUES ('e', 'unplanned', 'agent', 's', 'a', 't', 'completed', ?1, ?1, ?2)",
+        ("2026-11-20T08:00:00.000Z", str(path)),
+    )
+    found = []
+    for text, at in (("".join(lines[:1]), "08:00:00.100"), ("".join(lines), "08:00:01.000")):
+        path.write_text(text)
+        with writing(con):
+            usage.due(con, PROJECT, "2026-11-20T%sZ" % at)
+        found.append(con.execute("SELECT COALESCE(sum(messages), 0) FROM usage").fetchone()[0])
+    assert found[0] < found[1]
+    assert con.execute("SELECT usage_read_at FROM executions").fetchone() == ("2026-11-20T08:00:01.000Z",)
