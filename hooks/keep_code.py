@@ -9,11 +9,17 @@ import os
 import time
 
 PACKAGE = "orchestrator"
+LEAN, COMMON, LATER = "?lean", "?common", "?later"  # what else is in the index, see preload
+FUNCTION = 2  # CO_NEWLOCALS: the code of a function, not of a class
+SMALL = 600  # bytes of code below which another reading costs more
 STALE = 60  # seconds after which another process that began to do this is taken to be gone
 
 
-def keep(here, place):
-    """Writes the kept code of the hooks in the folder `here` to `place`; only one process does it at a time."""
+def keep(here, place, lean):
+    """Writes the kept code of the hooks in the folder `here` to `place`; only one process does it at a time.
+
+    `lean`: whether this Python can do with stand-ins (see preload).
+    """
     beginning = place + ".new"
     try:
         os.makedirs(os.path.dirname(place), exist_ok=True)
@@ -24,7 +30,7 @@ def keep(here, place):
         return  # it cannot be written here, or another is at it
     try:
         with os.fdopen(handle, "wb") as f:
-            f.write(whole(compiled(os.path.dirname(here))))
+            f.write(whole(compiled(os.path.dirname(here)), lean, often(here)))
             f.flush()
             os.fsync(handle)
         os.rename(beginning, place)
@@ -33,22 +39,88 @@ def keep(here, place):
         raise
 
 
-def whole(modules):
+def often(here):
+    """The functions that many events run, as module:name, so that their code is read with their module's."""
+    with open(os.path.join(here, "often.txt"), encoding="utf-8") as f:
+        return {line.strip() for line in f if line[:1] != "#"}
+
+
+def whole(modules, lean, often=()):
     """The file: the code of `preload` and the index, which says where in it each code lies; then the codes."""
-    code, codes = marshal.loads(modules["preload"][5]), b"".join([row[5] for row in modules.values()])
+    later, parts, index = [], [], {LEAN: (lean,)}
+    rest = {}
+    for name, row in modules.items():
+        rest[name] = row[:5], (row[5] if name == "preload" else _sparing(name, row[5], row[6], often, later))
+    common = _common(modules)
+    parts.append((COMMON, marshal.dumps(tuple([rest[name][1] for name in common]))))
+    parts += [(name, marshal.dumps(code)) for name, (_, code) in rest.items() if name not in common and name != "preload"]
+    parts.append((LATER, b"".join(later)))
     size, last = 0, None
     while size != last:  # how long the numbers are moves what they tell
-        last, at, index = size, size, {}
-        for name, row in modules.items():
-            index[name] = row[:5] + (len(row[5]), at)
-            at += len(row[5])
-        head = marshal.dumps((code, index))
+        last, at = size, size
+        for name, code in parts:
+            if name == COMMON:
+                index[name] = (common, len(code), at)
+                index.update({one: rest[one][0][:4] + ((), 0, 0) for one in common})
+            elif name == LATER:
+                index[name] = (at,)
+            else:
+                row = rest[name][0]
+                index[name] = row[:4] + (tuple([need for need in row[4] if need not in common]), len(code), at)
+            at += len(code)
+        index["preload"] = rest["preload"][0][:4] + ((), 0, 0)
+        index.update(_extensions())
+        head = marshal.dumps((rest["preload"][1], index))
         size = len(head)
-    return head + codes
+    return head + b"".join([code for _, code in parts])
+
+
+def _common(modules):
+    """The modules that every event loads, each after those that it needs: what the handlers of all events share."""
+    doors = [PACKAGE + ".edges." + name for name in ("hooks_before", "hooks_after")]
+    shared = [set(modules[door][4]) for door in doors if door in modules]
+    if not shared:
+        return ()
+    return tuple([name for name in modules[doors[-1]][4] if all([name in each for each in shared])])
+
+
+def _extensions():
+    """{name: row} of the extensions of this Python that hooks load, where they are files."""
+    found = {}
+    for name in ("_sqlite3", "_blake2"):
+        try:
+            path = __import__(name).__spec__.origin
+            about = os.stat(path)
+        except (ImportError, OSError, AttributeError, TypeError):
+            continue
+        if path.startswith("/"):
+            found[name] = (path, False, about.st_mtime_ns, about.st_size, (), 0, 0)
+    return found
+
+
+def _sparing(module, code, plain, often, later):
+    """A module's code in which `plain` functions that few events run are replaced by one that has the code read when it is
+    called.
+
+    `later` gets their codes, one after the other.
+    """
+    consts = []
+    for const in code.co_consts:
+        if (isinstance(const, type(code)) and const.co_flags & FUNCTION and const.co_name in plain
+                and "%s:%s" % (module, const.co_name) not in often):
+            text = marshal.dumps(const)
+            stand_in = "def %s(*args, **more):\n return __wake__(%s, %d, %d)(*args, **more)" % (
+                const.co_name, const.co_name, len(text), sum(map(len, later)))
+            if len(text) > SMALL:
+                later.append(text)
+                const = compile(stand_in, code.co_filename, "exec", dont_inherit=True, optimize=2).co_consts[0]
+        consts.append(const)
+    return code.replace(co_consts=tuple(consts))
 
 
 def compiled(root):
-    """{name: (path below the root, is a package, mtime, size, needs, code)} of `preload` and all that hooks may load."""
+    """{name: (path below the root, is a package, mtime, size, needs, code, its functions without decorators)} of `preload` and
+    all that hooks may load."""
     found, waiting = {}, ["preload"]
     folder = os.path.join(root, "scripts", PACKAGE, "edges")
     waiting += ["%s.edges.%s" % (PACKAGE, n[:-3]) for n in sorted(os.listdir(folder)) if n[:5] == "hooks" and n[-3:] == ".py"]
@@ -63,9 +135,10 @@ def compiled(root):
             tree = ast.parse(f.read(), path)
         every, at_top[name] = _imports(root, tree, ast.walk(tree)), _imports(root, tree, _top(tree))
         code = compile(tree, path, "exec", dont_inherit=True, optimize=2)
-        found[name] = (path[len(root):], path.endswith("__init__.py"), about.st_mtime_ns, about.st_size, code)
+        plain = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.decorator_list}
+        found[name] = (path[len(root) + 1:], path.endswith("__init__.py"), about.st_mtime_ns, about.st_size, code, plain)
         waiting += every + _above(name)
-    return {name: row[:4] + (tuple(_needs(name, at_top)), marshal.dumps(row[4])) for name, row in found.items()}
+    return {name: row[:4] + (tuple(_needs(name, at_top)),) + row[4:] for name, row in found.items()}
 
 
 def _file(root, name):

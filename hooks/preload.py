@@ -2,17 +2,18 @@
 
 Python finds, opens and checks each module by itself, which for thirty of them costs more than all that the hook does. A
 module is taken from here only while its source is as it was; what is missing or has changed is loaded the ordinary way.
+Of what few events run, the code is read when it is called.
 """
 
 import gc
 import posix
 import sys
+from _imp import create_dynamic, exec_dynamic
 from marshal import loads
 
 gc.disable()  # the process is over before there is anything worth collecting
 
 _Module, _Spec = type(sys), type(sys.__spec__)
-
 
 def start(here, file, index):
     """Handles the event of this process, with what is kept of the package, and ends it. Nothing is raised."""
@@ -39,14 +40,14 @@ def place_of(here):
 
 def _run(raw, kept):
     kept.is_fresh("preload")  # else nothing is taken from there
-    memory = lean()
     sys.meta_path.insert(0, kept)
-    sys.path[:0] = [kept.here, kept.here[:-5] + "scripts"]
-    kept.make("orchestrator.edges.hooks")
+    sys.path += [kept.here, kept.here[:-5] + "scripts"]  # Python's own come first: it would look for them here
+    leant = kept.index.get(LEAN, (True,))[0] and lean(sure=kept.stale)
+    kept.make_common()
     from orchestrator.edges import hooks
 
     name = sys.argv[1]
-    answer = hooks.run(raw, name, int(sys.argv[2]), memory, alone=True)
+    answer = hooks.run(raw, name, int(sys.argv[2]), alone=True)
     if answer:
         sys.stdout.buffer.write(answer.encode("utf-8", "replace") + b"\n")
         sys.stdout.flush()
@@ -54,60 +55,80 @@ def _run(raw, kept):
         try:
             import keep_code
 
-            keep_code.keep(kept.here, place_of(kept.here))
+            keep_code.keep(kept.here, place_of(kept.here), leant)
         except Exception:  # files that are changing: the event is recorded, the next hook keeps them
             pass
 
 
-class Kept:
-    """A finder of modules: {name: (path below the plugin, is a package, mtime, size, needs, length, offset)}, in `file`.
+LEAN, COMMON, LATER = "?lean", "?common", "?later"  # what else is in the index
 
-    `needs` are the modules it imports at its top, those that they need first; they are made without a search.
+
+class Kept:
+    """A finder of modules in `file`: {name: (path, is a package, mtime, size, needs, length, offset)}.
+
+    `needs` are the modules of ours that it imports at its top, each after those that it needs itself; they are made without
+    a search. A path that begins with "/" is that of an extension of Python's, the others lie below the plugin. The codes of
+    those that every event loads lie together: COMMON holds (names, length, offset). LATER is where the functions begin whose
+    code is read when they are called.
     """
 
     def __init__(self, here, file, index):
-        self.here, self.root, self.file = here, here[:-6], file
+        self.here, self.root, self.file = here, here[:-5], file
         self.index, self.stale = index or {}, index is None
 
     def find_spec(self, name, path=None, target=None):
         """The import system asks for one; what it needs is made on the way."""
         if name not in self.index:
             return None
-        for need in self.index[name][4]:
+        where, is_package, _, _, needs = self.index[name][:5]
+        if where[0] == "/":
+            return _Spec(name, self, origin=where) if self.is_fresh(name) else None
+        for need in needs:
             if need not in sys.modules:
                 self._make(need)
         code = self._code(name)
         if code is None:
             return None
-        path, is_package = self.index[name][:2]
-        spec = _Spec(name, self, origin=self.root + path, loader_state=code, is_package=is_package)
+        spec = _Spec(name, self, origin=self.root + where, loader_state=code, is_package=is_package)
         spec.has_location = True
         if is_package:  # where what has changed is found the ordinary way
             spec.submodule_search_locations = [spec.origin.rpartition("/")[0]]
         return spec
 
     def create_module(self, spec):
-        """The ordinary kind of module."""
-        return None
+        """The ordinary kind of module; an extension makes its own."""
+        return None if spec.loader_state else create_dynamic(spec)
 
     def exec_module(self, module):
         """Runs a module's code."""
-        exec(module.__spec__.loader_state, module.__dict__)
+        code = module.__spec__.loader_state
+        if code:
+            module.__wake__ = self.wake
+            exec(code, module.__dict__)
+        else:
+            exec_dynamic(module)
 
-    def make(self, name):
-        """Makes a module after what it needs. Where one has changed, all is left to the import system."""
-        for each in (*self.index[name][4], name) if name in self.index else ():
-            if each not in sys.modules:
-                self._make(each)
+    def make_common(self):
+        """Makes the modules that every event loads. Where one has changed, all is left to the import system."""
+        if COMMON in self.index:
+            names, length, offset = self.index[COMMON]
+            if all([self.is_fresh(name) for name in names]):
+                try:
+                    codes = loads(posix.pread(self.file, length, offset))
+                except Exception:  # cut short, or spoilt
+                    self.stale = True
+                    return
+                for name, code in zip(names, codes):
+                    self._make(name, code)
 
-    def _make(self, name):
-        code = self._code(name)
+    def _make(self, name, code=None):
+        code = code or self._code(name)
         if code is None:
             return
         path, is_package = self.index[name][:2]
         above, _, last = name.rpartition(".")
         module = sys.modules[name] = _Module(name)
-        module.__file__, module.__package__ = self.root + path, name if is_package else above
+        module.__file__, module.__package__, module.__wake__ = self.root + path, name if is_package else above, self.wake
         if is_package:
             module.__path__ = [module.__file__.rpartition("/")[0]]
         try:
@@ -123,7 +144,7 @@ class Kept:
         if not self.stale:
             path, _, mtime, size = self.index[name][:4]
             try:
-                found = posix.stat(self.root + path)
+                found = posix.stat(path if path[0] == "/" else self.root + path)
                 self.stale = found.st_mtime_ns != mtime or found.st_size != size
             except OSError:
                 self.stale = True
@@ -137,41 +158,46 @@ class Kept:
                 self.stale = True
         return None
 
-
-class _Mapping:
-    """What os takes of the collections' abstract classes for its environment."""
-
-    def get(self, key, default=None):
+    def wake(self, function, length, offset):
+        """Gives a function its code, which was not read with its module's, and returns it."""
         try:
-            return self[key]
-        except KeyError:
-            return default
-
-    def __contains__(self, key):
-        return self.get(key) is not None
-
-    def keys(self):
-        return list(self)
-
-    def values(self):
-        return [self[key] for key in self]
-
-    def items(self):
-        return [(key, self[key]) for key in self]
-
-    def pop(self, key, *default):
-        value = self.get(key, *default) if default else self[key]
-        if key in self:
-            del self[key]
-        return value
-
-    def update(self, other):
-        for key in other:
-            self[key] = other[key]
+            function.__code__ = loads(posix.pread(self.file, length, self.index[LATER][0] + offset))
+        except Exception:  # cut short, or spoilt: the source is as it was
+            self.stale = True
+            with open(function.__globals__["__file__"], "rb") as f:
+                whole = compile(f.read(), f.name, "exec", dont_inherit=True, optimize=2)
+            function.__code__ = [code for code in whole.co_consts if getattr(code, "co_name", "") == function.__name__][0]
+        return function
 
 
-def _check_methods(kind, *names):
-    return all(any(name in each.__dict__ for each in kind.__mro__) for name in names) or NotImplemented
+class _Os(_Module):
+    """What hooks want of os; whoever wants more of it gets the whole."""
+
+    def __getattr__(self, name):
+        if name[:2] == "__":
+            raise AttributeError(name)
+        del sys.modules["os"]
+        import os as whole
+
+        sys.modules["os"] = self
+        self.__dict__.update(whole.__dict__)
+        return getattr(whole, name)
+
+
+def _open(handle, mode="r", *more, **words):
+    return open(handle, mode, *more, **words)
+
+
+def _lean_os():
+    os = sys.modules["os"] = _Os("os")
+    os.__dict__.update(posix.__dict__)
+    os.environ = {name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape")
+                  for name, value in posix.environ.items()}
+    os.name, os.sep, os.fdopen = "posix", "/", _open
+    os.SEEK_SET, os.SEEK_CUR, os.SEEK_END = 0, 1, 2
+    import posixpath
+
+    os.path = sys.modules["os.path"] = posixpath
 
 
 def _with(stand_in, name, **names):
@@ -188,19 +214,23 @@ def _with(stand_in, name, **names):
         del sys.modules[stand_in]
 
 
-def lean():
+def lean(sure):
     """Loads os and _sqlite3 without the modules of which they take a name or two, and which cost as much as a write.
 
-    Returns a connection to a database in memory, where that worked.
+    Returns whether that works, as far as one can see; `sure`: it is tried.
     """
-    _with("_collections_abc", "os", Mapping=_Mapping, MutableMapping=_Mapping, _check_methods=_check_methods)
+    if "os" not in sys.modules:
+        _lean_os()
     from _functools import _lru_cache_wrapper
 
     _with("functools", "_sqlite3", lru_cache=lambda size: lambda call: _lru_cache_wrapper(call, size, False, tuple))
+    if not sure:
+        return True
     try:
         import _sqlite3
 
-        return _sqlite3.connect(":memory:", isolation_level=None)
+        _sqlite3.connect(":memory:", isolation_level=None).execute("SELECT 1").fetchone()
+        return True
     except Exception:  # another Python: it is loaded the ordinary way
         sys.modules.pop("_sqlite3", None)
-    return None
+        return False

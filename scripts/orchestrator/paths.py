@@ -90,12 +90,17 @@ def _ours(folder):
     return stat.S_ISDIR(st.st_mode) and st.st_uid == os.getuid()
 
 
+def named(env=None):
+    """The folder that the environment names, which counts more than the working one; "" where it names none."""
+    env = os.environ if env is None else env
+    return env.get("ORCHESTRATOR_PROJECT") or env.get("CLAUDE_PROJECT_DIR") or ""
+
+
 def project_of(cwd=None, env=None):
     """The project's folder: ORCHESTRATOR_PROJECT, else CLAUDE_PROJECT_DIR, else cwd; from a linked git worktree the
     main one; then the nearest ancestor with our workspace, else the git top, else itself."""
     env = os.environ if env is None else env
-    given = env.get("ORCHESTRATOR_PROJECT") or env.get("CLAUDE_PROJECT_DIR") or cwd
-    start = os.path.realpath(given or os.getcwd())
+    start = os.path.realpath(named(env) or cwd or os.getcwd())
     house, top = os.path.realpath(home(env) or "/"), None
     for folder in _ancestors(start):
         git = os.path.join(folder, ".git")

@@ -16,21 +16,19 @@ class Event:
     __slots__ = ("con", "p", "project", "workspace", "now", "pid", "once", "late")
 
 
-def run(raw, name, pid, memory=None, alone=False):
+def run(raw, name, pid, alone=False):
     """Records one event and returns the JSON to answer with, or None. What fails, fails into the inbox.
 
-    `memory` is a connection to a database in memory; one is opened where it is None. `alone`: the process does nothing else.
+    `alone`: the process does nothing else.
     """
-    memory = memory or store.connect(":memory:")
     text = mend(raw.decode("utf-8", "replace").replace("\x00", ""))
-    cwd = memory.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.cwd') END", (text,)).fetchone()[0]
-    project = paths.project_of(cwd if isinstance(cwd, str) and os.path.isdir(cwd) else None)
+    project = paths.project_of(None if paths.named() else _cwd(text))
     workspace = paths.workspace_of(project)
     if not place.trusted(workspace, paths.data_folder()):
-        return _untrusted(memory, name)
+        return _untrusted(name)
     if paths.off(workspace):
         return None
-    now = store.now(memory)
+    now = store.present()
     fresh = not os.path.isdir(workspace)
     if fresh and name in _NEEDS_WORKSPACE:
         return _start_export(project) if name == "SessionStart" else None
@@ -49,7 +47,9 @@ def run(raw, name, pid, memory=None, alone=False):
                 store.stand_in_line(path + ".line", patience)
             store.for_one_event(con, path, durable=name in _DURABLE)
             answer = _taken_in(con, text, name, pid, now, project, workspace, once, fresh)
-            return _said(memory, name, answer, before) if before else answer
+            if name != "SessionEnd":
+                store.keep_log_short(con, path)
+            return _said(name, answer, before) if before else answer
         except Exception as problem:
             if before is None and store.corrupt(problem):
                 before = store.set_aside(path, file, now)
@@ -60,13 +60,24 @@ def run(raw, name, pid, memory=None, alone=False):
                 con, journal = None, True
                 if store.without_wal(path, problem):
                     continue
-            return _put_off(memory, workspace, once, name, pid, now, text, problem, project)
+            return _put_off(workspace, once, name, pid, now, text, problem, project)
         finally:
             if con is not None:
                 if name == "SessionEnd":
                     con.close()  # and with it the write-ahead log is brought home
                 else:
                     _kept[:] = [con]  # closing would do that on every event; the process ends at once anyway
+
+
+def _cwd(text):
+    """The working folder that the event names, where it is one."""
+    cwd = _memory().execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.cwd') END", (text,)).fetchone()[0]
+    return cwd if isinstance(cwd, str) and os.path.isdir(cwd) else None
+
+
+def _memory():
+    """A connection for JSON where no history is open."""
+    return store.connect(":memory:")
 
 
 _kept = []
@@ -98,10 +109,11 @@ def _taken_in(con, text, name, pid, now, project, workspace, once, fresh):
     return handle(con, text, name, pid, now, project, workspace, once)
 
 
-def _said(memory, name, answer, before):
+def _said(name, answer, before):
     """The answer with a word to the user on the history that was set aside."""
     if name in ("PreCompact", "PostCompact"):
         return answer
+    memory = _memory()
     word = message(memory, "orchestrator: the history was damaged and could not be read any more; it was set aside as %s, "
                            "and a new one was begun." % before)
     return memory.execute("SELECT json_patch(?1, ?2)", (answer, word)).fetchone()[0] if answer else word
@@ -172,25 +184,26 @@ def _replay(con, project, workspace, path):
     except Exception as problem:
         if store.refused(problem):
             raise
-        _failed(store.connect(":memory:"), workspace, name, at, problem, "replaying " + os.path.basename(path))
+        _failed(workspace, name, at, problem, "replaying " + os.path.basename(path))
         inbox.set_aside(path)
         return
     inbox.drop(path)
 
 
-def _failed(memory, workspace, name, at, problem, doing):
+def _failed(workspace, name, at, problem, doing):
     """A line in the log for what nobody foresaw; kept whatever the log's level is."""
     from orchestrator.edges import hooks_log
 
-    hooks_log.failed(memory, workspace, name, at, problem, doing)
+    hooks_log.failed(_memory(), workspace, name, at, problem, doing)
 
 
-def _put_off(memory, workspace, once, name, pid, now, text, problem, project):
+def _put_off(workspace, once, name, pid, now, text, problem, project):
     """Keeps an event in the inbox, because it could not be taken in. The planned gate fails closed."""
     said = str(problem) if isinstance(problem, (store.Error, OSError, OrchestratorError)) else type(problem).__name__
     if not store.refused(problem) and not isinstance(problem, OrchestratorError):
-        _failed(memory, workspace, name, now, problem, "handling it")
+        _failed(workspace, name, now, problem, "handling it")
     where = _keep(workspace, once, name, pid, now, text, project)
+    memory = _memory()
     row = memory.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.tool_input.prompt') END, CASE WHEN "
                          "json_valid(?1) THEN json_extract(?1, '$.tool_input.name') END", (text,)).fetchone()
     prompt, workflow = [v if isinstance(v, str) else "" for v in row]
@@ -221,10 +234,10 @@ def _keep(workspace, once, name, pid, now, text, project):
     return None
 
 
-def _untrusted(memory, name):
+def _untrusted(name):
     if name != "SessionStart":
         return None
-    return message(memory, "orchestrator: the .orchestrator folder here did not come from you, so nothing in it is read "
+    return message(_memory(), "orchestrator: the .orchestrator folder here did not come from you, so nothing in it is read "
                            "or recorded; look at it, then run `orchestrator trust`.")
 
 

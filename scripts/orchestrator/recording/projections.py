@@ -61,7 +61,8 @@ def _results(con, workspace, orchestration, changed):
         anew = changed is None or execution in changed
         if anew or name not in there or (of_task not in latest and last[task] == execution):
             text = _result(con, execution)
-            os.makedirs(kept, exist_ok=True)
+            if not os.path.isdir(kept):
+                os.makedirs(kept, exist_ok=True)
             write(os.path.join(kept, name), text)
             if last[task] == execution:
                 write(os.path.join(folder, of_task), text)

@@ -13,7 +13,7 @@ from orchestrator.errors import NewerSchema
 from orchestrator.paths import plugin_root
 
 VERSION = 1
-_PAGES = 200  # of the write-ahead log, after which a hook takes it into the history
+_LOG = 200 * 4120  # bytes of the write-ahead log, after which a hook brings it home: so many pages, each with its head
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 Error = sqlite.Error
 
@@ -58,12 +58,25 @@ def _opened(path, timeout):
 def for_one_event(con, path, durable):
     """Makes a connection fit for a process that writes once and ends.
 
-    The next to open a log that nobody has open reads all of it, so it is kept short. What is not `durable` survives the
-    process and the client, and the machine's power once something durable was written after it.
+    What is not `durable` survives the process and the client, and the machine's power once something durable was written
+    after it.
     """
-    con.execute("PRAGMA wal_autocheckpoint = %d" % _PAGES).fetchone()
     if not durable and os.path.exists(path + "-wal"):  # without a log the database itself would be in danger
         con.execute("PRAGMA synchronous = NORMAL")
+
+
+def keep_log_short(con, path):
+    """Brings a log that has grown home, and empties it, unless another process is at work.
+
+    The next to open a log that nobody has open reads all of it, and knows no more what of it was brought home before: so it
+    is emptied, where SQLite by itself would bring the same home again after every write.
+    """
+    try:
+        if os.stat(path + "-wal").st_size > _LOG and _line_is_free():
+            con.execute("PRAGMA busy_timeout = 0").fetchone()
+            con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except (OSError, Error):
+        pass  # there is none; or the next one will do it
 
 
 def _bring_up(con, path):
@@ -110,6 +123,12 @@ def statements(script):
 def now(con):
     """The present as UTC text in milliseconds."""
     return con.execute("SELECT " + NOW).fetchone()[0]
+
+
+def present():
+    """The same where no history is open yet."""
+    at = time.time()
+    return "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(at)[:6] + ".%03dZ" % (at % 1 * 1000)
 
 
 class writing:
@@ -181,6 +200,18 @@ def _take_turn(con):
             _line[1] = max(0.05, _line[1] - (time.monotonic() - begun))
             con.execute("PRAGMA busy_timeout = %d" % (_line[1] * 1000)).fetchone()
     return handle
+
+
+def _line_is_free():
+    """Whether nobody writes or waits to write, as far as they stand in line."""
+    if not _line:
+        return True
+    handle = os.open(_line[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.lockf(handle, os.F_TEST, 0)
+    finally:
+        os.close(handle)
+    return True
 
 
 def _wait(handle):
