@@ -297,7 +297,7 @@ CREATE TABLE clean_texts (               -- files in which nothing was to be mas
     PRIMARY KEY (hash, rules)
 ) WITHOUT ROWID;
 
-CREATE TABLE daily (                     -- roll-up of executions, kept by the triggers below
+CREATE TABLE daily (                     -- roll-up of executions; what changed since it was summed up lies in daily_news
     day TEXT NOT NULL,                   -- of deployment, UTC
     agent_type TEXT NOT NULL,
     executions INTEGER NOT NULL DEFAULT 0,
@@ -311,7 +311,7 @@ CREATE TABLE daily (                     -- roll-up of executions, kept by the t
     PRIMARY KEY (day, agent_type)
 ) WITHOUT ROWID;
 
-CREATE TABLE daily_usage (               -- roll-up of usage, kept by the triggers below
+CREATE TABLE daily_usage (               -- roll-up of usage; what changed since it was summed up lies in usage_news
     day TEXT NOT NULL,                   -- of the messages, UTC
     agent_type TEXT NOT NULL,            -- empty: main conversations
     model TEXT NOT NULL,
@@ -354,110 +354,66 @@ CREATE TABLE daily_checks (              -- roll-up of validation results by day
 ) WITHOUT ROWID;
 
 -- Roll-ups -----------------------------------------------------------------------------------------
--- What a row adds is said once, in daily_parts and usage_parts; the triggers keep `daily` and `daily_usage`
--- the sums of these. What hooks change often is a small step of its own: SQLite prepares every trigger that a
--- statement might fire.
+-- Each change of what is summed up leaves what it took away and what it added, in the writer's transaction; sums are read
+-- together with these news, and take them in at a session's start. Small triggers, as SQLite reads and prepares them anew in
+-- each process.
 
-CREATE VIEW daily_parts AS               -- what each execution adds to daily
-SELECT execution_id AS owner, substr(deployed_at, 1, 10) AS day, agent_type, 1 AS executions,
-    status = 'completed' AS completed, status = 'failed' AS failed, attempt > 1 AS retries,
-    CASE WHEN completed_at IS NULL THEN 0 ELSE CAST(max(0, julianday(completed_at)
-        - julianday(COALESCE(started_at, deployed_at))) * 86400000 + 0.5 AS INTEGER) END AS milliseconds,
-    calls, refused_calls, failed_calls, files_read, files_written, lines_added, lines_removed
-FROM executions;
-
-CREATE VIEW usage_parts AS               -- what each row of usage adds to daily_usage
-SELECT u.owner, u.day, COALESCE(e.agent_type, '') AS agent_type, u.model, u.kind, u.messages, u.input_tokens,
-    u.cache_write_5m_tokens + u.cache_write_1h_tokens AS cache_write_tokens, u.cache_read_tokens, u.output_tokens,
-    COALESCE(u.cost_usd, 0.0) AS cost_usd, CASE WHEN u.cost_usd IS NULL THEN u.input_tokens + u.cache_write_5m_tokens
-        + u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens ELSE 0 END AS unpriced_tokens
-FROM usage u LEFT JOIN executions e ON e.execution_id = u.owner AND u.kind = 'execution';
-
-CREATE VIEW daily_changes AS SELECT 1 AS sign, * FROM daily_parts WHERE false; -- the triggers write to it; nobody reads it
-CREATE VIEW usage_changes AS SELECT 1 AS sign, * FROM usage_parts WHERE false; -- the triggers write to it; nobody reads it
-
-CREATE TRIGGER daily_moved INSTEAD OF INSERT ON daily_changes BEGIN
-    INSERT INTO daily (day, agent_type) VALUES (NEW.day, NEW.agent_type) ON CONFLICT DO NOTHING;
-    UPDATE daily SET executions = executions + NEW.sign * NEW.executions, completed = completed + NEW.sign * NEW.completed,
-        failed = failed + NEW.sign * NEW.failed, retries = retries + NEW.sign * NEW.retries,
-        milliseconds = milliseconds + NEW.sign * NEW.milliseconds, calls = calls + NEW.sign * NEW.calls,
-        refused_calls = refused_calls + NEW.sign * NEW.refused_calls,
-        failed_calls = failed_calls + NEW.sign * NEW.failed_calls, files_read = files_read + NEW.sign * NEW.files_read,
-        files_written = files_written + NEW.sign * NEW.files_written, lines_added = lines_added + NEW.sign * NEW.lines_added,
-        lines_removed = lines_removed + NEW.sign * NEW.lines_removed
-    WHERE day = NEW.day AND agent_type = NEW.agent_type;
-    DELETE FROM months WHERE month = substr(NEW.day, 1, 7);
-END;
-CREATE TRIGGER usage_moved INSTEAD OF INSERT ON usage_changes BEGIN
-    INSERT INTO daily_usage (day, agent_type, model, kind) VALUES (NEW.day, NEW.agent_type, NEW.model, NEW.kind)
-    ON CONFLICT DO NOTHING; -- not OR IGNORE: the statement that fires a trigger decides that for it
-    UPDATE daily_usage SET messages = messages + NEW.sign * NEW.messages,
-        input_tokens = input_tokens + NEW.sign * NEW.input_tokens,
-        cache_write_tokens = cache_write_tokens + NEW.sign * NEW.cache_write_tokens,
-        cache_read_tokens = cache_read_tokens + NEW.sign * NEW.cache_read_tokens,
-        output_tokens = output_tokens + NEW.sign * NEW.output_tokens, cost_usd = cost_usd + NEW.sign * NEW.cost_usd,
-        unpriced_tokens = unpriced_tokens + NEW.sign * NEW.unpriced_tokens
-    WHERE day = NEW.day AND agent_type = NEW.agent_type AND model = NEW.model AND kind = NEW.kind;
-    DELETE FROM months WHERE month = substr(NEW.day, 1, 7);
-END;
-
+CREATE TABLE daily_news (                -- changes of executions that daily has not taken in yet
+    sign INTEGER NOT NULL,               -- 1: this is so now; -1: it is no more
+    deployed_at TEXT, started_at TEXT, completed_at TEXT, agent_type TEXT, status TEXT, attempt INTEGER, calls INTEGER,
+    refused_calls INTEGER, failed_calls INTEGER, files_read INTEGER, files_written INTEGER, lines_added INTEGER,
+    lines_removed INTEGER
+);
+CREATE TABLE usage_news (                -- changes of usage that daily_usage has not taken in yet
+    sign INTEGER NOT NULL,               -- 1: this is so now; -1: it is no more
+    agent_type TEXT, kind TEXT, model TEXT, day TEXT, messages INTEGER, input_tokens INTEGER, cache_write_5m_tokens INTEGER,
+    cache_write_1h_tokens INTEGER, cache_read_tokens INTEGER, output_tokens INTEGER, cost_usd REAL
+);
 CREATE TRIGGER daily_opened AFTER INSERT ON executions BEGIN
-    INSERT INTO daily_changes SELECT 1, * FROM daily_parts WHERE owner = NEW.execution_id;
+    INSERT INTO daily_news VALUES (1, NEW.deployed_at, NEW.started_at, NEW.completed_at, NEW.agent_type, NEW.status,
+        NEW.attempt, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
+        NEW.lines_added, NEW.lines_removed);
 END;
-CREATE TRIGGER daily_went_on AFTER UPDATE OF status, started_at, completed_at, attempt, deployed_at ON executions
-WHEN (substr(OLD.deployed_at, 1, 10), OLD.agent_type) IS (substr(NEW.deployed_at, 1, 10), NEW.agent_type) BEGIN
-    UPDATE daily SET completed = completed + (NEW.status = 'completed') - (OLD.status = 'completed'),
-        failed = failed + (NEW.status = 'failed') - (OLD.status = 'failed'),
-        retries = retries + (NEW.attempt > 1) - (OLD.attempt > 1), milliseconds = milliseconds
-        + CASE WHEN NEW.completed_at IS NULL THEN 0 ELSE CAST(max(0, julianday(NEW.completed_at)
-            - julianday(COALESCE(NEW.started_at, NEW.deployed_at))) * 86400000 + 0.5 AS INTEGER) END
-        - CASE WHEN OLD.completed_at IS NULL THEN 0 ELSE CAST(max(0, julianday(OLD.completed_at)
-            - julianday(COALESCE(OLD.started_at, OLD.deployed_at))) * 86400000 + 0.5 AS INTEGER) END
-    WHERE day = substr(NEW.deployed_at, 1, 10) AND agent_type = NEW.agent_type;
-    DELETE FROM months WHERE month = substr(NEW.deployed_at, 1, 7);
-END;
-CREATE TRIGGER daily_counted AFTER UPDATE OF calls, refused_calls, failed_calls, files_read,
-    files_written, lines_added, lines_removed ON executions
-WHEN (substr(OLD.deployed_at, 1, 10), OLD.agent_type) IS (substr(NEW.deployed_at, 1, 10), NEW.agent_type) BEGIN
-    UPDATE daily SET
-        calls = calls + NEW.calls - OLD.calls, refused_calls = refused_calls + NEW.refused_calls - OLD.refused_calls,
-        failed_calls = failed_calls + NEW.failed_calls - OLD.failed_calls,
-        files_read = files_read + NEW.files_read - OLD.files_read,
-        files_written = files_written + NEW.files_written - OLD.files_written,
-        lines_added = lines_added + NEW.lines_added - OLD.lines_added,
-        lines_removed = lines_removed + NEW.lines_removed - OLD.lines_removed
-    WHERE day = substr(NEW.deployed_at, 1, 10) AND agent_type = NEW.agent_type;
-    DELETE FROM months WHERE month = substr(NEW.deployed_at, 1, 7);
-END;
-CREATE TRIGGER daily_left BEFORE UPDATE OF agent_type, deployed_at ON executions
-WHEN (substr(OLD.deployed_at, 1, 10), OLD.agent_type) IS NOT (substr(NEW.deployed_at, 1, 10), NEW.agent_type) BEGIN
-    INSERT INTO daily_changes SELECT -1, * FROM daily_parts WHERE owner = OLD.execution_id;
-    INSERT INTO usage_changes SELECT -1, * FROM usage_parts WHERE owner = OLD.execution_id AND kind = 'execution';
-END;
-CREATE TRIGGER daily_came AFTER UPDATE OF agent_type, deployed_at ON executions
-WHEN (substr(OLD.deployed_at, 1, 10), OLD.agent_type) IS NOT (substr(NEW.deployed_at, 1, 10), NEW.agent_type) BEGIN
-    INSERT INTO daily_changes SELECT 1, * FROM daily_parts WHERE owner = NEW.execution_id;
-    INSERT INTO usage_changes SELECT 1, * FROM usage_parts WHERE owner = NEW.execution_id AND kind = 'execution';
+CREATE TRIGGER daily_changed AFTER UPDATE OF deployed_at, started_at, completed_at, agent_type, status, attempt,
+    calls, refused_calls, failed_calls, files_read, files_written, lines_added, lines_removed ON executions BEGIN
+    INSERT INTO daily_news VALUES (-1, OLD.deployed_at, OLD.started_at, OLD.completed_at, OLD.agent_type, OLD.status,
+        OLD.attempt, OLD.calls, OLD.refused_calls, OLD.failed_calls, OLD.files_read, OLD.files_written,
+        OLD.lines_added, OLD.lines_removed);
+    INSERT INTO daily_news VALUES (1, NEW.deployed_at, NEW.started_at, NEW.completed_at, NEW.agent_type, NEW.status,
+        NEW.attempt, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
+        NEW.lines_added, NEW.lines_removed);
 END;
 CREATE TRIGGER daily_gone BEFORE DELETE ON executions BEGIN
     DELETE FROM usage WHERE owner = OLD.execution_id AND kind = 'execution';
-    INSERT INTO daily_changes SELECT -1, * FROM daily_parts WHERE owner = OLD.execution_id;
+    INSERT INTO daily_news VALUES (-1, OLD.deployed_at, OLD.started_at, OLD.completed_at, OLD.agent_type, OLD.status,
+        OLD.attempt, OLD.calls, OLD.refused_calls, OLD.failed_calls, OLD.files_read, OLD.files_written,
+        OLD.lines_added, OLD.lines_removed);
+END;
+CREATE TRIGGER usage_renamed AFTER UPDATE OF agent_type ON executions WHEN OLD.agent_type != NEW.agent_type BEGIN
+    INSERT INTO usage_news SELECT -1, OLD.agent_type, kind, model, day, messages, input_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, cache_read_tokens, output_tokens, cost_usd FROM usage WHERE
+        owner = NEW.execution_id AND kind = 'execution';
+    INSERT INTO usage_news SELECT 1, NEW.agent_type, kind, model, day, messages, input_tokens, cache_write_5m_tokens,
+        cache_write_1h_tokens, cache_read_tokens, output_tokens, cost_usd FROM usage WHERE owner = NEW.execution_id
+        AND kind = 'execution';
 END;
 CREATE TRIGGER usage_came AFTER INSERT ON usage BEGIN
-    INSERT INTO usage_changes SELECT 1, * FROM usage_parts
-    WHERE owner = NEW.owner AND kind = NEW.kind AND model = NEW.model AND day = NEW.day;
+    INSERT INTO usage_news SELECT 1, CASE NEW.kind WHEN 'execution' THEN (SELECT agent_type FROM executions WHERE
+        execution_id = NEW.owner) ELSE '' END, NEW.kind, NEW.model, NEW.day, NEW.messages, NEW.input_tokens,
+        NEW.cache_write_5m_tokens, NEW.cache_write_1h_tokens, NEW.cache_read_tokens, NEW.output_tokens, NEW.cost_usd;
 END;
-CREATE TRIGGER usage_gone BEFORE DELETE ON usage BEGIN
-    INSERT INTO usage_changes SELECT -1, * FROM usage_parts
-    WHERE owner = OLD.owner AND kind = OLD.kind AND model = OLD.model AND day = OLD.day;
+CREATE TRIGGER usage_changed AFTER UPDATE ON usage BEGIN
+    INSERT INTO usage_news SELECT -1, CASE OLD.kind WHEN 'execution' THEN (SELECT agent_type FROM executions WHERE
+        execution_id = OLD.owner) ELSE '' END, OLD.kind, OLD.model, OLD.day, OLD.messages, OLD.input_tokens,
+        OLD.cache_write_5m_tokens, OLD.cache_write_1h_tokens, OLD.cache_read_tokens, OLD.output_tokens, OLD.cost_usd;
+    INSERT INTO usage_news SELECT 1, CASE NEW.kind WHEN 'execution' THEN (SELECT agent_type FROM executions WHERE
+        execution_id = NEW.owner) ELSE '' END, NEW.kind, NEW.model, NEW.day, NEW.messages, NEW.input_tokens,
+        NEW.cache_write_5m_tokens, NEW.cache_write_1h_tokens, NEW.cache_read_tokens, NEW.output_tokens, NEW.cost_usd;
 END;
-CREATE TRIGGER usage_left BEFORE UPDATE ON usage BEGIN
-    INSERT INTO usage_changes SELECT -1, * FROM usage_parts
-    WHERE owner = OLD.owner AND kind = OLD.kind AND model = OLD.model AND day = OLD.day;
-END;
-CREATE TRIGGER usage_went_on AFTER UPDATE ON usage BEGIN
-    INSERT INTO usage_changes SELECT 1, * FROM usage_parts
-    WHERE owner = NEW.owner AND kind = NEW.kind AND model = NEW.model AND day = NEW.day;
+CREATE TRIGGER usage_gone AFTER DELETE ON usage BEGIN
+    INSERT INTO usage_news SELECT -1, CASE OLD.kind WHEN 'execution' THEN (SELECT agent_type FROM executions WHERE
+        execution_id = OLD.owner) ELSE '' END, OLD.kind, OLD.model, OLD.day, OLD.messages, OLD.input_tokens,
+        OLD.cache_write_5m_tokens, OLD.cache_write_1h_tokens, OLD.cache_read_tokens, OLD.output_tokens, OLD.cost_usd;
 END;
 
 CREATE VIEW check_parts AS               -- how many verdicts of each validation result passed, and how many did not

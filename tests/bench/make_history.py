@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
+from orchestrator.recording.rollup import PARTS
 from orchestrator.store import open as store
 
 TYPES = ["orchestrator:" + role for role in ("builder", "scout", "tester", "reviewer", "analyst", "documenter", "planner")]
@@ -169,10 +170,12 @@ def _around(con, count):
 
 def _roll_up(con):
     """What the triggers would have added up."""
-    for table, parts, width in (("daily", "daily_parts", 2), ("daily_usage", "usage_parts", 4)):
+    con.execute("DELETE FROM daily_news")
+    con.execute("DELETE FROM usage_news")
+    for table, width in (("daily", 2), ("daily_usage", 4)):
         names = [row[1] for row in con.execute("PRAGMA table_info(%s)" % table)]
         key, sums = ", ".join(names[:width]), ", ".join("sum(%s)" % name for name in names[width:])
-        con.execute("INSERT INTO %s SELECT %s, %s FROM %s GROUP BY %s" % (table, key, sums, parts, key))
+        con.execute("INSERT INTO %s SELECT %s, %s FROM (%s) GROUP BY %s" % (table, key, sums, PARTS[table], key))
     con.execute("INSERT INTO daily_checks SELECT day, sum(passed), sum(not_passed) FROM check_parts GROUP BY day")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.recording import prices, tally, touches, usage
+from orchestrator.recording import prices, rollup, tally, touches, usage
 from orchestrator.store.open import open_history, writing
 
 DATA = Path(__file__).parent.parent / "data" / "transcripts"
@@ -65,6 +65,7 @@ def sums(con, where="true"):
 
 def everything(con):
     """All rows that reading transcripts makes."""
+    rollup.take_in(con)
     tables = ("usage", "counted_messages", "tool_calls", "file_touches", "daily")
     return [con.execute("SELECT * FROM %s ORDER BY 1, 2" % table).fetchall() for table in tables]
 
@@ -207,6 +208,7 @@ def test_an_unknown_model_has_tokens_and_no_price(con, tmp_path):
         tally.read(con, str(project), "worker", str(path))
     model, tokens, cost = con.execute("SELECT model, input_tokens, cost_usd FROM usage").fetchone()
     assert (model, cost) == ("acme-large-3", None) and tokens > 0
+    rollup.take_in(con)
     assert con.execute("SELECT unpriced_tokens, cost_usd FROM daily_usage").fetchone() == (
         sum(sums(con)),
         0,
@@ -223,6 +225,7 @@ def test_an_unknown_model_has_tokens_and_no_price(con, tmp_path):
     read_anew, written, cached, out = sums(con)
     (cost,) = con.execute("SELECT cost_usd FROM usage").fetchone()
     assert cost == pytest.approx((read_anew + 3 * written + 4 * cached + 2 * out) / 1e6)
+    rollup.take_in(con)
     assert con.execute("SELECT unpriced_tokens FROM daily_usage").fetchone() == (0,)
 
 

@@ -47,8 +47,8 @@ def run(raw, name, pid, alone=False):
                 store.stand_in_line(path + ".line", patience)
             store.for_one_event(con, path, durable=name in _DURABLE)
             answer = _taken_in(con, text, name, pid, now, project, workspace, once, fresh)
-            if name != "SessionEnd":
-                store.keep_log_short(con, path)
+            if name != "SessionEnd" and store.log_is_long(path):
+                _tidy(con)
             return _said(name, answer, before) if before else answer
         except Exception as problem:
             if before is None and store.corrupt(problem):
@@ -107,6 +107,18 @@ def _taken_in(con, text, name, pid, now, project, workspace, once, fresh):
 
         return hooks_log.handle(level.lower(), con, text, name, pid, now, project, workspace, once)
     return handle(con, text, name, pid, now, project, workspace, once)
+
+
+def _tidy(con):
+    """What is done now and then: the sums by day take in what changed, the log is emptied. Another time where it cannot be."""
+    from orchestrator.recording import rollup
+
+    try:
+        with store.writing(con):
+            rollup.take_in(con)
+        store.empty_log(con)
+    except store.Error:
+        pass
 
 
 def _said(name, answer, before):

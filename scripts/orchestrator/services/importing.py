@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple, Optional
 
-from orchestrator.recording import ends, notification, record, tally, transcript, usage
+from orchestrator.recording import ends, notification, record, rollup, tally, transcript, usage
 from orchestrator.services import past_session
 from orchestrator.services.past import Found, text
 from orchestrator.services.past_session import Call, Session, Stretch
@@ -368,6 +368,7 @@ def _count(con: Any, project: str, found: Found, now: str) -> None:
             usage.due(con, project, now, session=found.session, most=PIECE)
             if _offset(con, found) == offset:
                 usage.due(con, project, now, session=found.session)
+                rollup.take_in(con)
                 return
 
 

@@ -1,7 +1,7 @@
 """Statistics of the history: the fleet, tokens and cost, files, rates, checks, quantiles; from roll-ups, in a few milliseconds.
 
-Sums by day are kept by the writers' triggers (assets/execution_db.schema.sql). Sums by month are made here from those,
-and stand until one of their days changes.
+Sums by day lie in `daily` and `daily_usage`, with what changed since beside them (recording/rollup.py). Sums by month are
+made here from those, and stand until one of their days changes.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 from typing import Any, Iterable, Optional
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.recording import rollup
+from orchestrator.recording.rollup import COUNTED, USED
 from orchestrator.store.open import Error, writing
 
-COUNTED = (
-    "executions", "completed", "failed", "retries", "milliseconds", "calls", "refused_calls", "failed_calls", "files_read",
-    "files_written", "lines_added", "lines_removed",
-)  # fmt: skip
-USED = ("messages", "input_tokens", "cache_write_tokens", "cache_read_tokens", "output_tokens", "cost_usd", "unpriced_tokens")
 TOKENS = USED[1:5]
 LATEST = 50  # executions of a type that quantiles are taken from
 MOST_TYPES = 6  # agent types that quantiles are listed of, those that ran most
@@ -23,7 +20,7 @@ JUDGED = 300  # executions with a bundle, the latest, whose checks are asked for
 DAYS = 30  # of the latest days, listed one by one
 QUANTILES = (10, 50, 90, 95)
 
-Sums = dict[tuple[str, ...], list[Any]]  # by parts of a key
+Sums = dict[tuple[Any, ...], list[Any]]  # by parts of a key
 _TABLES = (("daily", "monthly", "agent_type", COUNTED), ("daily_usage", "monthly_usage", "agent_type, model, kind", USED))
 
 _MONTHS = """
@@ -47,6 +44,7 @@ def months(con: Any) -> list[str]:
 
 def refresh_months(con: Any, wanted: Optional[Iterable[str]] = None) -> None:
     """Sums up those months again that changed since they were summed up last; in the caller's transaction."""
+    rollup.take_in(con)
     standing = {row[0] for row in con.execute("SELECT month FROM months")}
     for month in set(months(con) if wanted is None else wanted) - standing:
         for table, into, key, names in _TABLES:
@@ -84,6 +82,8 @@ def _sums(con: Any, since: Optional[str], until: Optional[str]) -> list[Sums]:
                 f"SELECT {key}, {numbers} FROM {source} WHERE {column} >= ? AND {column} <= ? GROUP BY {key}", (begin, end)
             )
             _add_up(found, rows, key.count(",") + 1)
+        news = f"SELECT {key}, {numbers} FROM ({rollup.NEWS[table]}) WHERE day >= ? AND day <= ? GROUP BY {key}"
+        _add_up(found, con.execute(news, (first, last)), key.count(",") + 1)
         out.append(found)
     return out
 
@@ -97,12 +97,12 @@ def _add_up(found: Sums, rows: Iterable[tuple[Any, ...]], key: int) -> None:
 def _of_owners(con: Any, condition: str, values: tuple[Any, ...]) -> list[Sums]:
     """The same for some executions and all agents that those deployed in turn."""
     out = []
-    for parts, (_, _, key, names) in zip(("daily_parts", "usage_parts"), _TABLES, strict=True):
+    for table, _, key, names in _TABLES:
         sums = ", ".join([f"sum({each})" for each in names])
-        kind = " WHERE kind = 'execution'" if parts == "usage_parts" else ""
+        kind = " WHERE kind = 'execution'" if table == "daily_usage" else ""
         found: Sums = {}
         rows = con.execute(
-            f"{_FAMILY.format(condition)} SELECT {key}, {sums} FROM family CROSS JOIN {parts} p ON p.owner = "
+            f"{_FAMILY.format(condition)} SELECT {key}, {sums} FROM family CROSS JOIN ({rollup.PARTS[table]}) p ON p.owner = "
             f"family.execution_id{kind} GROUP BY {key}",
             values,
         )
@@ -242,19 +242,24 @@ def by_day(con: Any, since: Optional[str], until: Optional[str], days: int) -> l
     out: dict[str, dict[str, Any]] = {}
     for table, _, _, names in _TABLES:
         sums = ", ".join([f"sum({name})" for name in names])
-        for row in con.execute(
-            f"SELECT day, {sums} FROM {table} WHERE day >= ? AND day <= ? AND day != '' GROUP BY day ORDER BY day DESC LIMIT ?",
-            (since or "", until or "~", days),
-        ):
-            out.setdefault(row[0], {"day": row[0]}).update(zip(names, row[1:], strict=True))
-    found = []
+        found: Sums = {}
+        for source in (table, f"({rollup.NEWS[table]})"):
+            rows = con.execute(
+                f"SELECT day, {sums} FROM {source} WHERE day >= ? AND day <= ? AND day != '' GROUP BY day ORDER BY day DESC "
+                "LIMIT ?",
+                (since or "", until or "~", days),
+            )
+            _add_up(found, rows, 1)
+        for (day,), numbers in found.items():
+            out.setdefault(day, {"day": day}).update(zip(names, numbers, strict=True))
+    listed = []
     for day in sorted(out, reverse=True)[:days]:
         row = out[day]
         counted = _counted([row.get(name, 0) for name in COUNTED], 0)
         for name in ("lost", "in_flight"):
             del counted[name]  # of these only the present is known
-        found.append({"day": day, **counted, **_used([row.get(name, 0) for name in USED])})
-    return found
+        listed.append({"day": day, **counted, **_used([row.get(name, 0) for name in USED])})
+    return listed
 
 
 def checks(con: Any, since: Optional[str], until: Optional[str], days: int) -> dict[str, Any]:

@@ -65,18 +65,22 @@ def for_one_event(con, path, durable):
         con.execute("PRAGMA synchronous = NORMAL")
 
 
-def keep_log_short(con, path):
-    """Brings a log that has grown home, and empties it, unless another process is at work.
+def log_is_long(path):
+    """Whether the write-ahead log has grown so far that it should be brought home, and nobody else is at work.
 
     The next to open a log that nobody has open reads all of it, and knows no more what of it was brought home before: so it
     is emptied, where SQLite by itself would bring the same home again after every write.
     """
     try:
-        if os.stat(path + "-wal").st_size > _LOG and _line_is_free():
-            con.execute("PRAGMA busy_timeout = 0").fetchone()
-            con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except (OSError, Error):
-        pass  # there is none; or the next one will do it
+        return os.stat(path + "-wal").st_size > _LOG and _line_is_free()
+    except OSError:
+        return False  # there is none, or nothing can be told
+
+
+def empty_log(con):
+    """Brings the log home and empties it, unless another process reads or writes: then the next one does it."""
+    con.execute("PRAGMA busy_timeout = 0").fetchone()
+    con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def _bring_up(con, path):
@@ -204,13 +208,12 @@ def _take_turn(con):
 
 def _line_is_free():
     """Whether nobody writes or waits to write, as far as they stand in line."""
-    if not _line:
-        return True
-    handle = os.open(_line[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.lockf(handle, os.F_TEST, 0)
-    finally:
-        os.close(handle)
+    if _line:
+        handle = os.open(_line[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.lockf(handle, os.F_TEST, 0)  # OSError where another has it
+        finally:
+            os.close(handle)
     return True
 
 
