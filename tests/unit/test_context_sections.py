@@ -130,6 +130,15 @@ def test_what_is_not_there_is_said_with_what_is(project, spec, says):
     assert len(faults) == 1 and says in faults[0]
 
 
+def test_every_section_that_is_not_there_is_told(project):
+    """All that a file lacks is told at once, also where it is named whole; what a glob's file has is given without the rest."""
+    wanted = ["doc.md#Nope", "doc.md", "doc.md:900"]
+    items, faults = gather(Shelf(str(project)), [Request(spec) for spec in wanted])
+    assert [item.form for item in items] == ["all"] and "heading 'Nope'" in faults[0] and "line 900" in faults[1]
+    items, faults = gather(Shelf(str(project)), [Request("doc.*#Nope"), Request("doc.md:1")])
+    assert [item.sections for item in items] == [["lines 1-1"]] and "heading 'Nope'" in faults[0] and len(faults) == 1
+
+
 def test_several_sections_of_a_file_are_one_item(project):
     """Sections come in the file's order, overlapping lines once, with a mark for the lines between."""
     found, _ = gather(

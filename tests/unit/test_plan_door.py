@@ -460,24 +460,34 @@ def context(tmp_path, project):
 def test_faults_of_context_stand_among_the_others(project, context):
     """A missing heading and a bundle over its budget are told in the same message as all else, each once.
 
-    What a faulty task would write counts as coming; a file whose fault is told is not told again.
+    What a faulty task would write counts as coming; a file whose fault is told is not told again. A task with
+    another fault, or without an id of its own, has those of its files told too, also where a file is named whole beside.
     """
     plan = {
         "tasks": [
             task("t1", files=["docs/formats.md#Nope", "none.md"], writes=["new.md"], retries="x"),
             task("t2", files=["docs/big.txt", "new.md"], budget_tokens=2000, after=["t1", "t9"]),
             task("t3", files=["docs/formats.md#Gone", "none.md"], after=["t3"]),
+            task("t3", files=["docs/formats.md#Lost", "docs/formats.md", "docs/formats.md:900"]),
+            {"prompt": "x", "files": ["docs/formats.md#Nowhere", "none.md"]},
         ]
     }
     told = refusal(project, plan, context=context).splitlines()
     assert [line.partition(". ")[2][:44] for line in told[1:-1]] == [
         'task t1 (tasks[0]): `retries` is "x", not a ',
         'task t1 (tasks[0]), files[1]: "none.md" does',
+        "task t1 (tasks[0]): docs/formats.md has no h",
         "task t2 (tasks[1]), after[1]: no task has th",
         "task t2 (tasks[1]): What is required is 9,00",
         "task t3 (tasks[2]), after[0]: the task waits",
         'task t3 (tasks[2]), files[1]: "none.md" does',
         "task t3 (tasks[2]): docs/formats.md has no h",
+        "task t3 (tasks[3]): the id is that of tasks[",
+        "task t3 (tasks[3]): docs/formats.md has no h",
+        "task t3 (tasks[3]): docs/formats.md has 1 li",
+        "tasks[4]: `id` is missing. Write it like \"id",
+        'tasks[4], files[1]: "none.md" does not exist',
+        "tasks[4]: docs/formats.md has no heading 'No",
     ]
 
 

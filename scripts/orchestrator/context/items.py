@@ -200,13 +200,24 @@ def gather(
     held: set[Spec] = set()  # what was asked for and is in some file
     lacking: dict[Spec, str] = {}  # a section that a file found by a glob does not have
     for path, named in wanted.items():
+        later = any(globs.matches(w, path) for w in waits)
         try:
-            items.append(_item(shelf, path, named))
-            held.update(spec for _, spec in named)
+            absent = _absent(shelf, path, named)
+            there = [each for each in named if each[1] not in absent]
+            if absent and later and not any(spec.whole for _, spec in there):
+                items.append(_later(path, named))
+                continue
+            lacking.update({spec: why for spec, why in absent.items() if spec.path != path})
+            faults += [why for spec, why in absent.items() if spec.path == path and not later]
+            if there:
+                items.append(_item(shelf, path, there))
+                held.update(spec for _, spec in there)
+            elif any(spec.path != path for spec in absent):
+                items.append(_unusable(path, named, next(iter(absent.values()))))
         except (Unreadable, NoSection) as error:
             if isinstance(error, NoSection):
                 lacking.update({spec: str(error) for _, spec in named if spec.path != path and not spec.whole})
-            if any(globs.matches(w, path) for w in waits):
+            if later:
                 items.append(_later(path, named))
             elif any(spec.path != path for _, spec in named):  # found by a glob: named and left out
                 items.append(_unusable(path, named, str(error)))
@@ -216,6 +227,18 @@ def gather(
         if spec not in held:
             faults.append(f"No file that {spec.path} matches has what is asked for: {why}")
     return items, faults
+
+
+def _absent(shelf: Shelf, path: str, named: list[tuple[Request, Spec]]) -> dict[Spec, str]:
+    """What a file was to have and has not, each with a sentence; told also where all of the file is sent."""
+    absent: dict[Spec, str] = {}
+    for _, spec in named:
+        if not spec.whole and spec.symbol != sections.OUTLINE:
+            try:
+                shelf.section(path, spec, shelf.source(path, any(s.whole for _, s in named)).text)
+            except NoSection as error:
+                absent[spec] = str(error)
+    return absent
 
 
 def _paths(shelf: Shelf, spec: Spec) -> list[str]:

@@ -69,7 +69,7 @@ def find(spec: Spec, path: str, text: str) -> tuple[int, int]:
     if spec.lines:
         last = len(lines_of(text))
         if spec.lines[0] > last:
-            raise NoSection(f"{path} has {last} lines: line {spec.lines[0]} is not there.")
+            raise NoSection(f"{path} has {last} line{'' if last == 1 else 's'}: line {spec.lines[0]} is not there.")
         return spec.lines[0], min(spec.lines[1], last)
     if spec.heading is not None:
         return _heading(spec.heading, path, text)

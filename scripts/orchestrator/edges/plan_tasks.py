@@ -53,7 +53,7 @@ class Reading:
         self.existing = [{"id": each} if isinstance(each, str) else each for each in existing]
         self.tasks: list[WrittenTask] = []
         self.warnings: list[str] = []
-        self.told: set[tuple[str, str]] = set()  # (task, entry) of the files whose faults are told
+        self.told: set[tuple[int, str]] = set()  # (place of a task, entry) of the files whose faults are told
 
     def valid(self) -> list[PlanTask]:
         """The tasks that are valid by themselves."""
@@ -62,25 +62,25 @@ class Reading:
     def context(self, faulty: Callable[[list[dict[str, Any]]], list[tuple[str, str]]]) -> None:
         """Adds what is wrong with the tasks' context. `faulty` finds it in specs, as (task, words).
 
-        Files whose faults are told already are left out; a task that is not valid stands there for what it
-        writes alone.
+        Files whose faults are told already are left out. A task that is not valid is asked for its files too,
+        without a budget; one without an id of its own stands there under its place.
         """
-        first: dict[str, WrittenTask] = {}
+        named: dict[str, WrittenTask] = {}
         for each in self.tasks:
-            if each.id is not None:
-                first.setdefault(each.id, each)
+            name = f"tasks[{each.at}]" if each.id is None or each.id in named else each.id
+            named[name] = each
         specs = []
-        for name, each in first.items():
+        for name, each in named.items():
             spec: dict[str, Any] = {"id": name, "title": "", "agent": "", "prompt": ""}
             spec.update(each.task.model_dump() if each.task else {})
-            spec["after"] = [other for _, other in each.entries("after") if other != name]
+            spec["id"] = name
+            spec["after"] = [other for _, other in each.entries("after") if other != each.id]
             spec["writes"] = [pattern for _, pattern in each.paths("writes")]
             for field in ("files", "references"):
-                read = each.paths(field) if each.task else []
-                spec[field] = [text for entry, text in read if (name, entry) not in self.told]
+                spec[field] = [text for entry, text in each.paths(field) if (each.at, entry) not in self.told]
             specs.append(spec)
         for name, words in faulty(specs) if specs else ():
-            self.faults.add(first[name].where, sentence(words), "", first[name].at)
+            self.faults.add(named[name].where, sentence(words), "", named[name].at)
 
     def goal(self) -> str:
         """A goal for a plan that names none."""
@@ -195,11 +195,11 @@ class Reading:
             for each in self.existing
         ]
         for each in self.tasks:
-            if each.id is not None:
-                after = [name for _, name in each.entries("after") if name != each.id]
-                reads = each.paths("files") + each.paths("references")
-                writes = [pattern for _, pattern in each.paths("writes")]
-                nodes.append(Node(each.id, after, reads, writes, each.at, each.where))
+            name = f"tasks[{each.at}]" if each.id is None else each.id
+            after = [other for _, other in each.entries("after") if other != each.id]
+            reads = each.paths("files") + each.paths("references")
+            writes = [pattern for _, pattern in each.paths("writes")]
+            nodes.append(Node(name, after, reads, writes, each.at, each.where))
         return nodes
 
     def _rings(self) -> None:
@@ -221,7 +221,7 @@ class Reading:
                     each.task.writes[at] = self._folder(pattern)
         for node, entry, text, what, do in missing_files(self._nodes(), self.files):
             self.faults.add(f"{node.where}, {entry}", f"{quoted(text, 120)} {what}", do, node.at)
-            self.told.add((node.id, entry))
+            self.told.add((node.at, entry))
             if self.faults.full:
                 break
         if self.files.tired:
