@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from histories import Filled, fill
 from orchestrator.edges.cli import asked, main, tables
+from orchestrator.model import ids
 from orchestrator.services import outputs as left
 from orchestrator.services import tracker
 
@@ -379,3 +380,21 @@ def test_commands_that_only_read_load_click_and_sqlite_alone(filled, words):
         "ssl",
         "multiprocessing",
     }
+
+
+def test_ids_may_be_cut_where_something_is_recorded(run, filled):
+    """A recording command takes the beginning of an id too, and names the whole; a counted number is not cut."""
+    assert run("tracker", "set-phase", "--session-id", "orch-2025", "--phase", "2").stderr == "orch-2025-01-17-001: phase 2\n"
+    cut = run("outputs", "collect", "--execution-id", "exec-001"[:5], "--insights", "x")
+    assert cut.exit_code == 1 and "begins several ids" in cut.stderr
+    other = run("tracker", "record-completion", "--execution-id", "exec-00")
+    assert other.exit_code == 1 and "There is no execution 'exec-00'" in other.stderr
+    assert ids.begins("exec-0", ids.execution_id()[:5] + "01234abcde") and ids.begins("t", "t10")
+    assert not ids.begins("t1", "t10") and not ids.begins("", "t1") and not ids.begins("x", "t1")
+
+
+def test_json_is_asked_for_in_either_way(run):
+    """Where JSON is offered, `--json` and `--format json` both bring it."""
+    assert run("history", "--json").stdout == run("history", "--format", "json").stdout
+    assert run("task", "list", "--format", "json").stdout == run("task", "list", "--format=json").stdout
+    assert json.loads(run("status", "--format", "json").stdout) and run("status", "--format", "table").exit_code == 2

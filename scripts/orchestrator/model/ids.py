@@ -20,6 +20,14 @@ def execution_id():
     return "exec-" + tail(10)
 
 
+def begins(given, name):
+    """Whether an id may be cut to what is given. A number that somebody counted is not cut: t1 is not t10."""
+    if not given or not name.startswith(given):
+        return False
+    made = len(name) == {"exec-": 15, "orch-": 22}.get(name[:5]) and all([c in _LETTERS or c == "-" for c in name[5:]])
+    return made or given == name or not (given[-1].isdigit() and name[len(given)].isdigit())
+
+
 def content_hash(data):
     """b2: + BLAKE2b-128 of bytes, the address of a blob."""
     import _blake2

@@ -3,6 +3,7 @@
 from typing import Any, Optional
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.model.ids import begins
 from orchestrator.services import outputs, queries
 from orchestrator.store import blobs
 
@@ -18,8 +19,8 @@ _PLACES = (  # kind, table, column
 def find(con: Any, given: str, orchestration: Optional[str] = None) -> tuple[str, str, Optional[str]]:
     """(kind, id, a task's orchestration) that an id or a prefix names; OrchestratorError for none or several.
 
-    A task of `orchestration` comes first, then exact ids, then prefixes; an output is named by its number, a
-    task of another orchestration is named by ORCHESTRATION/TASK, or by its id alone when only one has it.
+    A task of `orchestration` comes first, then exact ids, then prefixes, its tasks' too; an output is named by
+    its number, a task of another orchestration by ORCHESTRATION/TASK, or by its id alone when only one has it.
     """
     before, slash, task = given.rpartition("/")
     if slash:
@@ -44,7 +45,7 @@ def find(con: Any, given: str, orchestration: Optional[str] = None) -> tuple[str
         and con.execute("SELECT 1 FROM outputs WHERE output_id = ?", (int(number),)).fetchone()
     ):
         return "output", number, None
-    return _by_prefix(con, given)
+    return _by_prefix(con, given, orchestration)
 
 
 def _task(con: Any, orchestration: str, task: str) -> bool:
@@ -56,7 +57,7 @@ def _task(con: Any, orchestration: str, task: str) -> bool:
     )
 
 
-def _by_prefix(con: Any, given: str) -> tuple[str, str, Optional[str]]:
+def _by_prefix(con: Any, given: str, orchestration: Optional[str]) -> tuple[str, str, Optional[str]]:
     found: list[tuple[str, str, Optional[str], str]] = []
     end = given + "\U0010ffff"
     for kind, table, column in _PLACES if given else ():
@@ -73,6 +74,14 @@ def _by_prefix(con: Any, given: str) -> tuple[str, str, Optional[str]]:
         for row in con.execute(
             "SELECT orchestration_id FROM tasks WHERE task_id = ? ORDER BY created_at DESC LIMIT 6", (given,)
         )
+    ]
+    found += [
+        ("task", row[0], orchestration, row[0])
+        for row in con.execute(
+            "SELECT task_id FROM tasks WHERE orchestration_id = ? AND task_id >= ? AND task_id < ? LIMIT 99",
+            (orchestration, given, end),
+        )
+        if begins(given, row[0])
     ]
     if not found:
         raise OrchestratorError(

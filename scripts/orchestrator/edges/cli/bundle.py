@@ -119,13 +119,14 @@ def track_budget(
     names = _names(named)
     if not names and not session_id:
         raise click.UsageError("Name --bundles, or --session-id.")
+    session = session_id
     if names:
         told = service.budget_of([_load(place, name) for name in names], budget, warn_threshold)
     else:
         session = place.unique("orchestrations", "orchestration_id", str(session_id))
         told = service.budget_of_session(place.reading, session, phase, budget, warn_threshold)
     if form == "json":
-        click.echo(json.dumps({**told, "session_id": session_id, "phase": phase}, ensure_ascii=False))
+        click.echo(json.dumps({**told, "session_id": session, "phase": phase}, ensure_ascii=False))
     else:
         for row in told["rows"]:
             click.echo(
@@ -183,6 +184,7 @@ def generate_briefing(place: Place, name: str, template: str, output: str | None
 @pass_place
 def record_allocation(place: Place, execution_id: str, name: str) -> None:
     """Record, for an execution, which items of a bundle it was given."""
+    execution_id = place.recorded("executions", "execution_id", execution_id)
     n = service.record_allocation(place.con, execution_id, _load(place, name))
     click.echo(f"{execution_id}: {n} items recorded", err=True)
 

@@ -37,12 +37,36 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module("orchestrator.edges.cli." + VERBS[cmd_name])
         command: click.Command = getattr(module, cmd_name.replace("-", "_") if cmd_name != "import" else "import_")
+        _either_json(command)
         return command
 
     def main(self, *args, **kwargs):
         """Runs a verb; what was refused is one sentence on stderr and exit 1."""
         inner = super().main
         return outcome(lambda: inner(*args, **kwargs))
+
+
+def _either_json(command: click.Command) -> None:
+    """Lets a command that offers JSON be asked for it by `--json` and by `--format json`, whichever is its own."""
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _either_json(each)
+    own = {name for param in command.params for name in param.opts}
+    if "--json" in own and "--format" not in own:
+        instead = {"--format=json": ["--json"]}
+    elif "--format" in own and "--json" not in own:
+        instead = {"--json": ["--format", "json"]}
+    else:
+        return
+    parse = command.parse_args
+
+    def parse_args(ctx: click.Context, args: list[str]) -> list[str]:
+        words = list(args)
+        for at in range(len(words) - 2, -1, -1):
+            if "--json" in own and words[at : at + 2] == ["--format", "json"]:
+                words[at : at + 2] = ["--json"]
+        return parse(ctx, [word for each in words for word in instead.get(each, [each])])
+
+    command.parse_args = parse_args  # type: ignore[method-assign]
 
 
 def version() -> str:

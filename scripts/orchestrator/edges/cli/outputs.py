@@ -70,6 +70,7 @@ def collect(
 
     if not (deliverables or validation_results or insights or errors):
         raise click.UsageError("Name --deliverables, --validation-results, --insights or --errors.")
+    execution_id = place.recorded("executions", "execution_id", execution_id)
     fresh = left.collect(
         place.con,
         place.project,

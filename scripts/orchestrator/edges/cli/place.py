@@ -7,13 +7,14 @@ import os
 from orchestrator import paths
 from orchestrator.edges.cli.tables import say
 from orchestrator.errors import NotOurs, OrchestratorError
+from orchestrator.model.ids import begins
 from orchestrator.store import inbox
 from orchestrator.store import open as store
 from orchestrator.store import workspace as folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Iterable
 
     Connection = Any  # of the C module: it names no type
 
@@ -246,6 +247,20 @@ class Place:
         if rows[0] != prefix and len(rows) > 1:
             raise OrchestratorError(f"{prefix!r} begins several ids ({', '.join(rows[:5])}): write more of it.")
         return str(rows[0])
+
+    def recorded(self, table: str, column: str, given: str) -> str:
+        """The one id that may be cut to what a recording command was given; as given where there is none."""
+        rows = [str(r[0]) for r in self.con.execute(f"SELECT {column} FROM {table} WHERE {column} >= ?1 AND "
+                                                    f"{column} < ?1 || char(1114111) ORDER BY {column}", (given,))]
+        return self.whole(given, rows)
+
+    def whole(self, given: str, ids: Iterable[str]) -> str:
+        """The one of these ids that may be cut to what is given; as given where there is none."""
+        ids = list(ids)
+        rows = [given] if given in ids else [each for each in ids if begins(given, each)]
+        if len(rows) > 1:
+            raise OrchestratorError(f"{given!r} begins several ids ({', '.join(rows[:5])}): write more of it.")
+        return rows[0] if rows else given
 
 
 def pass_place(command: Callable[..., Any]) -> Callable[..., Any]:

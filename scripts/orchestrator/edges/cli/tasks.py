@@ -92,9 +92,11 @@ def show(ctx: click.Context, task_id: str, orchestration: str | None, as_json: b
 @pass_place
 def skip(place: Place, task_id: str, orchestration: str | None) -> None:
     """Goes on without a task: what waits for it no longer does."""
+    from orchestrator.recording.graph import Graph
     from orchestrator.services import plans
 
     target = place.orchestration(orchestration)
+    task_id = place.whole(task_id, Graph(place.con, target).states)
     fresh = plans.skip(place.con, target, task_id, place.now())
     place.project_state(target)
     click.echo(f"SKIPPED {task_id}" if fresh else f"{task_id} is skipped already.")
@@ -112,6 +114,7 @@ def retry(place: Place, task_id: str, orchestration: str | None) -> None:
 
     target = place.orchestration(orchestration)
     con = place.con
+    task_id = place.whole(task_id, Graph(con, target).states)
     before = Graph(con, target).states.get(task_id)
     con.execute("UPDATE tasks SET skipped_at = NULL WHERE orchestration_id = ? AND task_id = ?", (target, task_id))
     graph = Graph(con, target)

@@ -27,6 +27,7 @@ SESSIONS = (
     Column("failed", lambda r: r["executions"]["failed"], right=True),
     Column("scope", lambda r: r["scope"], give=True),
 )
+SESSION, EXECUTION = ("orchestrations", "orchestration_id"), ("executions", "execution_id")
 STATUSES = ("planning", "executing", "deployed", "completed", "failed", "lost")
 OPTIONS = (OF, *[Option(*row[:2], STATUSES, *row[3:]) if row[1] == "status" else row for row in FILTERS], LIMIT, FORMAT)
 
@@ -88,6 +89,7 @@ def init_deployment(
     if _off(place):
         click.echo(execution_id or "")
         return
+    session_id = place.recorded(*SESSION, session_id)
     bundle = None
     if context_bundle:
         from orchestrator.services import bundles
@@ -125,6 +127,7 @@ def record_completion(
     if _off(place):
         return
     con = place.con
+    execution_id = place.recorded(*EXECUTION, execution_id)
     fresh = service.record_completion(
         con,
         place.project,
@@ -155,6 +158,7 @@ def complete_session(place: Place, session_id: str, status: str) -> None:
 
     if _off(place):
         return
+    session_id = place.recorded(*SESSION, session_id)
     left = service.complete_session(place.con, session_id, place.now(), status)
     if place.con.execute("SELECT 1 FROM tasks WHERE orchestration_id = ?", (session_id,)).fetchone():
         place.project_state(session_id)
@@ -183,6 +187,7 @@ def set_phase(place: Place, session_id: str, phase: int) -> None:
 
     if _off(place):
         return
+    session_id = place.recorded(*SESSION, session_id)
     service.set_phase(place.con, session_id, phase, place.now())
     click.echo(f"{session_id}: phase {phase}", err=True)
 
@@ -247,7 +252,7 @@ def validate(
 
     told = service.validate(place.project, scope, filters.names(context_files), place.data)
     if session_id and not _off(place):
-        service.note_validation(place.con, session_id, told, place.now())
+        service.note_validation(place.con, place.recorded(*SESSION, session_id), told, place.now())
     if form == "json":
         click.echo(tables.dumps(told))
     elif told["files"]:
