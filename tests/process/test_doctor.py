@@ -87,6 +87,8 @@ def test_whether_hooks_fire_in_this_session(here):
     """In a Claude session doctor says whether its hooks arrived: not knowing, broken, and fine."""
     at = {"CLAUDE_CODE_SESSION_ID": "s2"}
     assert findings(here, **at)["events"][0][0] == "note"
+    here.says("tracker", "init-session", "--scope", "By hand")
+    assert "came from commands" in findings(here)["events"][0][1] and findings(here, **at)["events"][0][0] == "note"
     here.deploys(session="s1")
     assert "No hook of this Claude session" in broken(here, **at)[1]
     asked = {"command": "orchestrator doctor"}
@@ -170,12 +172,15 @@ def test_what_can_only_be_read(here):
 
 def test_a_data_folder_that_cannot_be_written(here, tmp_path):
     """A data folder on a full or read-only disk is named."""
-    from orchestrator.services.checks import data_folder
+    from orchestrator.services.checks import data_folder, floor
 
     blocked = tmp_path / "blocked"
     blocked.write_text("a file in the way")
     found = data_folder(str(blocked / "data"))
     assert found.grade == "broken" and "ORCHESTRATOR_DATA" in found.text
+    with pytest.MonkeyPatch.context() as patch:  # what cannot be remembered there is found all the same
+        patch.setenv("ORCHESTRATOR_DATA", str(blocked / "data"))
+        assert floor(str(ROOT)).grade == "fine"
 
 
 def test_no_interpreter_for_the_hooks(tmp_path, monkeypatch):

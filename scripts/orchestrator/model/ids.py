@@ -24,7 +24,7 @@ def begins(given, name):
     """Whether an id may be cut to what is given. A number that somebody counted is not cut: t1 is not t10."""
     if not given or not name.startswith(given):
         return False
-    made = len(name) == {"exec-": 15, "orch-": 22}.get(name[:5]) and all([c in _LETTERS or c == "-" for c in name[5:]])
+    made = len(name) == {"exec-": 15, "orch-": 22}.get(name[:5]) and not name[5:].strip(_LETTERS + "-")
     return made or given == name or not (given[-1].isdigit() and name[len(given)].isdigit())
 
 

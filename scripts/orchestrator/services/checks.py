@@ -65,15 +65,15 @@ def _answer(command: list[str], seconds: float = 30) -> Optional[str]:
 def floor(root: str) -> Finding:
     """The interpreter that hooks use, found as they find it."""
     script = os.path.join(root, "hooks", "floor.sh")
-    python = _answer(["sh", "-c", '. "$1" && printf "%s" "$PY"', "sh", script])
+    python = _answer(["sh", "-c", '. "$1"; printf "%s" "$PY"', "sh", script])
     if not python:
         return broken("hooks", "No python3 (3.9 or newer, with SQLite 3.34 or newer) is on PATH, so nothing "
                       "is recorded: install one.")  # fmt: skip
     told = (_answer([python, "-X", "utf8", "-I", "-S", "-c", _FLOOR]) or "").split()
     if len(told) != 3:
         return broken("hooks", f"Hooks would use {python}, which does not run: install Python anew.")
-    search = "with" if told[2] == "1" else "without"
-    sqlite = f"SQLite {told[1]} {search} full-text search"
+    search = "with full-text search" if told[2] == "1" else "without full-text search (`--text` reads row by row)"
+    sqlite = f"SQLite {told[1]} {search}"
     return fine("hooks", f"Hooks use {python}: Python {told[0]}, {sqlite}.")
 
 

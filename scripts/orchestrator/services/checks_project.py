@@ -174,15 +174,17 @@ def firing(con: Any, session: Optional[str], off: bool) -> Finding:
         return note("events", "The hooks do nothing while recording is off.")
     if con is None:
         return note("events", "No event has arrived yet: deploy an agent, then look again.")
-    last = con.execute("SELECT at, kind FROM events ORDER BY event_id DESC LIMIT 1").fetchone()
-    seen = con.execute("SELECT count(*), max(started_at) FROM claude_sessions").fetchone()
-    latest = f"the last event came at {last[0]} ({last[1]})" if last else "no event has come yet"
+    seen, latest = con.execute("SELECT count(*), max(started_at) FROM claude_sessions WHERE pid IS NOT NULL").fetchone()
+    last = con.execute("SELECT at, kind FROM events WHERE claude_session_id IN (SELECT claude_session_id FROM claude_sessions "
+                       "WHERE pid IS NOT NULL) ORDER BY event_id DESC LIMIT 1").fetchone()  # fmt: skip
+    came = f"the last event came at {last[0]} ({last[1]})" if last else f"the last of them began at {latest}"
     if session:
-        if con.execute("SELECT 1 FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone():
-            return fine("events", f"The hooks fire in this Claude session; {latest}.")
-        if last or seen[0]:
-            return broken("events", f"No hook of this Claude session has arrived; {latest}: {again}.")
+        if con.execute("SELECT 1 FROM claude_sessions WHERE claude_session_id = ? AND pid IS NOT NULL", (session,)).fetchone():
+            return fine("events", f"The hooks fire in this Claude session; {came}.")
+        if seen:
+            return broken("events", f"No hook of this Claude session has arrived; {came}: {again}.")
         return note("events", f"No hook has arrived yet: deploy an agent and look again, else {again}.")
-    if last or seen[0]:
-        return fine("events", f"Hooks have fired here: {seen[0]} Claude session{'' if seen[0] == 1 else 's'}; {latest}.")
-    return note("events", "No event has arrived yet: deploy an agent, then look again.")
+    if seen:
+        return fine("events", f"Hooks have fired here: {seen} Claude session{'' if seen == 1 else 's'}; {came}.")
+    return note("events", "No hook has fired here yet; what is recorded came from commands: deploy an agent in Claude Code, "
+                "then look again.")  # fmt: skip
