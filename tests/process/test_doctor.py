@@ -145,6 +145,8 @@ def test_a_damaged_history(here, damage):
     topic, text = broken(here)
     assert topic == "history" and "sets it aside" in text and str(path) in text
     assert path.read_bytes() == before
+    refused = here.run("status", code=1)
+    assert "orchestrator doctor" in refused.stderr and "nobody foresaw" not in refused.stderr
 
 
 def test_a_history_that_another_program_holds(here):

@@ -53,6 +53,10 @@ def outcome(run: Callable[[], Any]) -> Any:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as bug:
+        from orchestrator.store import open as store
+
+        if isinstance(bug, store.Error) and (store.refused(bug) or store.corrupt(bug)):
+            return _ended(f"orchestrator: the history cannot be used ({bug}): `orchestrator doctor` says what to do.", 1)
         if (paths.variable("ORCHESTRATOR_LOG_LEVEL") or "").upper() == "DEBUG":
             raise
         return _ended(f"orchestrator: that failed in a way nobody foresaw ({type(bug).__name__}: {bug}); "
