@@ -394,7 +394,9 @@ def test_ids_may_be_cut_where_something_is_recorded(run, filled):
 
 
 def test_json_is_asked_for_in_either_way(run):
-    """Where JSON is offered, `--json` and `--format json` both bring it."""
+    """Where JSON is offered, `--json` and `--format json` both bring it; a verb that does not exist is told the likely one."""
     assert run("history", "--json").stdout == run("history", "--format", "json").stdout
     assert run("task", "list", "--format", "json").stdout == run("task", "list", "--format=json").stdout
+    wrong = run("statu")
+    assert wrong.exit_code == 2 and "Did you mean status?" in wrong.stderr
     assert json.loads(run("status", "--format", "json").stdout) and run("status", "--format", "table").exit_code == 2

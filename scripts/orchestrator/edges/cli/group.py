@@ -1,5 +1,6 @@
 """Command group: the `orchestrator` program as click runs it."""
 
+import difflib
 import importlib
 import json
 import os
@@ -39,6 +40,14 @@ class Verbs(click.Group):
         command: click.Command = getattr(module, cmd_name.replace("-", "_") if cmd_name != "import" else "import_")
         _either_json(command)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that is meant; one that does not exist is named with the likely one."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], VERBS, 1, 0.6)
+            hint = f"Did you mean {close[0]}?" if close else "`orchestrator --help` lists them."
+            ctx.fail(f"No such command {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
 
     def main(self, *args, **kwargs):
         """Runs a verb; what was refused is one sentence on stderr and exit 1."""

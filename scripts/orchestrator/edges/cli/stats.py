@@ -136,12 +136,13 @@ def told(body: dict[str, Any]) -> list[str]:
             "of": body.get("of"),
             "days": (body.get("since") or body.get("until")) and f"{body.get('since') or ''} to {body.get('until') or 'now'}",
             "agents": f"{number(fleet['executions'])}: {ended}, {fleet['in_flight']} at work, {fleet['lost']} lost",
-            "failed": _rate(fleet["failure_rate"]) + " of those that ended",
+            "failed": fleet["failure_rate"] is not None and f"{_rate(fleet['failure_rate'])} of those that ended",
             "retried": _rate(fleet["retry_rate"]),
-            "refused": f"{_rate(fleet['refusal_rate'])} of {number(fleet['calls'])} tool calls",
+            "refused": fleet["calls"] and f"{_rate(fleet['refusal_rate'])} of {number(fleet['calls'])} tool calls",
             "files": f"{number(fleet['files_read'])} read, {number(fleet['files_written'])} written; "
             f"{number(fleet['lines_added'])} lines added, {number(fleet['lines_removed'])} removed",
-            "tokens": f"{number(used['tokens']['number'])} ({used['tokens']['how']}): " + ", ".join(parts),
+            "tokens": f"{number(used['tokens']['number'])} ({used['tokens']['how']})"
+            + (": " + ", ".join(parts) if parts else ""),
             "cost": _cost(used),
             "checks": body.get("validation") and _checks(body["validation"]),
         }
