@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -151,7 +152,10 @@ def test_over_a_given_project(client, place, project, rows):
     sent = rows(
         project, "SELECT DISTINCT context_source AS path FROM allocations WHERE context_type = 'file'"
     )
-    assert {each["path"] for each in sent} == {"README.md", "src/ledger.py", "src/test_ledger.py"}
+    tests = {"src/test_ledger.py", "src/test_adder.py"}  # small files are read too
+    assert {each["path"] for each in sent} == {"README.md", "src/ledger.py", "src/adder.py"} | tests
+    look = shlex.split(re.search(r"^Look closer +(.+)$", out, re.MULTILINE)[1])  # it can be pasted as it stands
+    assert look[1:] == ["--project", str(project), "show", "tests"]
 
 
 def test_interrupted(newest, place, project, rows, tmp_path):
@@ -193,7 +197,9 @@ def test_what_it_does_not_run_on(place, project, tmp_path):
     assert "does not run as Claude Code" in refused(place, "--client", other)
     assert "is no project" in refused(place, "--project", place["HOME"])
     other.write_text("#!/bin/sh\necho '9.9.9 (Claude Code)'\n")
-    assert "no text file between" in refused(place, "--client", other, "--project", project)
+    for path in (project / "README.md", *project.glob("src/*.py")):
+        path.write_text("" if path.suffix == ".md" else "x = 1\n" * 2000)
+    assert "no code or document of at most 9,000 bytes" in refused(place, "--client", other, "--project", project)
     subprocess.run([PROGRAM, "--project", str(project), "off"], env=place, check=True, capture_output=True)
     assert "Recording is off" in refused(place, "--client", other, "--project", project)
 

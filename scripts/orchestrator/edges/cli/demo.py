@@ -1,6 +1,7 @@
 """Command `demo`: a real orchestration, a real client, a scripted model; watched, measured, checked."""
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -88,7 +89,7 @@ def _show(run: Any) -> list[str]:
         click.echo(("             " if place else "Left behind  ") + path)
     program = os.path.join(paths.plugin_root(), "bin", "orchestrator")
     program = min(program, os.path.relpath(program), key=len)
-    click.echo(f"Look closer  {program} --project {run.project} show tests")
+    click.echo("Look closer  " + shlex.join([program, "--project", run.project, "show", "tests"]))
     return [each.claim for each in found if not each.true]
 
 

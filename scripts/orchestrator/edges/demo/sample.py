@@ -17,7 +17,7 @@ CODE = tuple(
 # Names that a plan can state as they are, in folders whose files somebody wrote.
 PLAIN = re.compile(r"(?!.*(?:^|/)(?:\.|node_modules/|vendor/|dist/|build/|third_party/))[\w./+-]+")
 TEST = re.compile(r"(^|[/._-])(tests?|specs?)([/._-]|$)", re.IGNORECASE)
-LEAST, MOST = 150, 9_000  # bytes: of one file, and of all files of one kind
+LEAST, MOST = 1, 9_000  # bytes: of one file, and of all files of one kind
 MANY = 3  # files of one kind
 LOOKED_AT = 5_000  # names: enough to find a few
 
@@ -59,7 +59,7 @@ def choose(project: str) -> Chosen:
     some = next((names for names in (picked["code"], picked["documents"], picked["tests"]) if names), None)
     if some is None:
         raise OrchestratorError(
-            f"{project} holds no text file between {LEAST} and {MOST:,} bytes for agents to read: "
+            f"{project} holds no code or document of at most {MOST:,} bytes for agents to read: "
             "name another project."
         )
     return Chosen(picked["documents"] or some, picked["code"] or some, picked["tests"] or some, texts)
