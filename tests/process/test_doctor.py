@@ -303,6 +303,7 @@ def test_agents_of_everybody(here):
     }  # fmt: skip
     assert found["painter"]["tools"] == ["Read", "Grep"] and found["painter"]["model"] == "haiku"
     assert found["orchestrator:scout"]["but"] == "Edit, Write, NotebookEdit"
+    assert found["Explore"]["but"] == found["Plan"]["but"] == "Agent, Edit, Write, NotebookEdit"  # as both clients have it
     lines = here.run("agents").stdout.splitlines()
     assert lines[1].startswith("orchestrator:")
     assert any("painter" in line and "no Bash" in line for line in lines)

@@ -25,7 +25,8 @@ def _client(name: str, tools: tuple[str, ...] | None = None, model: str | None =
     return Blueprint(name, "client", tools, model, tools is None or "Bash" in tools)
 
 
-# What both pinned clients bring. Explore and Plan only lack the tools that write and that spawn.
+# What both pinned clients bring. Explore and Plan lack the tools that write and that spawn.
+CLIENTS_DENIED = {"Explore": "Agent, Edit, Write, NotebookEdit", "Plan": "Agent, Edit, Write, NotebookEdit"}
 CLIENTS_OWN = (
     _client("general-purpose"),
     _client("claude"),

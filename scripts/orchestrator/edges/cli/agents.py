@@ -31,7 +31,7 @@ def agents(place: Place, as_json: bool) -> None:
         else:
             whose = "plugin" if ":" in name else "yours"
         rows.append({"name": name, "whose": whose, "model": each.model,
-                     "tools": None if each.tools is None else list(each.tools), "but": _denied(where),
+                     "tools": None if each.tools is None else list(each.tools), "but": _denied(name, where),
                      "bash": each.has_bash, "where": where})  # fmt: skip
     if as_json:
         click.echo(dumps(rows))
@@ -45,7 +45,7 @@ def agents(place: Place, as_json: bool) -> None:
     click.echo(table(["agent type", "whose", "model", "tools"], cells))
 
 
-def _denied(where: str) -> str | None:
-    from orchestrator.services.blueprints import frontmatter
+def _denied(name: str, where: str) -> str | None:
+    from orchestrator.services.blueprints import CLIENTS_DENIED, frontmatter
 
-    return frontmatter(where).get("disallowedTools") if os.path.isabs(where) else None
+    return frontmatter(where).get("disallowedTools") if os.path.isabs(where) else CLIENTS_DENIED.get(name)

@@ -243,7 +243,8 @@ class Place:
             f"SELECT {column} FROM {table} WHERE {column} = ?1 OR {column} LIKE ?2 ESCAPE '\\' "
             f"ORDER BY {column} = ?1 DESC LIMIT 6", (prefix, pattern))]
         if not rows:
-            raise OrchestratorError(f"Nothing here has an id that begins with {prefix!r}: `orchestrator history` lists them.")
+            lists = "tracker query" if table == "orchestrations" else "history"
+            raise OrchestratorError(f"Nothing here has an id that begins with {prefix!r}: `orchestrator {lists}` lists them.")
         if rows[0] != prefix and len(rows) > 1:
             raise OrchestratorError(f"{prefix!r} begins several ids ({', '.join(rows[:5])}): write more of it.")
         return str(rows[0])
