@@ -72,7 +72,7 @@ def quoted(value: object, most: int = 60) -> str:
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, (int, float)):
-        return repr(value) if abs(value) < 1e15 else "a huge number"
+        return "NaN" if value != value else repr(value) if abs(value) < 1e15 else "a huge number"
     return "a list" if isinstance(value, list) else "an object"
 
 

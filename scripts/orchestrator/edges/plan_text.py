@@ -33,13 +33,10 @@ def _object(pairs):
     return found
 
 
-def _no_number(word):
-    raise ValueError("%s is no JSON number" % word)
-
-
 def _load(text):
-    # strict=False: line breaks inside strings, as a heredoc makes them easy to write, are understood
-    return json.loads(text, strict=False, object_pairs_hook=_object, parse_constant=_no_number)
+    # strict=False: line breaks inside strings, as a heredoc makes them easy to write, are understood.
+    # NaN and Infinity are read too: no field takes them, so each is told where it stands, beside all else.
+    return json.loads(text, strict=False, object_pairs_hook=_object)
 
 
 def read_json(text):
@@ -66,7 +63,7 @@ def read_json(text):
                 ("", "it is nested too deep to be read", "A plan has three levels: plan, tasks, fields.")
             )
             return None, slips
-        except ValueError as error:  # NaN, Infinity, a number of five thousand digits
+        except ValueError as error:  # a number of five thousand digits
             slips.append(
                 ("", "a number in it cannot be read: %s" % str(error)[:80], "Write a plain whole number.")
             )
