@@ -428,19 +428,21 @@ def test_a_task_is_added_by_its_words(project):
     assert (added.agent, added.after, warnings) == ("orchestrator:scout", ["t1"], [])
 
 
-def test_a_task_that_is_added_is_judged_like_a_plan(project):
-    """The same faults, told as a task's."""
+def test_a_task_that_is_added_is_judged_like_a_plan(project, context):
+    """The same faults, told as a task's, those of its context too."""
     with pytest.raises(PlanRefused) as refused:
         task_add(
             "X",
             agent="bulder",
             after=["t9"],
-            files=["no.py"],
+            files=["no.py", "docs/formats.md#Nope"],
             existing=["t1"],
             project=project,
             known_agents=KNOWN,
+            context=context,
         )
-    assert len(refused.value.faults) == 3 and "The task is refused" in str(refused.value)
+    assert "task x: docs/formats.md has no heading 'Nope'" in str(refused.value)
+    assert len(refused.value.faults) == 4 and "The task is refused" in str(refused.value)
     assert str(refused.value).endswith("add it again.") and "tasks[0]" not in str(refused.value)
 
 
@@ -500,3 +502,4 @@ def test_a_plan_that_cannot_be_prepared_is_refused_alike(project, context):
     told = str(not_prepared(plan.tasks, found)).splitlines()
     assert told[0].endswith("2 faults.") and told[1].startswith("1. task t1 (tasks[0]): docs/formats.md has no heading")
     assert "the budget is 1,000. Largest: docs/big.txt" in told[2]
+    assert "\n1. task t1: docs/formats.md has no heading" in str(not_prepared(plan.tasks, found, "task"))

@@ -57,10 +57,12 @@ def read_plan(
     return plan, reading.warnings
 
 
-def not_prepared(tasks: Sequence[PlanTask], found: Iterable[tuple[str, str]]) -> PlanRefused:
-    """The refusal of a plan whose context cannot be prepared, worded as that of any other plan."""
-    places = {task.id: f"task {task.id} (tasks[{at}])" for at, task in enumerate(tasks)}
-    return PlanRefused([Fault(places[name], sentence(words), "") for name, words in found])
+def not_prepared(
+    tasks: Sequence[PlanTask], found: Iterable[tuple[str, str]], what: str = "plan"
+) -> PlanRefused:
+    """The refusal of a plan, or of a task, whose context cannot be prepared, worded as that of any other."""
+    places = {task.id: f"task {task.id}" + f" (tasks[{at}])" * (what == "plan") for at, task in enumerate(tasks)}
+    return PlanRefused([Fault(places[name], sentence(words), "") for name, words in found], what)
 
 
 def task_add(
@@ -70,12 +72,13 @@ def task_add(
     known_agents: Iterable[str],
     existing: Existing = (),
     prompt: str | None = None,
+    context: Context | None = None,
     **fields: Any,
 ) -> tuple[PlanTask, list[str]]:
     """One task from a command's words, and what is odd about it; or PlanRefused.
 
     `title` is the prompt too where none is given, and the id is made from it. `fields` are any others of a
-    task, `id` among them; None and what is empty count as not given.
+    task, `id` among them; None and what is empty count as not given. `context` as for `read_plan`.
     """
     existing = list(existing)
     taken = [each if isinstance(each, str) else each["id"] for each in existing]
@@ -89,6 +92,8 @@ def task_add(
     faults = Faults()
     reading = Reading(faults, project, known_agents, existing)
     reading.take([task])
+    if faults and context and not faults.full:
+        reading.context(context)
     if faults:  # a command has no list of tasks to point into
         told = [each._replace(where=each.where.replace(" (tasks[0])", "")) for each in faults.in_order()]
         raise PlanRefused(told, "task")

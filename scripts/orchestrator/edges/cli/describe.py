@@ -87,6 +87,9 @@ def task(body: dict[str, Any]) -> list[str]:
             "references": named(spec.get("references") or []),
             "writes": named(spec.get("writes") or []),
             "check": spec.get("check"),
+            "budget": spec.get("budget_tokens") and f"{spec['budget_tokens']:,} tokens",
+            "retries": spec.get("retries"),
+            "may spawn": spec.get("may_spawn") and "yes",
             "ended": body["end_reason"],
             "error": body["error_message"],
         }

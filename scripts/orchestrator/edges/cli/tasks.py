@@ -32,7 +32,7 @@ def task() -> None:
 @pass_place
 def add(place: Place, title: str, orchestration: str | None, **fields: Any) -> None:
     """Adds a task, also while others run. Opens an orchestration where there is none."""
-    from orchestrator.edges.plans import task_add
+    from orchestrator.edges.plans import not_prepared, task_add
     from orchestrator.edges.schemas import task_spec
     from orchestrator.services import plans
 
@@ -48,11 +48,15 @@ def add(place: Place, title: str, orchestration: str | None, **fields: Any) -> N
     priority = str(fields["priority"] or "")
     if priority.lstrip("-").isdigit():
         fields["priority"] = int(priority)
-    known = place.agent_types()
-    made, warnings = task_add(title, project=place.project, known_agents=known,
-                              existing=plans.existing_tasks(con, target), **fields)
-    done = plans.accept(con, place.project, title, [task_spec(made, known)], orchestration_id=target,
-                        session=place.session, now=place.now(), settings=place.settings())
+    known, settings = place.agent_types(), place.settings()
+    made, warnings = task_add(title, project=place.project, known_agents=known, existing=plans.existing_tasks(con, target),
+                              context=lambda specs: plans.context_faults(con, place.project, target, specs, settings),
+                              **fields)
+    try:
+        done = plans.accept(con, place.project, title, [task_spec(made, known)], orchestration_id=target,
+                            session=place.session, now=place.now(), settings=settings)
+    except plans.NotPrepared as refused:
+        raise not_prepared([made], refused.faults, "task") from None
     place.project_state(done)
     for warning in warnings:
         click.echo(f"note: {warning}", err=True)
