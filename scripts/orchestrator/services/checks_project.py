@@ -34,7 +34,7 @@ def project(at: str, workspace: str, history: str, data: str, session: Optional[
 def place(at: str, workspace: str, history: str, data: str) -> Finding:
     """Where the workspace is, and whose."""
     if not os.path.isdir(workspace):
-        return fine("workspace", f"None yet: {workspace} is made when there is something to record.")
+        return fine("workspace", f"No workspace yet: {workspace} is made when there is something to record.")
     if not folder.trusted(workspace, data):
         return broken("workspace", f"{workspace} did not come from you, so nothing in it is read and "
                       "nothing recorded: look at it, then run `orchestrator trust`.")  # fmt: skip
