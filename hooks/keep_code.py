@@ -11,6 +11,7 @@ import time
 PACKAGE = "orchestrator"
 LEAN, COMMON, LATER = "?lean", "?common", "?later"  # what else is in the index, see preload
 FUNCTION = 2  # CO_NEWLOCALS: the code of a function, not of a class
+PIECE = 60000  # bytes that are read at a stroke
 SMALL = 600  # bytes of code below which another reading costs more
 STALE = 60  # seconds after which another process that began to do this is taken to be gone
 
@@ -52,16 +53,17 @@ def whole(modules, lean, often=()):
     for name, row in modules.items():
         rest[name] = row[:5], (row[5] if name == "preload" else _sparing(name, row[5], row[6], often, later))
     common = _common(modules)
-    parts.append((COMMON, marshal.dumps(tuple([rest[name][1] for name in common]))))
+    pieces = list(_pieces(common, {name: rest[name][1] for name in common}))
+    parts += [(COMMON, piece) for _, piece in pieces]
     parts += [(name, marshal.dumps(code)) for name, (_, code) in rest.items() if name not in common and name != "preload"]
     parts.append((LATER, b"".join(later)))
     size, last = 0, None
     while size != last:  # how long the numbers are moves what they tell
-        last, at = size, size
+        last, at, index[COMMON] = size, size, ()
+        index.update({one: rest[one][0][:4] + ((), 0, 0) for one in common})
         for name, code in parts:
             if name == COMMON:
-                index[name] = (common, len(code), at)
-                index.update({one: rest[one][0][:4] + ((), 0, 0) for one in common})
+                index[name] += ((pieces[len(index[name])][0], len(code), at),)
             elif name == LATER:
                 index[name] = (at,)
             else:
@@ -73,6 +75,18 @@ def whole(modules, lean, often=()):
         head = marshal.dumps((rest["preload"][1], index))
         size = len(head)
     return head + b"".join([code for _, code in parts])
+
+
+def _pieces(names, codes):
+    """(names, their codes) one after the other, each piece small enough for memory that is used again."""
+    piece = []
+    for name in names:
+        if piece and len(marshal.dumps(tuple([codes[each] for each in piece + [name]]))) > PIECE:
+            yield tuple(piece), marshal.dumps(tuple([codes[each] for each in piece]))
+            piece = []
+        piece.append(name)
+    if piece:
+        yield tuple(piece), marshal.dumps(tuple([codes[each] for each in piece]))
 
 
 def _common(modules):

@@ -68,7 +68,7 @@ class Kept:
 
     `needs` are the modules of ours that it imports at its top, each after those that it needs itself; they are made without
     a search. A path that begins with "/" is that of an extension of Python's, the others lie below the plugin. The codes of
-    those that every event loads lie together: COMMON holds (names, length, offset). LATER is where the functions begin whose
+    those that every event loads lie together: COMMON holds (names, length, offset) of each piece. LATER is where the functions begin whose
     code is read when they are called.
     """
 
@@ -110,16 +110,16 @@ class Kept:
 
     def make_common(self):
         """Makes the modules that every event loads. Where one has changed, all is left to the import system."""
-        if COMMON in self.index:
-            names, length, offset = self.index[COMMON]
-            if all([self.is_fresh(name) for name in names]):
-                try:
-                    codes = loads(posix.pread(self.file, length, offset))
-                except Exception:  # cut short, or spoilt
-                    self.stale = True
-                    return
-                for name, code in zip(names, codes):
-                    self._make(name, code)
+        for names, length, offset in self.index.get(COMMON, ()):
+            if not all([self.is_fresh(name) for name in names]):
+                return
+            try:
+                codes = loads(posix.pread(self.file, length, offset))
+            except Exception:  # cut short, or spoilt
+                self.stale = True
+                return
+            for name, code in zip(names, codes):
+                self._make(name, code)
 
     def _make(self, name, code=None):
         code = code or self._code(name)

@@ -44,10 +44,17 @@ def regular(path, most, follow=True):
     import stat
 
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
-    with os.fdopen(handle, "rb") as f:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
             raise OSError("%s is not a regular file" % path)
-        return f.read(most)
+        found = data = os.read(handle, min(most, about.st_size + 1))
+        while data and len(found) < most:  # a read may give less; a file may grow, or not tell its size
+            data = os.read(handle, most - len(found))
+            found += data
+        return found
+    finally:
+        os.close(handle)
 
 
 def _text(path, most=4096, follow=True):

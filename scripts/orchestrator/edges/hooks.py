@@ -94,14 +94,14 @@ def _taken_in(con, text, name, pid, now, project, workspace, once, fresh):
         with store.writing(con):
             keep_options(con)
         inbox.reserve(workspace)
-    if con.execute("SELECT 1 FROM meta WHERE key = 'setting.redact'").fetchone():
+    kept = dict(con.execute("SELECT key, value FROM meta WHERE key IN ('setting.redact', 'setting.log_level')").fetchall())
+    if "setting.redact" in kept:
         from orchestrator.model.redact import mask_also
         from orchestrator.services.settings import value
 
         mask_also(value(con, "redact"))
     replay(con, project, workspace, odd=name == "SessionStart", most=50 if name == "SessionEnd" else 500)
-    level = paths.variable("ORCHESTRATOR_LOG_LEVEL") or con.execute(
-        "SELECT (SELECT value FROM meta WHERE key = 'setting.log_level')").fetchone()[0]
+    level = paths.variable("ORCHESTRATOR_LOG_LEVEL") or kept.get("setting.log_level")
     if level and level.lower() in ("info", "debug"):
         from orchestrator.edges import hooks_log
 

@@ -141,7 +141,7 @@ def after_tool(e):
         elif e.p.tool == "SendMessage":
             execution = _resumed(e)
         elif e.p.tool == "SubagentHandback" and e.p.agent:
-            execution = _ended_agent(e)
+            execution, _ = _ended_agent(e)
             ends.handed_back(e.con, e.p.session, e.p.agent, execution, e.p.report, e.now)
             if execution:
                 ends.conclude(e.con, e.project, execution, e.now)
@@ -251,16 +251,17 @@ def agent_start(e):
 
 
 def _ended_agent(e):
-    """The execution of an agent that says it ended; of a workflow's agent that asked for no briefing, its task's."""
-    execution = agents.of_end(e.con, e.p, e.now)
+    """(the execution, its origin) of an agent that says it ended; a workflow's agent that asked for no briefing is given its
+    task."""
+    execution, origin = agents.of_end(e.con, e.p, e.now), None
     if execution:
-        runtime, task, path = e.con.execute("SELECT runtime, task_id, transcript_path FROM executions WHERE execution_id "
-                                            "= ?", (execution,)).fetchone()
+        runtime, task, path, origin = e.con.execute("SELECT runtime, task_id, transcript_path, origin FROM executions WHERE "
+                                                    "execution_id = ?", (execution,)).fetchone()
         if runtime == "workflow" and task is None and path:
             from orchestrator.services import handover
 
             handover.join_by_prompt(e.con, e.p.session, execution, path)
-    return execution
+    return execution, origin
 
 
 def agent_stop(e):
@@ -270,9 +271,8 @@ def agent_stop(e):
         if e.p.agent is None or agents.contradicts(e.con, e.p):
             _odd(e, "an end without agent_id, or of two agents at once")
             return None
-        execution = _ended_agent(e)
-        planner = execution and not e.late and e.con.execute(
-            "SELECT 1 FROM executions WHERE execution_id = ? AND origin = 'planner'", (execution,)).fetchone()
+        execution, origin = _ended_agent(e)
+        planner = origin == "planner" and not e.late
         if not planner:
             _stop_said(e, execution)
     if planner:  # its plan is taken by a command of our own, outside of any transaction
@@ -307,7 +307,7 @@ def agent_failed(e):
             if agents.contradicts(e.con, e.p):
                 _odd(e, "a failure of two agents at once")
                 return None
-            execution = _ended_agent(e)
+            execution, _ = _ended_agent(e)
         record.append(e.con, "api_error", e.now, "%s %s %s %s %s" % (
             e.p.session, e.p.agent, e.p.prompt_id, e.p.error, e.p.last if e.p.agent else e.once),
             claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,

@@ -37,7 +37,7 @@ def of_end(con, p, now):
         execution = by_meta(con, p.session, p.agent, meta, now, _type(p), p.prompt_id) or execution
     elif execution is None and p.agent_type and not _candidate(con, p.session, _type(p)):
         execution = _open(con, p.session, p.agent, now, _type(p), p.prompt_id)
-    if execution:
+    if execution and not (meta and meta.agent_type == _type(p)):  # else all is said
         record.fill(con, execution, agent_type=_type(p), transcript_path=meta.path if meta else p.agent_transcript)
     return execution
 
@@ -156,22 +156,26 @@ def by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
         if record.by_agent(con, agent) or record.by_call(con, session, meta.call):
             return None  # two signals contradict each other
         execution = _open(con, session, agent, now, agent_type, prompt)
-    row = con.execute("SELECT origin, runtime, tool_use_id, task_id FROM executions WHERE execution_id = ?",
-                      (execution,)).fetchone()
+    row = con.execute("SELECT origin, task_id, agent_type, scope, parent_agent_id, transcript_path FROM executions WHERE "
+                      "execution_id = ?", (execution,)).fetchone()
     if meta.call:
         record.append(con, "met", now, "%s %s" % (agent, meta.call), claude_session_id=session, agent_id=agent,
                       tool_use_id=meta.call, execution_id=execution)
     if meta.call:
-        record.explain(con, execution, meta.call, meta.nested, bool(meta.mate))
+        if row[1] is None:  # a planned one's is known
+            record.explain(con, execution, meta.call, meta.nested, bool(meta.mate))
     elif meta.mate:
         con.execute("UPDATE executions SET runtime = 'agent', origin = 'teammate', tool_use_id = NULL WHERE execution_id = ? "
                     "AND origin = 'unplanned' AND task_id IS NULL", (execution,))
-    elif row[0] in record.ORIGINS and row[3] is None:
+    elif row[0] in record.ORIGINS and row[1] is None:
         call = runs.call_of(con, session, meta.run) if meta.run else None
         con.execute("UPDATE executions SET runtime = ?, origin = ?, tool_use_id = ? WHERE execution_id = ?",
                     ("workflow" if meta.run else "agent", "workflow" if meta.run else "skill", call, execution))
-    record.fill(con, execution, agent_type=meta.agent_type, scope=meta.description, parent_agent_id=meta.parent,
-                transcript_path=meta.path)
+    told = {name: now for name, was, now in zip(("scope", "parent_agent_id", "transcript_path"), row[3:], (
+        meta.description, meta.parent, meta.path)) if was is None and now}
+    agent_type = meta.agent_type if row[2] == record.UNKNOWN else None
+    if told or agent_type:
+        record.fill(con, execution, agent_type=agent_type, **told)
     return execution
 
 

@@ -4,22 +4,20 @@ from orchestrator.model.redact import redact
 from orchestrator.model.secret_shapes import SHORTEST_TOKEN
 
 FIELDS = (
-    ("event", "$.hook_event_name"), ("session", "$.session_id"), ("transcript", "$.transcript_path"),
-    ("cwd", "$.cwd"), ("prompt_id", "$.prompt_id"), ("mode", "$.permission_mode"),
-    ("agent", "$.agent_id"), ("agent_type", "$.agent_type"), ("tool", "$.tool_name"), ("call", "$.tool_use_id"),
-    ("input_type", "$.tool_input.subagent_type"), ("description", "$.tool_input.description"),
-    ("input_prompt", "$.tool_input.prompt"), ("input_model", "$.tool_input.model"),
-    ("command", "$.tool_input.command"), ("input_name", "$.tool_input.name"), ("stop_id", "$.tool_input.task_id"),
-    ("report", "$.tool_input.message"),
-    ("given_agent", "$.tool_response.agentId"), ("given_status", "$.tool_response.status"),
-    ("given_model", "$.tool_response.resolvedModel"), ("given_task", "$.tool_response.taskId"),
-    ("given_run", "$.tool_response.runId"), ("given_tokens", "$.tool_response.totalTokens"),
-    ("resumed", "$.tool_response.resumedAgentId"),
-    ("last", "$.last_assistant_message"), ("agent_transcript", "$.agent_transcript_path"),
-    ("again", "$.stop_hook_active"), ("source", "$.source"), ("model", "$.model"), ("why", "$.reason"),
-    ("prompt", "$.prompt"), ("error", "$.error"), ("trigger", "$.trigger"), ("interrupt", "$.is_interrupt"),
-)
-_SQL = "SELECT " + ", ".join(["json_extract(?1, '%s')" % path for _, path in FIELDS])
+    ("event", "", "hook_event_name"), ("session", "", "session_id"), ("transcript", "", "transcript_path"),
+    ("cwd", "", "cwd"), ("prompt_id", "", "prompt_id"), ("mode", "", "permission_mode"),
+    ("agent", "", "agent_id"), ("agent_type", "", "agent_type"), ("tool", "", "tool_name"), ("call", "", "tool_use_id"),
+    ("last", "", "last_assistant_message"), ("agent_transcript", "", "agent_transcript_path"),
+    ("again", "", "stop_hook_active"), ("source", "", "source"), ("model", "", "model"), ("why", "", "reason"),
+    ("prompt", "", "prompt"), ("error", "", "error"), ("trigger", "", "trigger"), ("interrupt", "", "is_interrupt"),
+    ("input_type", "tool_input", "subagent_type"), ("description", "tool_input", "description"),
+    ("input_prompt", "tool_input", "prompt"), ("input_model", "tool_input", "model"),
+    ("command", "tool_input", "command"), ("input_name", "tool_input", "name"), ("stop_id", "tool_input", "task_id"),
+    ("report", "tool_input", "message"),
+    ("given_agent", "tool_response", "agentId"), ("given_status", "tool_response", "status"),
+    ("given_model", "tool_response", "resolvedModel"), ("given_task", "tool_response", "taskId"),
+    ("given_run", "tool_response", "runId"), ("given_tokens", "tool_response", "totalTokens"),
+    ("resumed", "tool_response", "resumedAgentId"))
 
 
 class Payload:
@@ -27,7 +25,12 @@ class Payload:
 
     def __init__(self, con, text):
         self.text = text
-        for (name, _), value in zip(FIELDS, con.execute(_SQL, (text,)).fetchone()):
+        parts = {"": members(con, text), "tool_input": {}, "tool_response": {}}
+        for name in ("tool_input", "tool_response"):
+            if parts[""].get(name, _NOTHING)[1] == "object":
+                parts[name] = members(con, text, "$." + name)
+        for name, part, key in FIELDS:
+            value = parts[part].get(key, _NOTHING)[0]
             if value is not None and not isinstance(value, str) and name != "again":
                 value = str(value)
             setattr(self, name, None if value == "" else value)
@@ -37,13 +40,25 @@ class Payload:
                 setattr(self, name, redact(value)[0])
 
 
+_NOTHING = (None, None)
+
+
+def members(con, text, path="$"):
+    """{name: (value, JSON type)} of the object at a path of a JSON text, the first where a name stands twice; empty for
+    anything else."""
+    found = {}
+    for key, value, kind in con.execute("SELECT key, value, type FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE 'null' "
+                                        "END, ?2)", (text, path)):
+        if isinstance(key, str):
+            found.setdefault(key, (value, kind))
+    return found
+
+
 def read(con, text):
     """The Payload of a JSON object. ValueError when the text is not one, or names no event and no session."""
-    if con.execute("SELECT CASE WHEN json_valid(?1) THEN json_type(?1) = 'object' END", (text,)).fetchone()[0] != 1:
-        raise ValueError("the event is not a JSON object")
     payload = Payload(con, text)
     if not isinstance(payload.event, str) or not isinstance(payload.session, str):
-        raise ValueError("the event has no hook_event_name or no session_id")
+        raise ValueError("the event is not a JSON object, or has no hook_event_name or no session_id")
     return payload
 
 

@@ -2,7 +2,8 @@
 
 import os
 
-from orchestrator.recording.payload import mend
+from orchestrator.paths import regular
+from orchestrator.recording.payload import members, mend
 
 _TAIL = 262144
 _JOURNAL = 16_000_000  # characters of a workflow's journal that are read
@@ -32,14 +33,6 @@ def path_of(main_transcript, agent):
     return None
 
 
-_META = "SELECT " + ", ".join(
-    ["CASE json_type(?1, '$.%s') WHEN '%s' THEN json_extract(?1, '$.%s') END" % (name, kind, name) for name, kind in (
-        ("toolUseId", "text"), ("agentType", "text"), ("description", "text"), ("parentAgentId", "text"),
-        ("spawnDepth", "integer"), ("stoppedByUser", "true"), ("spawnedAgentType", "text"))]) + (
-        ", CASE WHEN json_type(?1, '$.taskKind') = 'text' AND json_extract(?1, '$.taskKind') LIKE '%teammate' THEN "
-        "json_extract(?1, '$.name') || '@' || json_extract(?1, '$.teamName') END")
-
-
 class Meta:
     """What an agent's files on disk say of it. `call` is None for an agent that no Agent call began; `run` is the folder
     of its workflow's run; `stopped`: its session was ended over it; `mate`: a teammate's name and team."""
@@ -53,20 +46,26 @@ def meta(con, main_transcript, agent):
     if not path:
         return None
     try:
-        with open(path[:-6] + ".meta.json", encoding="utf-8", errors="replace") as f:
-            text = f.read(65536)
+        words = members(con, mend(regular(path[:-6] + ".meta.json", 65536).decode("utf-8", "replace")))
     except OSError:
         return None
-    text = mend(text)
-    if not con.execute("SELECT CASE WHEN json_valid(?1) THEN json_type(?1) = 'object' END", (text,)).fetchone()[0]:
+    if not words:
         return None  # half written
-    found, words = Meta(), con.execute(_META, (text,)).fetchone()
-    found.path = path
-    found.call, found.agent_type, found.description, found.parent = [word or None for word in words[:4]]
-    found.nested = found.parent is not None or (words[4] or 1) > 1
-    found.stopped, found.mate = words[5] == 1, words[7]
+
+    def word(name):
+        value, kind = words.get(name, (None, None))
+        return value or None if kind == "text" else None
+
+    found = Meta()
+    found.path, found.call, found.agent_type, found.description = path, word("toolUseId"), word("agentType"), word("description")
+    found.parent, found.stopped = word("parentAgentId"), words.get("stoppedByUser", (None, None))[1] == "true"
+    depth, kind = words.get("spawnDepth", (None, None))
+    found.nested = found.parent is not None or kind == "integer" and depth > 1
+    found.mate = None
+    if (word("taskKind") or "").endswith("teammate"):
+        found.mate = word("name") and word("teamName") and "%s@%s" % (word("name"), word("teamName"))
     if found.mate:
-        found.agent_type = words[6]  # what it says for its type is its name
+        found.agent_type = word("spawnedAgentType")  # what it says for its type is its name
     folder = os.path.dirname(path)
     found.run = os.path.basename(folder) if os.path.basename(os.path.dirname(folder)) == "workflows" else None
     return found

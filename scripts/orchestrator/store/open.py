@@ -183,10 +183,6 @@ def stand_in_line(path, seconds):
     _line[:] = [path, seconds]
 
 
-class _TooLong(Exception):
-    pass
-
-
 def _take_turn(con):
     try:
         handle = os.open(_line[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -199,7 +195,7 @@ def _take_turn(con):
             begun = time.monotonic()
             try:
                 _wait(handle)
-            except (OSError, ValueError, _TooLong):
+            except (OSError, ValueError, OverflowError):
                 pass
             _line[1] = max(0.05, _line[1] - (time.monotonic() - begun))
             con.execute("PRAGMA busy_timeout = %d" % (_line[1] * 1000)).fetchone()
@@ -221,7 +217,7 @@ def _wait(handle):
     import _signal as signal  # the public one loads enum, which costs as much as the write
 
     def enough(*_):
-        raise _TooLong
+        raise OverflowError
 
     before = signal.signal(signal.SIGALRM, enough)
     try:

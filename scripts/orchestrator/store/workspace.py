@@ -35,8 +35,7 @@ def install_mark(data):
     path = os.path.join(data, "install-id")
     try:
         try:
-            with open(path, "rb") as f:
-                secret = f.read().decode("ascii").strip()
+            secret = regular(path, 4096).decode("ascii").strip()
         except FileNotFoundError:
             os.makedirs(data, mode=0o700, exist_ok=True)
             secret = os.urandom(16).hex()
@@ -68,7 +67,11 @@ def trusted(workspace, data):
 
 def write(path, text):
     """Writes a file whole: readers see the old text or the new one."""
-    temporary = "%s.%d.tmp" % (path, os.getpid())
-    with open(temporary, "w", encoding="utf-8", errors="replace") as f:
-        f.write(text)
+    temporary, data = "%s.%d.tmp" % (path, os.getpid()), text.encode("utf-8", "replace")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)  # Python's own files cost more than the writing
+    try:
+        while data:
+            data = data[os.write(handle, data):]
+    finally:
+        os.close(handle)
     os.replace(temporary, path)
