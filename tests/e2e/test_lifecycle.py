@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from orchestrator.edges.scripted_model import Play, say
+from orchestrator.edges.scripted_model import Play, call, say
 from plays import MARK, deploy, digests, idle, main, news, once, results, shell, spawn, states, status, submit, task
 
 FULL = {"input_tokens": 99_000, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
@@ -181,10 +181,14 @@ def test_a_turn_that_leaves_ready_tasks_behind(claude, project, rows):
             assert 'prompt="orchestrator task t2"' in told_once(request)
 
 
-def test_a_turn_in_plan_mode(claude, project):
-    """In plan mode a turn is never made to go on."""
-    session = claude.run("go", Play().when(main, TWO, "planned"), project).session_id
+def test_turns_that_are_not_made_to_go_on(claude, project):
+    """Those in which only what is not of the orchestration ended (another agent, a shell), and those in plan mode."""
+    others = [spawn("COUNT", run_in_background=True), call("Bash", command="sleep 0.5", run_in_background=True)]
+    play = Play().when(main, TWO, others, "planned", "seen", "seen").when("COUNT", once(lambda: idle(project), "three"))
+    run = claude.run("go", play, project, "--allowedTools", "Bash")
+    assert run.text == "seen" and sum([len(request.notifications) for request in run.main_requests]) == 2
+    assert not [request for request in run.main_requests if "Stop hook" in news(request)]
     play = Play().when(main, deploy("t1"), "that is all", "woken").when("DO t1.", say("t1 done").after(0.3))
-    run = claude.run("go on", play, project, resume=session, permission_mode="plan")
+    run = claude.run("go on", play, project, resume=run.session_id, permission_mode="plan")
     assert states(project) == {"t1": "completed", "t2": "ready"}
     assert len(run.main_requests) == 3 and run.text == "woken"

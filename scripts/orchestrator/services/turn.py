@@ -35,7 +35,8 @@ def receive(con, session, execution, mode, now):
     main conversation yet, of one still at work (decision 0006). The last one always passes.
     """
     orchestration = current(con, session)
-    con.execute("UPDATE claude_sessions SET touched = 1 WHERE claude_session_id = ?", (session,))
+    if orchestration and (_belongs(con, execution, orchestration) or news(con, session, orchestration)):
+        con.execute("UPDATE claude_sessions SET touched = 1 WHERE claude_session_id = ?", (session,))
     first = con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND noticed_at IS NULL AND status != 'deployed'",
                         (execution,)).fetchone()  # what is told again answers a message, what did not end is in doubt
     con.execute("UPDATE executions SET noticed_at = ? WHERE execution_id = ?", (now, execution))
@@ -93,6 +94,12 @@ def _told_digest(con, session, orchestration, mode, now):
     text = digest(con, orchestration, limit(con), None, mode)
     tell(con, session, orchestration, now)
     return text
+
+
+def _belongs(con, execution, orchestration):
+    """Whether an end is one of this orchestration's: not a shell's or a monitor's, nor that of an agent outside of it."""
+    return con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND orchestration_id = ?",
+                       (execution, orchestration)).fetchone() is not None
 
 
 def _planned(con, execution, orchestration):
