@@ -156,7 +156,7 @@ class Claude:
                     os.killpg(process.pid, signal.SIGKILL)
         if model.faults:
             raise model.faults[0]
-        events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+        events = [json.loads(line) for line in out.split("\n") if line.startswith("{")]
         return Run(process.returncode, events, err, model.requests, time.monotonic() - start)
 
 

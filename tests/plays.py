@@ -93,8 +93,9 @@ def idle(project: Path) -> bool:
 
 
 def noticed(project: Path) -> set:
-    """The tasks whose ends the client has announced."""
-    return {row[0] for row in ask(project, "SELECT task_id FROM executions WHERE noticed_at IS NOT NULL")}
+    """The tasks whose ends the client has announced, and has had a moment to be done with (decision 0006)."""
+    told = "SELECT task_id FROM executions WHERE noticed_at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-0.3 seconds')"
+    return {row[0] for row in ask(project, told)}
 
 
 def news(request: Any) -> str:

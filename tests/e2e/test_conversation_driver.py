@@ -108,14 +108,21 @@ def test_ends_before_the_launch_was_told(claude, project, rows):
 
 
 def test_ends_while_the_main_conversation_is_busy(claude, project, rows):
-    """Ends that arrive during a turn are recorded; what they made ready is told in it, or when it ends."""
+    """Ends that arrive during a turn are recorded, the planner's too; what they made ready is told in it, or when it ends."""
+    planner = call("Agent", subagent_type="orchestrator:planner", description="plan", prompt=GOAL)
+
+    def planned(request):
+        once(lambda: ask(project, "SELECT 1 FROM executions WHERE status = 'completed'"))(request)
+        return say(shell("echo busy")).after(0.5)
+
     busy, wave = say(shell("echo busy")).after(0.9), [deploy("t1"), deploy("t2")]
-    play = Play().when(main, JOIN, wave, busy, "that was all", deploy("t3"), "one at work", "finished")
-    play.when("DO t3.", "done t3").when("DO ", say("done").after(0.1))
+    play = Play().when(main, planner, planned, "planned", wave, busy, "that was all", deploy("t3"), "one at work", "finished")
+    play.when(GOAL, JOIN, "PLAN ACCEPTED").when("DO t3.", "done t3").when("DO ", say("done").after(0.1))
     run = claude.run("go", play, project)
     assert run.text == "finished"
-    assert any('prompt="orchestrator task t3"' in told for r in run.main_requests[3:5] for told in digests(r))
-    assert ends(rows, project) == well("t1", "t2", "t3")
+    assert any("Deploy now" in told for r in run.main_requests[2:4] for told in digests(r))
+    assert any('prompt="orchestrator task t3"' in told for r in run.main_requests[5:7] for told in digests(r))
+    assert ends(rows, project) == [(None, "completed", "end_turn", 0), *well("t1", "t2", "t3")]
 
 
 def test_agents_in_the_foreground(claude, project, rows):

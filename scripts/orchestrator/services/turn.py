@@ -80,14 +80,17 @@ def _waiting(con, session, execution=None):
     return False
 
 
-def _received(con, session):
-    """Whether an agent's end came in without a word: 2.1.197 attaches what ends during a turn and fires no hook for it."""
+def _received(con, session, orchestration):
+    """Whether an end came in without a word, an agent's or a workflow's: 2.1.197 attaches what ends during a turn and fires
+    no hook for it."""
     return con.execute(
         "SELECT 1 FROM executions e JOIN claude_sessions s USING (claude_session_id) WHERE s.claude_session_id = ? AND "
-        "e.status != 'deployed' AND e.completed_at >= s.started_at AND e.task_id IS NOT NULL AND e.runtime = 'agent' AND "
-        "e.told_at IS NULL AND e.noticed_at IS NULL AND EXISTS (SELECT 1 FROM events v WHERE "
-        "v.execution_id = e.execution_id "
-        "AND v.kind = 'launched')", (session,)).fetchone() is not None
+        "e.status != 'deployed' AND e.completed_at >= s.started_at AND e.orchestration_id = ? AND e.told_at IS NULL AND "
+        "e.noticed_at IS NULL AND CASE e.runtime WHEN 'agent' THEN EXISTS (SELECT 1 FROM events v WHERE v.execution_id = "
+        "e.execution_id AND v.kind = 'launched') WHEN 'workflow' THEN EXISTS (SELECT 1 FROM events v WHERE v.kind IN "
+        "('handed', 'workflow', 'workflow_ended') AND v.kind = 'workflow_ended' AND v.claude_session_id = e.claude_session_id "
+        "AND v.tool_use_id = e.tool_use_id) END",
+        (session, orchestration)).fetchone() is not None
 
 
 def _told_digest(con, session, orchestration, mode, now):
@@ -145,7 +148,7 @@ def stop(con, p, now, woken=False):
     touched, nagged, nagged_rev = con.execute(
         "SELECT touched, nagged, nagged_rev FROM claude_sessions WHERE claude_session_id = ?", (p.session,)).fetchone()
     con.execute("UPDATE claude_sessions SET touched = 0, idle_since = ? WHERE claude_session_id = ?", (now, p.session))
-    if orchestration is None or p.mode == "plan" or not (touched or _received(con, p.session)):
+    if orchestration is None or p.mode == "plan" or not (touched or _received(con, p.session, orchestration)):
         return None
     status, paused, driver, rev = con.execute(
         "SELECT status, paused_at, claude_session_id, rev FROM orchestrations WHERE orchestration_id = ?",
