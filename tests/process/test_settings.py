@@ -97,7 +97,7 @@ def test_a_limit_of_the_file_is_the_gates_limit(here):
     driven(here, "one", "two", "three")
     assert verdict(here.deploys("c1", prompt="orchestrator task one"))[0] == "allow"
     decision, reason = verdict(here.deploys("c2", prompt="orchestrator task two"))
-    assert (decision, "1 agents are at work, the limit" in reason) == ("deny", True)
+    assert (decision, "1 agent is at work, the limit" in reason) == ("deny", True)
     (here.workspace / "config.toml").write_text("")
     here.run("status")
     assert "setting.max_parallel_agents" not in meta(here.workspace / "history.db")

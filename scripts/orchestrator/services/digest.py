@@ -47,6 +47,11 @@ def places(con, graph, limit):
     return max(0, limit - busy)
 
 
+def full(limit):
+    """That as many planned agents as may be are at work."""
+    return "%s at work, the limit" % ("1 agent is" if limit == 1 else "%d agents are" % limit)
+
+
 def head(con, orchestration_id, graph):
     """The first line: which orchestration, and how many of its tasks are where."""
     goal, status, paused = con.execute(
@@ -107,7 +112,7 @@ def to_do(con, orchestration_id, graph, limit, room=600):
                 "`orchestrator next --driver conversation`."]
     free = places(con, graph, limit)
     if not free:
-        return ["%d ready; %d agents are at work, the limit." % (len(ready), limit)]
+        return ["%d ready; %s." % (len(ready), full(limit))]
     why = ["No workflow may run here, so Agent calls do the work: tell the user."] if fell_back(con, orchestration_id) else []
     calls = _calls(graph, ready[:free], room - 80 * len(why))
     if not calls:

@@ -5,7 +5,7 @@ from orchestrator.model.ids import orchestration_id as new_orchestration
 from orchestrator.recording import record
 from orchestrator.recording.graph import Graph
 from orchestrator.recording.sessions import current
-from orchestrator.services.digest import line, places
+from orchestrator.services.digest import full, line, places
 from orchestrator.services.settings import limit, model
 from orchestrator.store import blobs
 from orchestrator.store.open import writing
@@ -174,7 +174,7 @@ def _deployable(con, orchestration, task):
     check(con, orchestration, task, graph)
     most = limit(con)
     if places(con, graph, most) < 1:
-        raise Refused("%d agents are at work, the limit; %s is offered again when one ends." % (most, task))
+        raise Refused("%s; %s is offered again when one ends." % (full(most), task))
     return graph
 
 
