@@ -110,13 +110,14 @@ def _taken_in(con, text, name, pid, now, project, workspace, once, fresh):
 
 
 def _tidy(con):
-    """What is done now and then: the sums by day take in what changed, the log is emptied. Another time where it cannot be."""
+    """What is done now and then: the sums by day take in what changed, and the log is brought home by closing, where no other
+    process has it open. Another time where it cannot be done."""
     from orchestrator.recording import rollup
 
     try:
         with store.writing(con):
             rollup.take_in(con)
-        store.empty_log(con)
+        con.close()
     except store.Error:
         pass
 

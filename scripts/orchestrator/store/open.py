@@ -13,7 +13,7 @@ from orchestrator.errors import NewerSchema
 from orchestrator.paths import plugin_root
 
 VERSION = 1
-_LOG = 200 * 4120  # bytes of the write-ahead log, after which a hook brings it home: so many pages, each with its head
+_LOG = 200 * 4120  # bytes of the write-ahead log, after which a hook closes the history: so many pages, each with its head
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 Error = sqlite.Error
 
@@ -66,21 +66,15 @@ def for_one_event(con, path, durable):
 
 
 def log_is_long(path):
-    """Whether the write-ahead log has grown so far that it should be brought home, and nobody else is at work.
+    """Whether the write-ahead log has grown so far that it should be brought home, and nobody else is about to write.
 
-    The next to open a log that nobody has open reads all of it, and knows no more what of it was brought home before: so it
-    is emptied, where SQLite by itself would bring the same home again after every write.
+    The next to open a log that nobody has open reads all of it, and knows no more what of it was brought home before: SQLite
+    by itself would bring the same home again after every write. The last to close the history does so and takes the log away.
     """
     try:
         return os.stat(path + "-wal").st_size > _LOG and _line_is_free()
     except OSError:
         return False  # there is none, or nothing can be told
-
-
-def empty_log(con):
-    """Brings the log home and empties it, unless another process reads or writes: then the next one does it."""
-    con.execute("PRAGMA busy_timeout = 0").fetchone()
-    con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def _bring_up(con, path):

@@ -34,21 +34,47 @@ def install_mark(data):
         return ""
     path = os.path.join(data, "install-id")
     try:
-        try:
-            secret = regular(path, 4096).decode("ascii").strip()
-        except FileNotFoundError:
+        secret = _secret(path)
+        if not secret:
             os.makedirs(data, mode=0o700, exist_ok=True)
-            secret = os.urandom(16).hex()
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as f:
-                f.write(secret + "\n")
-    except FileExistsError:  # another made it at this moment
-        return install_mark(data)
+            _settle(path, os.urandom(16).hex())
+            secret = _secret(path)  # another may have been quicker
     except (OSError, UnicodeDecodeError):
+        return ""
+    if not secret:
         return ""
     import _blake2
 
     return _blake2.blake2b(secret.encode(), digest_size=16).hexdigest()
+
+
+def _secret(path):
+    """What is kept at a path; "" when that is nothing."""
+    try:
+        return regular(path, 4096).decode("ascii").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _settle(path, secret):
+    """Keeps the secret where none is kept yet. It appears whole: who read half of it would take this user for another."""
+    fresh = "%s.%d.tmp" % (path, os.getpid())
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(handle, (secret + "\n").encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        if not _secret(path):  # an empty one, as a power cut may leave: of those who put theirs in its place one is last
+            os.rename(fresh, path)
+            return
+    except OSError:  # a file system without links
+        os.rename(fresh, path)
+        return
+    os.unlink(fresh)
 
 
 def trusted(workspace, data):
