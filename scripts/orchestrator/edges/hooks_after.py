@@ -153,9 +153,9 @@ def after_tool(e):
             if returned:
                 ends.returned(e.con, e.p, e.project, execution, payload.response_text(e.con, e.p), e.now)
             else:
-                record.append(e.con, "launched", e.now, "%s %s" % (e.p.session, e.p.call), claude_session_id=e.p.session,
-                              agent_id=e.p.given_agent, tool_use_id=e.p.call, execution_id=execution,
-                              status=e.p.given_status, model=e.p.given_model,
+                record.append(e.con, "launched", e.now, "%s %s %s" % (e.p.session, e.p.call, e.p.given_agent),
+                              claude_session_id=e.p.session, agent_id=e.p.given_agent, tool_use_id=e.p.call,
+                              execution_id=execution, status=e.p.given_status, model=e.p.given_model,
                               body=payload.teammate(e.con, e.p) if e.p.given_status == MATE else None)
             ends.conclude(e.con, e.project, execution, e.now)
             if returned and not e.p.agent and not e.late:

@@ -82,7 +82,8 @@ def fold(events):
         row.completed_at = row.final_message = row.error_message = None
     else:
         row.status, row.end_reason, row.inferred, row.error_message = [ended[0][n] for n in (0, 1, 2, 5)]
-        row.completed_at, row.final_message = ended[-1][3:5]
+        row.completed_at = ended[-1][3]
+        row.final_message = ([end[4] for end in ended if end[4]] or [None])[-1]  # a later failure takes no result away
     return row
 
 
@@ -98,7 +99,10 @@ def _resolved(events):
 
 def _dealt(events):
     """The segments with their events."""
-    first = Segment()
+    met = [event.call for event in events if event.kind == "met"]
+    first = Segment(met[0] if met else None)
+    if met:  # what names another call named the wrong agent
+        events = [e for e in events if e.kind not in _OPENING or e.call in (None, first.call)]
     for event in events:
         if event.kind in _OPENING and event.call and first.call is None:
             first.call = event.call
@@ -127,9 +131,10 @@ def _dealt(events):
             open_ones = [s for s in segments if not s.said() and "notified" not in s.found]
             told = [s for s in segments if "notified" in s.found and s.found["notified"].status == "killed"]
             (told or open_ones or segments)[-1].add(event)
-        elif event.kind in ("absent", "tail"):
-            (segments if event.kind == "absent" else
-             [s for s in segments if s is first or s.begun <= event.at])[-1].add(event)
+        elif event.kind == "absent":
+            _latest(segments).add(event)
+        elif event.kind == "tail":
+            _latest([s for s in segments if s is first or s.begun <= event.at]).add(event)
         elif event.kind == "closed":
             open_ones = [s for s in segments if not s.said() and "notified" not in s.found]
             (open_ones or segments)[0].add(event)
@@ -162,6 +167,14 @@ def _resumed(events, first):
     return sorted(later, key=lambda s: s.begun)
 
 
+def _latest(segments):
+    """The segment that what is seen now is about: the last; but behind one of which the conversation was told, while nothing
+    said how it ended, those that are known by a mere start do not count (it may name the wrong agent)."""
+    known = [s for s in segments if s is segments[0] or s.call or s.said()][-1]
+    told = "notified" in known.found or "returned" in known.found
+    return known if told and not known.said() else segments[-1]
+
+
 def _of_call(segments, call):
     for segment in segments:
         if call and segment.call == call:
@@ -182,13 +195,17 @@ def _of_prompt(segments, event):
 def _deal_ends(segments, ends):
     """Gives each end that a hook told to its segment: by the result that the segment's notification carries, by the turn in
     which it began where that tells all of them apart, else in order."""
-    loose = []
+    loose, turns = [], [s.prompt for s in segments]
     for group in _grouped(ends):
         texts = {e.text for e in group if e.text}
         told = [s for s in segments if "notified" in s.found and s.found["notified"].text in texts]
         for segment in told:
             for event in group:
                 segment.add(event)
+        if not told and turns.count(group[0].prompt) == 1 and None not in turns:
+            told = [segments[turns.index(group[0].prompt)]]
+            told[0].all += group
+            told[0].found.update((event.kind, event) for event in group)
         if not told:
             loose.append(group)
     waiting = [s for s in segments if not s.said()]
@@ -230,6 +247,9 @@ def _end(segment):
     found = segment.found
     error, told, back = found.get("api_error"), found.get("notified"), found.get("returned")
     tail = found.get("tail") or Event((None,) * 10)
+    told_so = told and told.status == "failed"
+    if error and not told_so and tail.status in ("end_turn", "unfinished") and tail.at > error.at:
+        error = None  # another agent's: looked at again, its own transcript shows no failure
     at = min([e.at for e in segment.all if e.kind in SAID or e.kind in ("notified", "returned", "killed", "refused",
                                                                         "absent", "closed")], default=None)
     if tail.body and not (segment.said() or told or "killed" in found):
@@ -245,10 +265,11 @@ def _end(segment):
         return "failed", "stopped", 0, at, text, "It was stopped before it ended its turn."
     if told and _TURN_LIMIT in (told.reason or "").rpartition('" ')[2]:  # behind the description, which is the model's
         return "failed", "max_turns", 0, at, text, "It reached its turn limit."
-    doubted = error and "stopped" in found and not (told and told.status == "failed")  # sent back, or another's failure
-    if (error or (told and told.status == "failed")) and not ("handback" in found or doubted and tail.status == "end_turn"):
+    doubted = error and "stopped" in found and not told_so  # sent back, or another's failure
+    if (error or told_so) and not ("handback" in found or doubted and tail.status == "end_turn"):
         said = error.text or error.reason if error else told.reason
-        return "failed", "api_error", int(bool(doubted and tail.status != "api_error")), at, _text(segment, tail, said), said
+        doubted = not told_so and tail.status != "api_error" and (doubted or tail.status)  # its transcript shows no failure yet
+        return "failed", "api_error", int(bool(doubted)), at, _text(segment, tail, said), said
     if "refused" in found:  # the client did not start it, or (329, foreground) it broke off on an error
         begun = "started" in found or "launched" in found
         return "failed", "api_error" if begun else "refused", 0, at, text, found["refused"].reason

@@ -120,12 +120,15 @@ def unexplained(con, session, execution):
 
 
 def contradicts(con, p):
-    """Whether an agent's signal speaks of two agents at once: its transcript is another's, or it changed its type."""
+    """Whether an agent's signal speaks of two agents at once: its transcript is another's, or it changed its type (unless the
+    earlier signal was the wrong one, as its meta file tells)."""
     if p.agent_transcript and not p.agent_transcript.endswith("agent-%s.jsonl" % p.agent):
         return True
-    return bool(p.agent_type and con.execute(
-        "SELECT 1 FROM events WHERE agent_id = ? AND kind = 'started' AND agent_type != "
-        "?", (p.agent, p.agent_type)).fetchone())
+    if not p.agent_type or con.execute("SELECT 1 FROM events WHERE agent_id = ? AND kind = 'started' AND agent_type != ?",
+                                       (p.agent, p.agent_type)).fetchone() is None:
+        return False
+    meta = transcript.meta(con, p.transcript, p.agent)
+    return meta is None or p.agent_type != (meta.mate.partition("@")[0] if meta.mate else meta.agent_type)
 
 
 def _candidate(con, session, agent_type=None):
@@ -147,36 +150,54 @@ def by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
     if meta.mate and not meta.call:
         meta.call = _called_mate(con, session, agent, meta.mate)
     called, working = record.by_call(con, session, meta.call), record.by_agent(con, agent)
-    if called and working and called != working and con.execute(
-            "SELECT 1 FROM executions WHERE execution_id = ? AND tool_use_id IS NOT NULL AND runtime = 'agent'",
-            (working,)).fetchone():
-        record.part(con, working, agent)  # another signal named the wrong agent: the client's own file knows better
+    if called and called != working:  # where another signal named the wrong agent, the client's own file knows better
+        if working and con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND tool_use_id IS NOT NULL AND runtime = "
+                                   "'agent'", (working,)).fetchone():
+            record.part(con, working, agent)
+        other = con.execute("SELECT agent_id FROM executions e WHERE execution_id = ? AND agent_id IS NOT NULL AND NOT EXISTS ("
+                            "SELECT 1 FROM events v WHERE v.execution_id = e.execution_id AND v.kind = 'met' AND v.agent_id = "
+                            "e.agent_id)", (called,)).fetchone()
+        if other:
+            record.part(con, called, other[0])
     execution = record.join(con, session, meta.call, agent) if meta.call else record.by_agent(con, agent)
     if execution is None:
         if record.by_agent(con, agent) or record.by_call(con, session, meta.call):
             return None  # two signals contradict each other
         execution = _open(con, session, agent, now, agent_type, prompt)
-    row = con.execute("SELECT origin, task_id, agent_type, scope, parent_agent_id, transcript_path FROM executions WHERE "
-                      "execution_id = ?", (execution,)).fetchone()
+    row = con.execute("SELECT origin, runtime, tool_use_id, task_id, agent_type, scope, parent_agent_id, transcript_path FROM "
+                      "executions WHERE execution_id = ?", (execution,)).fetchone()
     if meta.call:
-        record.append(con, "met", now, "%s %s" % (agent, meta.call), claude_session_id=session, agent_id=agent,
-                      tool_use_id=meta.call, execution_id=execution)
-    if meta.call:
-        if row[1] is None:  # a planned one's is known
+        if record.append(con, "met", now, "%s %s" % (agent, meta.call), claude_session_id=session, agent_id=agent,
+                         tool_use_id=meta.call, execution_id=execution):
+            _give_back(con, session, execution, meta.call)
+        if row[3] is None:  # a planned one's is known
             record.explain(con, execution, meta.call, meta.nested, bool(meta.mate))
     elif meta.mate:
+        if row[1] == "agent" and row[2]:  # of a call that made no such teammate
+            record.part(con, execution, agent)
+            execution = _open(con, session, agent, now, agent_type, prompt)
+            row = row[:4] + (agent_type or record.UNKNOWN, None, None, None)
         con.execute("UPDATE executions SET runtime = 'agent', origin = 'teammate', tool_use_id = NULL WHERE execution_id = ? "
-                    "AND origin = 'unplanned' AND task_id IS NULL", (execution,))
-    elif row[0] in record.ORIGINS and row[1] is None:
+                    "AND origin IN ('unplanned', 'workflow') AND task_id IS NULL", (execution,))
+    elif row[0] in record.ORIGINS and row[3] is None:
         call = runs.call_of(con, session, meta.run) if meta.run else None
         con.execute("UPDATE executions SET runtime = ?, origin = ?, tool_use_id = ? WHERE execution_id = ?",
                     ("workflow" if meta.run else "agent", "workflow" if meta.run else "skill", call, execution))
-    told = {name: now for name, was, now in zip(("scope", "parent_agent_id", "transcript_path"), row[3:], (
+    told = {name: now for name, was, now in zip(("scope", "parent_agent_id", "transcript_path"), row[5:], (
         meta.description, meta.parent, meta.path)) if was is None and now}
-    agent_type = meta.agent_type if row[2] == record.UNKNOWN else None
+    agent_type = meta.agent_type if row[4] == record.UNKNOWN else None
     if told or agent_type:
         record.fill(con, execution, agent_type=agent_type, **told)
     return execution
+
+
+def _give_back(con, session, execution, call):
+    """What another call's signals said of an execution goes to that call's own."""
+    if con.execute("SELECT 1 FROM events WHERE execution_id = ? AND kind IN ('launched', 'returned') AND tool_use_id != ?",
+                   (execution, call)).fetchone():
+        con.execute("UPDATE events SET execution_id = (SELECT e.execution_id FROM executions e WHERE e.claude_session_id = "
+                    "?2 AND e.tool_use_id = events.tool_use_id AND e.runtime = 'agent') WHERE execution_id = ?1 AND kind IN "
+                    "('launched', 'returned') AND tool_use_id != ?3", (execution, session, call))
 
 
 def _called_mate(con, session, agent, mate):
@@ -186,6 +207,7 @@ def _called_mate(con, session, agent, mate):
         "SELECT v.tool_use_id FROM events v LEFT JOIN executions e ON e.execution_id = v.execution_id WHERE "
         "v.claude_session_id = ?1 AND (v.kind = 'launched' AND v.body = ?2 OR v.kind = 'intent' AND v.body = ?4 AND NOT EXISTS "
         "(SELECT 1 FROM events l WHERE l.claude_session_id = ?1 AND l.tool_use_id = v.tool_use_id AND l.kind = 'launched' AND "
-        "l.body != ?2)) AND COALESCE(e.agent_id, ?3) = ?3 ORDER BY e.agent_id IS NULL, v.kind = 'intent', v.at LIMIT 1",
+        "l.body != ?2)) AND ?3 IN (COALESCE(e.agent_id, ?3), v.agent_id) ORDER BY e.agent_id IS NULL, v.kind = 'intent', v.at "
+        "LIMIT 1",
         (session, mate, agent, mate.partition("@")[0])).fetchone()
     return row[0] if row else None

@@ -89,10 +89,10 @@ def doubted(con, execution, now):
 
 def returned(con, p, project, execution, text, now):
     """The end of a foreground call; returns whether it was new."""
-    new = record.append(con, "returned", now, "%s %s" % (p.session, p.call), claude_session_id=p.session,
+    new = record.append(con, "returned", now, "%s %s %s" % (p.session, p.call, p.given_agent), claude_session_id=p.session,
                         agent_id=p.given_agent, tool_use_id=p.call, execution_id=execution, status=p.given_status,
                         model=p.given_model, text=text, body=p.given_tokens)
-    if not _said(con, execution):
+    if not _said(con, execution) and record.by_agent(con, p.given_agent) == execution:  # not where it names another's agent
         look(con, execution, transcript.path_of(p.transcript, p.given_agent), now)
     return new
 
@@ -139,13 +139,13 @@ def _just_begun(con, begun, now):
 
 
 def _look_again(con, p, project, now):
-    """Ends that were concluded from an unfinished transcript: by now it may have been written to its end."""
-    for execution, agent in con.execute(
-            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND status != 'deployed' AND "
-            "transcript_path IS NOT NULL AND (usage_read_at IS NULL OR usage_read_at < completed_at) AND inferred = 1 AND "
-            "end_reason IN ('max_turns', 'ended')", (p.session,)).fetchall():
+    """Ends that were concluded from an unfinished transcript, failures that it did not show: by now it is written to its end."""
+    for execution, agent, reason in con.execute(
+            "SELECT execution_id, agent_id, end_reason FROM executions WHERE claude_session_id = ? AND status != 'deployed' AND "
+            "transcript_path IS NOT NULL AND inferred = 1 AND (end_reason = 'api_error' OR end_reason IN ('max_turns', 'ended') "
+            "AND (usage_read_at IS NULL OR usage_read_at < completed_at))", (p.session,)).fetchall():
         found = look(con, execution, transcript.path_of(p.transcript, agent), now)
-        if found and found.how != "unfinished":
+        if found and (found.how != "unfinished" or reason == "api_error"):
             conclude(con, project, execution, now)
 
 

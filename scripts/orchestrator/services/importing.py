@@ -186,12 +186,12 @@ class _Taking:
                 self._say("refused", call.answered, once, call.call, tool_use_id=call.call, reason=call.words)
         elif call.result.get("status") == "completed" or not call.result and "agentId: " not in call.words[:600]:
             used = call.result.get("totalTokens")
-            self._say("returned", call.answered, once, call.call, tool_use_id=call.call, agent_id=agent, status="completed",
-                      model=model, text=back, body=str(used) if isinstance(used, int) else None)  # fmt: skip
+            self._say("returned", call.answered, "%s %s" % (once, agent), call.call, tool_use_id=call.call, agent_id=agent,
+                      status="completed", model=model, text=back, body=str(used) if isinstance(used, int) else None)  # fmt: skip
             if agent:
                 self._without_transcript(agent, back, call.answered)
         else:
-            self._say("launched", call.answered, once, call.call, tool_use_id=call.call, agent_id=agent,
+            self._say("launched", call.answered, "%s %s" % (once, agent), call.call, tool_use_id=call.call, agent_id=agent,
                       status="async_launched", model=model)  # fmt: skip
 
     def _ours(self, execution: str) -> bool:
