@@ -69,17 +69,25 @@ def steps(count, wait=0.15):
 
 
 def test_a_budget_that_is_spent(claude, project, rows):
-    """329 kills agents when the budget is spent: stopped, with what they had said. 197 lets them end first."""
+    """329 kills agents when the budget is spent, also those of a workflow, of whom it says so nowhere but at the end of their
+    transcripts: stopped, with what they had said. 197 lets them end first."""
     newest = "329" in claude.client.version
-    play = Play().when("start", spawn("COUNT them", run_in_background=True), say("waiting"), "seen")
-    play.when("COUNT", *steps(12), "end")
-    claude.run("start", play, project, "--max-budget-usd", "0.2")
-    (row,) = rows(project, SHOWN)
-    if newest:
-        assert (row["status"], row["end_reason"], row["inferred"]) == ("failed", "stopped", 1)
-        assert row["final_message"].startswith("step ")
-    else:
-        assert (row["status"], row["end_reason"], row["final_message"]) == ("completed", "end_turn", "end")
+    folder = project / ".claude" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "theirs.js").write_text("export const meta = {name: 'theirs', description: 'd'}\n"
+                                      "return await agent('COUNT too', {label: 'too'})\n")  # fmt: skip
+    both = Reply(call("Workflow", name="theirs"), spawn("COUNT them", run_in_background=True))
+    play = Play().when("start", both, say("waiting"), "seen", "seen")
+    play.when("COUNT them", *steps(12), "end").when("COUNT too", *steps(12), "end")
+    claude.run("start", play, project, "--max-budget-usd", "0.3", "--allowedTools", "Workflow")
+    found = rows(project, SHOWN)
+    assert sorted(row["scope"] or "too" for row in found) == ["other work", "too"]  # 197 gives a workflow's agent no label
+    for row in found:
+        if newest:
+            assert (row["status"], row["end_reason"], row["inferred"]) == ("failed", "stopped", 1), row
+            assert row["final_message"].startswith("step "), row
+        else:
+            assert (row["status"], row["end_reason"], row["final_message"]) == ("completed", "end_turn", "end"), row
 
 
 def test_a_budget_spent_before_an_agent_began(claude, project, rows, home, data):

@@ -5,10 +5,12 @@ import shutil
 
 import pytest
 
+from orchestrator.recording.sessions import process_of
 from orchestrator.services import lost
 from orchestrator.services.reconcile import reconcile
 from orchestrator.store import open as store
-from streams import SESSION, History, World
+from streams import SESSION, History, World, user
+from streams import at as world_at
 
 BEFORE = (os.uname().nodename, "the boot before this one", 1, "1")  # a process of this machine, before it was started again
 
@@ -95,3 +97,27 @@ def left(moment):
     ).fetchall()
     ended = moment.con.execute("SELECT end_reason FROM claude_sessions WHERE claude_session_id = ?", (SESSION,)).fetchall()
     return ended, {row[0]: (*row[2:], lost.known_of(moment.con, row[1])) for row in rows}
+
+
+@pytest.mark.parametrize("door", [next_hook, next_session], ids=["a hook", "a session"])
+def test_what_a_client_wrote_on_its_way_out(door, tmp_path):
+    """An agent that was broken off with its session was stopped, with what it had said, also where its transcript said so only
+    after the session's last hook; while that process lives, it may still be written to."""
+    world = World(str(tmp_path))
+    agent = world.agent(10, "max_turns")
+    broken = {**user([{"type": "text", "text": "[Request interrupted by user for tool use]"}]), "timestamp": world_at(50)}
+    history = Moment(History(world), str(tmp_path / "moment"))
+    history.process = process_of(os.getpid())
+    for event in world.events[:-1]:
+        history.take(event)
+    history.take({**world.events[0], "hook_event_name": "SessionEnd", "reason": "other"})
+    world.append(agent, [broken])
+    door(history)
+    assert history.ends()[agent] == ("deployed", None, 0)
+    history.con.execute("UPDATE claude_sessions SET boot_id = 'the boot before'")
+    door(history)
+    assert history.ends()[agent] == ("failed", "stopped", 1)
+    assert history.rows()[agent][0][15] == "so far: toolu_010"
+    before = history.con.execute("SELECT count(*) FROM events WHERE kind = 'tail'").fetchone()
+    door(history)
+    assert history.con.execute("SELECT count(*) FROM events WHERE kind = 'tail'").fetchone() == before

@@ -62,8 +62,9 @@ def session_start(e):
 
 
 def _bury(e):
-    """Sessions whose process is gone, by a kill or a restart of the machine, are closed."""
-    for gone in sessions.bury(e.con, e.now):
+    """Sessions whose process is gone, by a kill or a restart of the machine, are closed; of those that ended, what they wrote
+    on their way out is read."""
+    for gone in sessions.bury(e.con, e.now) + sessions.unread(e.con, e.now):
         _lost(e, gone)
 
 

@@ -280,7 +280,7 @@ def _end(segment):
     if (told or back or "absent" in found) and tail.status == "api_error":
         return "failed", "api_error", 1, at, _text(segment, tail, tail.reason), tail.reason
     if tail.status == "stopped":
-        return "failed", "stopped", 1, at or tail.at, text, "It was stopped with its Claude session."
+        return "failed", "stopped", 1, at or tail.at, text, "It was stopped: by the user, or with its Claude session."
     if back and back.status == "failed":
         return "failed", "ended", 1, at, text, "Its workflow says that it failed, and nothing says how."
     if back and _limited(back.text):

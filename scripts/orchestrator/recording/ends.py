@@ -181,6 +181,8 @@ def salvage(con, project, session, now):
             "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id "
             "IS NOT NULL", (session,)).fetchall():
         meta = transcript.meta(con, main[0], agent) if main and main[0] else None
+        if meta:
+            execution = agents.by_meta(con, session, agent, meta, now) or execution
         path = meta.path if meta else transcript.path_of(main[0], agent) if main and main[0] else None
         if meta and meta.stopped:
             found = transcript.tail(con, path)

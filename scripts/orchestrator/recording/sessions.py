@@ -134,6 +134,16 @@ def gone(con, now):
         if not alive(*r[1:5]) or (r[5] and r[1] != os.uname().nodename and not _still(con, r[0], now))]
 
 
+def unread(con, now):
+    """The ids of sessions of the last day that said they ended, had agents at work whose transcripts were looked at only then,
+    and whose process is gone by now: what it wrote on its way out is all there."""
+    return [r[0] for r in con.execute(
+        "SELECT DISTINCT s.claude_session_id, s.host, s.boot_id, s.pid, s.process_started FROM lost_executions e JOIN "
+        "claude_sessions s USING (claude_session_id) WHERE s.ended_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?, '-1 day') AND "
+        "s.end_reason NOT IN ('gone', 'imported') AND (SELECT max(t.at) FROM events t WHERE t.execution_id = e.execution_id "
+        "AND t.kind = 'tail') <= s.ended_at", (now,)) if not alive(*r[1:])]
+
+
 def bury(con, now):
     """Closes the rows of sessions whose process is gone. Returns their ids."""
     found = gone(con, now)

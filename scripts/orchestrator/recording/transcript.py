@@ -6,6 +6,7 @@ from orchestrator.paths import regular
 from orchestrator.recording.payload import members, mend
 
 _TAIL = 262144
+INTERRUPTED = "[Request interrupted by user"  # so a transcript ends that was broken off, whoever wanted it
 _JOURNAL = 16_000_000  # characters of a workflow's journal that are read
 
 
@@ -93,13 +94,13 @@ def _last_lines(path):
 def interrupted(con, path):
     """Whether the user broke off a turn and has typed nothing since, by the end of the main conversation's transcript."""
     for line in reversed(_last_lines(path) or ()):
-        if "[Request interrupted by user" in line or '"human"' in line:
+        if INTERRUPTED in line or '"human"' in line:
             kind, text = con.execute(
                 "SELECT json_extract(l, '$.origin.kind'), json_extract(l, "
                 "'$.message.content[0].text') FROM (SELECT CASE WHEN "
                 "json_valid(?1) THEN ?1 ELSE '{}' END AS l) WHERE json_extract(l, '$.type') = 'user'",
                 (line,)).fetchone() or (None, None)
-            if isinstance(text, str) and text.startswith("[Request interrupted by user"):
+            if isinstance(text, str) and text.startswith(INTERRUPTED):
                 return True
             if kind == "human":
                 return False
@@ -135,8 +136,8 @@ def ends_with(con, path, words):
 
 
 class Tail:
-    """A transcript's end. `how`: end_turn, unfinished or api_error; `text`: the last words of the agent's own, `error` those
-    of an API failure; `model` where it is sure; `at`: when the last line was written."""
+    """A transcript's end. `how`: end_turn, unfinished, stopped or api_error; `text`: the last words of the agent's own, `error`
+    those of an API failure; `model` where it is sure; `at`: when the last line was written."""
 
     __slots__ = ("how", "text", "error", "model", "at")
 
@@ -147,10 +148,11 @@ def tail(con, path):
     for line in reversed(lines or ()):
         if '"user"' not in line and '"assistant"' not in line:
             continue
-        kind, reason, error, model, over, at = con.execute(
+        kind, reason, error, model, over, at, first = con.execute(
             "SELECT json_extract(l, '$.type'), json_extract(l, '$.message.stop_reason'), json_extract(l, '$.isApiErrorMessage'), "
-            "json_extract(l, '$.message.model'), json_extract(l, '$.toolEndsTurn'), json_extract(l, '$.timestamp') FROM (SELECT "
-            "CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END AS l)", (line,)).fetchone()
+            "json_extract(l, '$.message.model'), json_extract(l, '$.toolEndsTurn'), json_extract(l, '$.timestamp'), "
+            "json_extract(l, '$.message.content[0].text') FROM (SELECT CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END AS l)",
+            (line,)).fetchone()
         if kind not in ("user", "assistant"):
             continue
         found = Tail()
@@ -158,6 +160,8 @@ def tail(con, path):
         found.at = at if isinstance(at, str) and len(at) == 24 and at.endswith("Z") else None
         if kind == "user":  # a workflow's agent may end with the call that hands over its result
             found.how = "end_turn" if over == 1 else "unfinished"
+            if isinstance(first, str) and first.startswith(INTERRUPTED):
+                found.how = "stopped"
         elif error:
             found.how, found.error = "api_error", last_text(con, [line], True)
         else:

@@ -258,7 +258,7 @@ class _Taking:
             if stopped in self.execution:
                 self._say("killed", at, "%s %s" % (call.call, stopped), stopped, agent_id=stopped, tool_use_id=call.call)
             for agent in self._workflow(stopped):
-                if self.session.agents[agent][-1].how == "unfinished":
+                if self.session.agents[agent][-1].how in ("unfinished", "stopped"):
                     self._say("killed", at, "%s %s" % (call.call, self.execution[agent]), agent, tool_use_id=call.call)
         elif call.tool == "Workflow" and any(meta and meta.run == call.result.get("runId") for meta in self.metas.values()):
             record.append(self.con, "workflow", at, "%s %s" % (session, call.call), claude_session_id=session,

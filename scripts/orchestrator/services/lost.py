@@ -23,7 +23,8 @@ def known_of(con: Any, execution: str) -> dict[str, Any]:
         (execution,),
     ).fetchone()
     heard = con.execute(
-        "SELECT at, kind FROM events WHERE execution_id = ? ORDER BY at DESC, event_id DESC LIMIT 1", (execution,)
+        "SELECT at, kind FROM events WHERE execution_id = ? AND kind NOT IN ('tail', 'met') ORDER BY at DESC, event_id DESC "
+        "LIMIT 1", (execution,),
     ).fetchone()
     known: dict[str, Any] = {
         "heard_at": heard and heard[0],

@@ -11,6 +11,7 @@ import re
 from typing import Any, Iterator, Optional
 
 from orchestrator.recording.payload import mend
+from orchestrator.recording.transcript import INTERRUPTED
 from orchestrator.services.past import Found, text
 
 AGENT = ("Agent", "Task")
@@ -33,7 +34,7 @@ class Call:
 
 class Stretch:
     """One stretch of an agent's work, begun by its call or a message: its turn, times, and what it ends with
-    (end_turn, unfinished, api_error, as recording/transcript.tail has it), its last words, an API failure's class and
+    (end_turn, unfinished, stopped, api_error, as recording/transcript.tail has it), its last words, an API failure's class and
     words."""
 
     def __init__(self, at: str):
@@ -169,7 +170,8 @@ def _stretch(stretches: list[Stretch], entry: dict[str, Any]) -> Stretch:
     if at >= found.last and isinstance(message, dict):
         found.last = at
         if entry["type"] == "user":  # a call may be the end: one that hands over a result
-            found.how = "end_turn" if entry.get("toolEndsTurn") is True else "unfinished"
+            broken = any(str(block.get("text")).startswith(INTERRUPTED) for block in _blocks(entry)[:1])
+            found.how = "end_turn" if entry.get("toolEndsTurn") is True else "stopped" if broken else "unfinished"
         elif entry.get("isApiErrorMessage"):
             found.how, found.error = "api_error", text(entry.get("error"))
         else:

@@ -10,6 +10,7 @@ AND COALESCE(completed_at, usage_read_at) < strftime('%Y-%m-%dT%H:%M:%fZ', 'now'
 
 def reconcile(con, project, workspace):
     """Closes sessions whose process is gone; their planned executions are lost from then on. Returns those sessions.
+    Agents of a session that ended by itself are looked at once more when its process is gone.
 
     What no hook has read yet in transcripts is read now, what had no price is priced where it has one by now, and a few
     of the transcripts that ended are archived. What does this is loaded only when there is something to do: mostly there
@@ -24,7 +25,7 @@ def reconcile(con, project, workspace):
         from orchestrator.services import archive
 
         archive.in_passing(con, workspace, present(con))
-    if not sessions.gone(con, present(con)):
+    if not sessions.gone(con, present(con)) and not sessions.unread(con, present(con)):
         return []
     return _bury(con, project, workspace, present(con))
 
@@ -37,6 +38,12 @@ def _price(con, project):
             prices.fill(con, project)
 
 
+def _lost_of(con, session):
+    """The orchestrations that have lost a planned execution with a session."""
+    return [r[0] for r in con.execute("SELECT DISTINCT orchestration_id FROM lost_executions WHERE claude_session_id = ? AND "
+                                      "task_id IS NOT NULL", (session,))]
+
+
 def _bury(con, project, workspace, now):
     from orchestrator.recording import ends, runs
     from orchestrator.recording.graph import rise
@@ -45,14 +52,12 @@ def _bury(con, project, workspace, now):
     with writing(con):
         buried = sessions.bury(con, now)
         touched = set()
-        for session in buried:
+        for session in buried + sessions.unread(con, now):
+            touched.update(_lost_of(con, session))
             ends.salvage(con, project, session, now)
-            touched.update([r[0] for r in con.execute(
-                "SELECT DISTINCT orchestration_id FROM lost_executions WHERE claude_session_id = ? AND task_id IS NOT NULL",
-                (session,))])
+            for orchestration in _lost_of(con, session):
+                rise(con, orchestration, now)
             runs.take_back(con, session)
-        for orchestration in touched:
-            rise(con, orchestration, now)
     if buried and usage.waiting(con):
         with writing(con):
             usage.due(con, project, now)
