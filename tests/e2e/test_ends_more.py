@@ -369,15 +369,19 @@ def test_a_client_that_is_killed_after_any_hook(client, home, data, project, row
                 assert row["parent_agent_id"] is None or row["origin"] == "nested"
 
 
-def test_a_session_in_the_background(newest, home, data, project, rows):
-    """A session started with --bg runs in a daemon; its agents are recorded like any other's."""
-    client = newest  # 2.1.197's background worker, offline, starts and never asks the model, in a terminal or not
+def test_a_session_in_the_background(claude, home, data, project, rows):
+    """A session started with --bg runs in a daemon; its agents are recorded like any other's, and that it was stopped."""
     from harness import onboard
 
+    client = claude.client
     onboard(home, project)
     play = Play().when("start", spawn("COUNT them", run_in_background=True), "waiting", "seen").when("COUNT", "one")
     with ScriptedModel(play) as model:
         env = environment(home, data, model.url)
+        (home / ".claude").mkdir()  # 2.1.197's worker has the daemon's environment, not that of the command
+        (home / ".claude" / "settings.json").write_text(
+            json.dumps({"env": {name: env[name] for name in env if name.startswith(("ANTHROPIC_", "ORCHESTRATOR_"))}})
+        )
         words = ["--bg", "start", "--plugin-dir", str(ROOT), "--permission-mode", "default"]
         begun = subprocess.run([client.path, *words], cwd=project, env=env, text=True, capture_output=True,
                                stdin=subprocess.DEVNULL, timeout=60)  # fmt: skip
@@ -388,7 +392,10 @@ def test_a_session_in_the_background(newest, home, data, project, rows):
         finally:
             stop = [client.path, "stop", begun.stdout.rpartition("backgrounded · ")[2].split()[0]]
             subprocess.run(stop, cwd=project, env=env, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
-            _end_daemon(home)
+            try:
+                soon(rows, project, "SELECT 1 FROM claude_sessions WHERE end_reason = 'other'")
+            finally:
+                _end_daemon(home)
     assert ended(rows, project) == [("completed", "end_turn", "one")]
 
 

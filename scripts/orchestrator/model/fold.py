@@ -133,8 +133,9 @@ def _dealt(events):
             (told or open_ones or segments)[-1].add(event)
         elif event.kind == "absent":
             _latest(segments).add(event)
-        elif event.kind == "tail":
-            _latest([s for s in segments if s is first or s.begun <= event.at]).add(event)
+        elif event.kind == "tail":  # seen together with a failure, or by itself
+            failed = [s for s in segments if "api_error" in s.found and s.found["api_error"].at == event.at]
+            (failed or [_latest([s for s in segments if s is first or s.begun <= event.at])])[-1].add(event)
         elif event.kind == "closed":
             open_ones = [s for s in segments if not s.said() and "notified" not in s.found]
             (open_ones or segments)[0].add(event)
