@@ -225,7 +225,7 @@ def test_what_the_command_says(machine, monkeypatch):
     machine.session(asked(), launched(), told())
     machine.agent("a1", said("done"), meta=META)
     assert run("--dry-run").startswith("Would read 1 session of 1, ")
-    assert run("--since", "2999-01-01").startswith("Claude Code has no transcripts")
+    assert run("--since", "2999-01-01") == "No session of this project was at work since 2999-01-01 00:00 UTC.\n"
     assert run().endswith(": 1 execution imported.\n")
     assert run("--since", "2020-01-01") == "1 session found, and nothing new in them.\n"
     run("--since", "yesterday", code=2)

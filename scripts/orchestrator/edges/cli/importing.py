@@ -44,12 +44,14 @@ def import_(place: Place, since: Optional[str], dry_run: bool, as_json: bool) ->
     if as_json:
         click.echo(dumps(body))
         return
-    for line in _said(body):
+    for line in _said(body, since):
         click.echo(line)
 
 
-def _said(body: dict[str, Any]) -> list[str]:
+def _said(body: dict[str, Any], since: Optional[str]) -> list[str]:
     """What was done, for people."""
+    if not body["sessions"] and since:
+        return [f"No session of this project was at work since {since[:16].replace('T', ' ')} UTC."]
     if not body["sessions"]:
         return ["Claude Code has no transcripts of this project."]
     if not body["read"]:
