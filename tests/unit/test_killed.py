@@ -99,10 +99,9 @@ def left(moment):
     return ended, {row[0]: (*row[2:], lost.known_of(moment.con, row[1])) for row in rows}
 
 
-@pytest.mark.parametrize("door", [next_hook, next_session], ids=["a hook", "a session"])
-def test_what_a_client_wrote_on_its_way_out(door, tmp_path):
+def test_what_a_client_wrote_on_its_way_out(tmp_path):
     """An agent that was broken off with its session was stopped, with what it had said, also where its transcript said so only
-    after the session's last hook; while that process lives, it may still be written to."""
+    after the session's last hook; while that process lives, it may still be written to. (Commands do the same.)"""
     world = World(str(tmp_path))
     agent = world.agent(10, "max_turns")
     broken = {**user([{"type": "text", "text": "[Request interrupted by user for tool use]"}]), "timestamp": world_at(50)}
@@ -112,12 +111,12 @@ def test_what_a_client_wrote_on_its_way_out(door, tmp_path):
         history.take(event)
     history.take({**world.events[0], "hook_event_name": "SessionEnd", "reason": "other"})
     world.append(agent, [broken])
-    door(history)
+    next_session(history)
     assert history.ends()[agent] == ("deployed", None, 0)
     history.con.execute("UPDATE claude_sessions SET boot_id = 'the boot before'")
-    door(history)
+    next_session(history)
     assert history.ends()[agent] == ("failed", "stopped", 1)
     assert history.rows()[agent][0][15] == "so far: toolu_010"
     before = history.con.execute("SELECT count(*) FROM events WHERE kind = 'tail'").fetchone()
-    door(history)
+    next_session(history)
     assert history.con.execute("SELECT count(*) FROM events WHERE kind = 'tail'").fetchone() == before

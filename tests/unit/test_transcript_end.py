@@ -109,6 +109,21 @@ def test_whether_the_last_words_are_written(con, written):
     assert not transcript.ends_with(con, path, None)
 
 
+@pytest.mark.parametrize(
+    ("lines", "how"),
+    [
+        ([typed("go"), said("so far"), BROKEN_OFF], "stopped"),
+        ([typed("go"), said("so far"), BROKEN_OFF, {"type": "attachment"}], "stopped"),
+        ([typed("go"), said("so far"), typed("[Request interrupted by user] is what I saw")], "unfinished"),
+        ([typed("go"), BROKEN_OFF, said("so far")], "end_turn"),
+    ],
+)
+def test_an_agent_that_was_broken_off(con, written, lines, how):
+    """The client's own line at the end says that it was stopped; what it had said is its partial result."""
+    found = transcript.tail(con, written(*lines))
+    assert (found.how, found.text) == (how, "so far")
+
+
 def test_a_transcript_that_is_not_there(con, tmp_path):
     """Nothing is concluded from a file that cannot be read."""
     path = str(tmp_path / "none.jsonl")

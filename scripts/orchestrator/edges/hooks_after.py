@@ -49,6 +49,8 @@ def session_start(e):
     with writing(e.con):
         _seen(e)
         _bury(e)
+        for session in sessions.unread(e.con, e.now):
+            _lost(e, session)
         if e.p.agent is None:  # what others left unread; a fork's parent before the fork
             usage.due(e.con, e.project, e.now, most=usage.MOST_IN_PASSING)
             turn.opened(e.con, e.p)
@@ -62,9 +64,8 @@ def session_start(e):
 
 
 def _bury(e):
-    """Sessions whose process is gone, by a kill or a restart of the machine, are closed; of those that ended, what they wrote
-    on their way out is read."""
-    for gone in sessions.bury(e.con, e.now) + sessions.unread(e.con, e.now):
+    """Sessions whose process is gone, by a kill or a restart of the machine, are closed."""
+    for gone in sessions.bury(e.con, e.now):
         _lost(e, gone)
 
 
