@@ -164,8 +164,13 @@ def by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
         if record.by_agent(con, agent) or record.by_call(con, session, meta.call):
             return None  # two signals contradict each other
         execution = _open(con, session, agent, now, agent_type, prompt)
-    row = con.execute("SELECT origin, runtime, tool_use_id, task_id, agent_type, scope, parent_agent_id, transcript_path FROM "
-                      "executions WHERE execution_id = ?", (execution,)).fetchone()
+    about = ("SELECT origin, runtime, tool_use_id, task_id, agent_type, scope, parent_agent_id, transcript_path FROM executions "
+             "WHERE execution_id = ?")
+    row = con.execute(about, (execution,)).fetchone()
+    if not meta.call and row[1] == "agent" and row[2] and (meta.mate or row[0] in record.ORIGINS and row[3] is None):
+        record.part(con, execution, agent)  # no Agent call began it
+        execution = _open(con, session, agent, now, agent_type, prompt)
+        row = con.execute(about, (execution,)).fetchone()
     if meta.call:
         if record.append(con, "met", now, "%s %s" % (agent, meta.call), claude_session_id=session, agent_id=agent,
                          tool_use_id=meta.call, execution_id=execution):
@@ -173,10 +178,6 @@ def by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
         if row[3] is None:  # a planned one's is known
             record.explain(con, execution, meta.call, meta.nested, bool(meta.mate))
     elif meta.mate:
-        if row[1] == "agent" and row[2]:  # of a call that made no such teammate
-            record.part(con, execution, agent)
-            execution = _open(con, session, agent, now, agent_type, prompt)
-            row = row[:4] + (agent_type or record.UNKNOWN, None, None, None)
         con.execute("UPDATE executions SET runtime = 'agent', origin = 'teammate', tool_use_id = NULL WHERE execution_id = ? "
                     "AND origin IN ('unplanned', 'workflow') AND task_id IS NULL", (execution,))
     elif row[0] in record.ORIGINS and row[3] is None:
