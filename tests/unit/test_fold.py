@@ -339,6 +339,25 @@ def subject(event):
     return event["agent_id"] if event["hook_event_name"] in OWN else event["tool_response"]["agentId"]
 
 
+@pytest.mark.parametrize("version", ["329", "197"])
+@pytest.mark.parametrize("behind", [False, True])
+def test_one_wrong_signal_beside_the_true_one(version, behind):
+    """A call's return, a failure, a start that name another agent or nobody: before the true one or behind it, every agent
+    ends as it did."""
+    world = played(version, [("nested", "max_turns", False), ("nested", "api_error", False)])
+    try:
+        for place, event in enumerate(world.events):
+            name, back = event["hook_event_name"], event.get("tool_response", {})
+            if name not in ("SubagentStart", "StopFailure") and back.get("status") != "completed":
+                continue
+            for other in {STRANGER, *world.pairs} - {subject(event)}:
+                wrong_one = {**event, "tool_response": {**back, "agentId": other}} if back else {**event, "agent_id": other}
+                events = [*world.events[: place + behind], wrong_one, *world.events[place + behind :]]
+                assert told(world, taken(world, events)) == world.expected, (name, subject(event), other)
+    finally:
+        world.close()
+
+
 @SLOW
 @given(VERSIONS, PIECES, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_spoilt_signals(version, pieces, beside, shuffled, chance):
