@@ -22,7 +22,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from context_savings import corpus
 
-from orchestrator.context.tokens import vocabulary
+from orchestrator.context.encoder import vocabulary
 from orchestrator.store.open import open_history
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,14 +86,14 @@ def test_counting_beside_repomix(project, tmp_path, data):
 LOADING = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
-from orchestrator.context import tokens
+from orchestrator.context import encoder
 os.environ["TIKTOKEN_CACHE_DIR"] = sys.argv[2]
 begun = time.process_time()
 if sys.argv[3] == "standard":
     import tiktoken
     tiktoken.get_encoding("cl100k_base")
 else:
-    tokens._encoder()
+    encoder.encoder(encoder.QUICK)
 print(time.process_time() - begun)
 """
 

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.context import count_cache, estimate, margins, tokens, tree
+from orchestrator.context import count_cache, encoder, estimate, margins, tokens, tree
 from orchestrator.context.count_cache import FileCache, HistoryCache
 from orchestrator.store.open import open_history
 
@@ -25,7 +26,7 @@ STANDARD = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
 
 def test_the_vocabulary_is_the_standard_one():
     """The shipped blob, written as the standard file, has the standard hash; it is half as large."""
-    lines = [b"%s %d\n" % (base64.b64encode(word), rank) for rank, word in enumerate(tokens.vocabulary())]
+    lines = [b"%s %d\n" % (base64.b64encode(word), rank) for rank, word in enumerate(encoder.vocabulary())]
     assert hashlib.sha256(b"".join(lines)).hexdigest() == STANDARD
     assert (ROOT / "assets/vocabulary/cl100k.bin").stat().st_size < 850_000
     assert "MIT License" in (ROOT / "assets/vocabulary/README.md").read_text(encoding="utf-8")
@@ -54,7 +55,7 @@ def standard():
     import tiktoken
     from tiktoken_ext import openai_public
 
-    load, words = openai_public.load_tiktoken_bpe, tokens.vocabulary()
+    load, words = openai_public.load_tiktoken_bpe, encoder.vocabulary()
     openai_public.load_tiktoken_bpe = lambda *_, **__: {word: rank for rank, word in enumerate(words)}
     try:
         return tiktoken.Encoding(**openai_public.cl100k_base())
@@ -80,6 +81,19 @@ pieces = st.sampled_from(
         "日本",
         "\u00a0",
         "\u2028",
+        " " * 81,
+        "\v",
+        "\f",
+        "\x1c",
+        "\x85",
+        "1²",
+        "²",
+        "٣",
+        "一",
+        "\u0301",
+        "\U0001fae0",
+        "\U00011f50",
+        "/",
     ]
 )
 
@@ -89,6 +103,15 @@ pieces = st.sampled_from(
 def test_every_count_is_the_standard_one(standard, text):
     """Whatever the text, our count is the one that tiktoken's own encoding gives."""
     assert tokens.count(text)[0] == len(standard.encode_ordinary(text))
+
+
+def test_the_vocabulary_is_one_for_which_counting_by_runs_is_exact():
+    """Spaces are one token up to as many as is assumed, no token has a space before a digit, and a file that is
+    not the one shipped is refused.
+    """
+    words = encoder.vocabulary()
+    assert {b" " * n for n in range(1, encoder.LONGEST + 1)} <= set(words)
+    assert not [word for word in words if re.search(rb" [0-9]", word)]
 
 
 def test_counting_needs_no_network(monkeypatch):

@@ -7,28 +7,18 @@ vocabulary is not loaded while every count asked for is in the cache.
 
 import importlib.util
 import os
-import sys
-import threading
 from collections import deque
-from importlib.machinery import PathFinder
 from typing import Any, Iterable, Optional, Protocol
 
-from orchestrator.context import estimate
+from orchestrator.context import encoder, estimate
 from orchestrator.model.ids import content_hash
-from orchestrator.paths import plugin_root
 
 EXACT = "tiktoken:cl100k"
 ESTIMATE = estimate.HOW
-SEPARATOR = b"\xc0\xc1"  # two bytes that no UTF-8 text contains
-# cl100k's pattern in another form: what needs no looking ahead stands in one group, which the engine runs as
-# one automaton, about twice as fast as tiktoken's own form. It cuts every text alike: a test compares them.
-PATTERN = (
-    r"(?:(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+)|\s+(?!\S)|\s+"
-)
 SPAN = 8_000_000  # characters of text that may wait to be counted
 
 Count = tuple[int, str]
+_usable = True  # tiktoken, until its import has failed
 
 
 class Cache(Protocol):
@@ -39,73 +29,26 @@ class Cache(Protocol):
     def put(self, counts: dict[str, int], how: str) -> None: ...
 
 
-def vocabulary() -> list[bytes]:
-    """The tokens of cl100k in order of rank."""
-    with open(os.path.join(plugin_root(), "assets", "vocabulary", "cl100k.bin"), "rb") as f:
-        return f.read().split(SEPARATOR)
-
-
-_encoding: Any = None
-_loading = threading.Lock()
-
-
-def _encoder() -> Any:
-    """The tiktoken encoding, built once; None where tiktoken cannot be used."""
-    global _encoding
-    if _encoding is None:
-        with _loading:
-            if _encoding is None:
-                _encoding = _load() or False
-    return _encoding or None
-
-
-def _load() -> Any:
-    """tiktoken's encoder over our vocabulary; None where tiktoken is not installed.
-
-    The extension alone, without the package around it: that is the larger part of what loading costs less
-    than `tiktoken.get_encoding`, the other is the vocabulary's form (tests/bench/test_context_speed.py).
-    """
-    try:
-        extension = _extension()
-    except ImportError:
-        return None
-    words = vocabulary()
-    return extension.CoreBPE(dict(zip(words, range(len(words)), strict=True)), {}, PATTERN)
-
-
-def _extension() -> Any:
-    name = "tiktoken._tiktoken"
-    if name not in sys.modules:
-        package = importlib.util.find_spec("tiktoken")
-        spec = package and PathFinder.find_spec(name, package.submodule_search_locations)
-        if spec is None or spec.loader is None:
-            raise ModuleNotFoundError("tiktoken is not installed", name="tiktoken")
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
 def available() -> bool:
     """Whether counts will be exact; answered without loading the vocabulary."""
-    return _encoding is not False and importlib.util.find_spec("tiktoken") is not None
+    return importlib.util.find_spec("tiktoken") is not None and _usable
 
 
 def count(text: str) -> Count:
     """The tokens of a text, and how they were counted."""
-    encoder = _encoder()
-    return _count_with(encoder, text) if encoder else (estimate.tokens(text), ESTIMATE)
-
-
-def _count_with(encoder: Any, text: str) -> Count:
+    global _usable
+    if not _usable:
+        return estimate.tokens(text), ESTIMATE
     try:
-        return len(encoder.encode_ordinary(text)), EXACT
+        return encoder.tokens(text), EXACT
     except UnicodeEncodeError:  # half a pair of surrogates; whole pairs become what they stand for
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return len(encoder.encode_ordinary(text)), EXACT
+        return count(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except ImportError:
+        _usable = False
     except BaseException as error:  # the extension panics, outside Exception, on what its regex cannot take
         if type(error).__name__ != "PanicException" and not isinstance(error, ValueError):
             raise
-        return estimate.tokens(text), ESTIMATE
+    return estimate.tokens(text), ESTIMATE
 
 
 def text_hash(text: str) -> str:
@@ -195,5 +138,4 @@ class Counter:
             self.cache.put(fresh, self.how)
 
     def _one(self, text: str) -> Count:
-        encoder = _encoder() if self.how == EXACT else None
-        return _count_with(encoder, text) if encoder else (estimate.tokens(text), ESTIMATE)
+        return count(text) if self.how == EXACT else (estimate.tokens(text), ESTIMATE)
