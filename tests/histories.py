@@ -4,7 +4,7 @@ import json
 import os
 
 from orchestrator.edges import hooks
-from orchestrator.edges.schemas import PlanTask, task_spec
+from orchestrator.edges.schemas import PlanTask, made, task_spec
 from orchestrator.model.ids import tail
 from orchestrator.services import plans
 from orchestrator.store import open as store
@@ -59,7 +59,7 @@ class Filled:
 
     def plan(self, goal, *tasks):
         """Accepts a plan, as a planner would submit it; returns the orchestration's id."""
-        specs = [task_spec(PlanTask(**{"prompt": "do it", **task})) for task in tasks]
+        specs = [task_spec(made(PlanTask, {"prompt": "do it", **task})[0]) for task in tasks]
         self.minute += 1
         self.orchestration = plans.accept(
             self.con, self.project, goal, specs, orchestration_id=None, session=SESSION, now=self.now

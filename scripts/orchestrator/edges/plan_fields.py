@@ -37,7 +37,7 @@ def known_keys(
     also: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """`raw` without the keys that the model does not have; they and doubled ones are faults."""
-    known = [*model.model_fields, *also]
+    known = [*model.fields, *also]
     for key in raw.keys_twice if isinstance(raw, Doubled) else ():
         faults.add(where, f"the key {quoted(key)} is written twice", "Keep one.", at)
     for key in raw:
@@ -49,7 +49,7 @@ def known_keys(
             do = (
                 f"Did you mean `{likely}`?"
                 if likely
-                else f"Leave it out; known are {', '.join(model.model_fields)}."
+                else f"Leave it out; known are {', '.join(model.fields)}."
             )
             faults.add(where, f"the key {quoted(key)} is not known", do, at)
     return {key: value for key, value in raw.items() if key in known}
@@ -61,7 +61,7 @@ def validated(
     """The model made of `fields`, or None and the faults."""
     short = {}
     for key, value in fields.items():  # a list of a million wrong entries would be a million errors
-        most = _most(model, key) if isinstance(value, list) else None
+        most = model.fields[key].most if isinstance(value, list) and key in model.fields else None
         short[key] = value[: most + 1] if most is not None and len(value) > most + 1 else value
     value, errors = made(model, short)
     for error in errors:
@@ -76,20 +76,13 @@ def validated(
     return value
 
 
-def _most(model: type[Written], field: str) -> int | None:
-    for each in model.model_fields[field].metadata if field in model.model_fields else ():
-        if getattr(each, "max_length", None) is not None:
-            return int(each.max_length)
-    return None
-
-
 def _sentence(
     model: type[Written], field: str, entry: str, error: Any, fields: dict[str, Any]
 ) -> tuple[str, str]:
     """(what is wrong, what to do) of one of pydantic's errors."""
     value, kind, context = error.get("input"), error["type"], error.get("ctx") or {}
-    info = model.model_fields.get(field)
-    example = json.dumps(info.examples[0], ensure_ascii=False) if info and info.examples else "…"
+    info = model.fields.get(field)
+    example = json.dumps(info.example, ensure_ascii=False) if info and info.example is not None else "…"
     like = f'Write it like "{field}": {example}.'
     if kind == "missing":
         if field == "id" and isinstance(fields.get("title"), str):

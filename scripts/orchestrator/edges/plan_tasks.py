@@ -142,7 +142,7 @@ class Reading:
             elif verdict == "unknown":
                 unknown.setdefault(agent, []).append(each.id or "")
             elif each.task and name != each.task.agent:
-                each.task = each.task.model_copy(update={"agent": name})
+                each.task = PlanTask(**{**vars(each.task), "agent": name})
         for agent, ids in list(unknown.items())[:10]:
             self.warnings.append(
                 f"No agent type {quoted(agent)} is known here ({listed(ids, 4)}): unless a plugin brings it, "

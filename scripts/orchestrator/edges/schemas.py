@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from typing import Annotated, Any, Mapping, Optional
+from typing import Any, Callable, ClassVar, Mapping, NamedTuple, Optional
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-)
-from pydantic_core import PydanticCustomError
+from orchestrator.edges.validator import PydanticCustomError, SchemaValidator, ValidationError
 
 TASKS_MOST = 1000
 TITLE_MOST = 200
@@ -72,136 +63,271 @@ def _once(values: list[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-TaskId = Annotated[str, Field(pattern=ID_PATTERN)]
-Title = Annotated[str, Field(min_length=1, max_length=TITLE_MOST), AfterValidator(_line)]
-AgentType = Annotated[
-    str, Field(min_length=1, max_length=128, pattern=r"^\w[\w .:@/-]*$"), AfterValidator(_line)
-]
-Prompt = Annotated[str, Field(min_length=1, max_length=100_000), AfterValidator(_prose)]
-Goal = Annotated[str, Field(min_length=1, max_length=GOAL_MOST), AfterValidator(_prose)]
-Check = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_prose)]
-Document = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_line)]
-Model = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,99}$"), AfterValidator(_model)]
-Path = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_path)]
-Paths = Annotated[list[Path], Field(max_length=200), AfterValidator(_once)]
-Priority = Annotated[
-    int,
-    Field(ge=-100, le=100),
-    BeforeValidator(_priority),
-    WithJsonSchema(
-        {"anyOf": [{"enum": list(PRIORITIES)}, {"type": "integer", "minimum": -100, "maximum": 100}]}
-    ),
-]
+Schema = dict[str, Any]  # of pydantic's core
 
 
-class Written(BaseModel):
+def _text(most: int, rule: Callable[[str], Any], **more: Any) -> Schema:
+    bounds = {"type": "str", "min_length": 1, "max_length": most, **more}
+    return {"type": "function-after", "function": {"type": "no-info", "function": rule}, "schema": bounds}
+
+
+def _list(of: Schema, most: int) -> Schema:
+    return {"type": "list", "items_schema": of, "max_length": most}
+
+
+def _perhaps(schema: Schema) -> Schema:
+    return {"type": "nullable", "schema": schema}
+
+
+_ID: Schema = {"type": "str", "pattern": ID_PATTERN}
+_PATHS: Schema = {
+    "type": "function-after",
+    "function": {"type": "no-info", "function": _once},
+    "schema": _list(_text(300, _path), 200),
+}
+_PRIORITY: Schema = {
+    "type": "function-before",
+    "function": {"type": "no-info", "function": _priority},
+    "schema": {"type": "int", "ge": -100, "le": 100},
+}
+_MODEL: Schema = {
+    "type": "function-after",
+    "function": {"type": "no-info", "function": _model},
+    "schema": {"type": "str", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,99}$"},
+}
+
+
+class Field(NamedTuple):
+    """One field of what is written: what may stand there, what it is for, an example, what it is if left out."""
+
+    schema: Schema
+    description: str
+    example: Any = None
+    default: Any = ...
+
+    @property
+    def most(self) -> Optional[int]:
+        """How many entries it may have, if it is a list."""
+        inner = self.schema.get("schema", self.schema)
+        return inner["max_length"] if inner["type"] == "list" else None
+
+    def core(self) -> Schema:
+        """The field within the schema of an object."""
+        schema = self.schema
+        if self.default is not ...:
+            schema = {"type": "default", "schema": schema, "default": self.default, "copy_default": True}
+        about: dict[str, Any] = {"description": self.description}
+        if self.example is not None:
+            about["examples"] = [self.example]
+        return {
+            "type": "typed-dict-field",
+            "schema": schema,
+            "required": self.default is ...,
+            "metadata": {"pydantic_js_updates": about},
+        }
+
+
+class Written:
     """What somebody wrote: nothing is converted and no key is unknown."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    fields: ClassVar[dict[str, Field]]
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def model_dump(self) -> dict[str, Any]:
+        """Every field."""
+        return dict(vars(self))
+
+    @classmethod
+    def core(cls) -> Schema:
+        """The schema of the object for pydantic's core."""
+        return {
+            "type": "typed-dict",
+            "cls_name": cls.__name__,
+            "fields": {name: field.core() for name, field in cls.fields.items()},
+            "extra_behavior": "forbid",
+            "config": {"strict": True},
+        }
 
 
 class PlanTask(Written):
     """One unit of intended work, done by one agent."""
 
-    id: TaskId = Field(
-        description="Names the task in this plan: lower case letters, digits, `.`, `_` and `-`, at most 64.",
-        examples=["t1"],
-    )
-    title: Title = Field(
-        default="",
-        description="What it is, in a line; left out: the prompt's first line.",
-        examples=["Add CSV export"],
-    )
-    agent: AgentType = Field(
-        default=DEFAULT_AGENT,
-        description="The agent type, as Claude Code names it; a bare role such as `scout` is ours.",
-        examples=[DEFAULT_AGENT],
-    )
-    prompt: Prompt = Field(
-        description="What the agent is to do, what done looks like, what to leave alone.",
-        examples=["Add a function that writes rows as CSV"],
-    )
-    after: Annotated[list[TaskId], Field(max_length=TASKS_MOST)] = Field(
-        default=[],
-        description="Ids of the tasks that must have ended before; their results reach its briefing.",
-        examples=[["t1"]],
-    )
-    files: Paths = Field(
-        default=[],
-        description="Files for its bundle, relative to the project: a path, `path#Heading`, `path::symbol`, "
-        "`path:10-40` or a glob. Each exists now or matches `writes` of a task it comes after.",
-        examples=[["src/export.py", "docs/formats.md#CSV"]],
-    )
-    references: Paths = Field(
-        default=[],
-        description="Files to know rather than to change, named as in `files`.",
-        examples=[["docs/style.md"]],
-    )
-    documents: Annotated[list[Document], Field(max_length=100)] = Field(
-        default=[], description="Names of kept documents. Kept for later use.", examples=[["doc-1"]]
-    )
-    priority: Priority = Field(
-        default=0,
-        description="Higher goes first: `high` (10), `normal` (0), `low` (-10), or from -100 to 100.",
-        examples=["high"],
-    )
-    model: Optional[Model] = Field(
-        default=None,
-        description="The model, if not the blueprint's or the setting's: `haiku`, `sonnet`, `opus`, an id.",
-        examples=["haiku"],
-    )
-    budget_tokens: Optional[Annotated[int, Field(ge=1000, le=10_000_000)]] = Field(
-        default=None, description="The most tokens its briefing may have.", examples=[60000]
-    )
-    writes: Paths = Field(
-        default=[],
-        description="Globs of what it may create or change; a folder means all below it.",
-        examples=[["src/csv_export.py", "tests/test_csv*.py"]],
-    )
-    check: Optional[Check] = Field(
-        default=None,
-        description="The command whose passing shows that it is done.",
-        examples=["pytest -q tests/test_csv_export.py"],
-    )
-    retries: Optional[Annotated[int, Field(ge=0, le=10)]] = Field(
-        default=None, description="How often it may be tried again after a failure.", examples=[1]
-    )
-    may_spawn: bool = Field(
-        default=False, description="Whether its agent may deploy agents of its own.", examples=[False]
-    )
+    id: str
+    title: str
+    agent: str
+    prompt: str
+    after: list[str]
+    files: list[str]
+    references: list[str]
+    documents: list[str]
+    priority: int
+    model: Optional[str]
+    budget_tokens: Optional[int]
+    writes: list[str]
+    check: Optional[str]
+    retries: Optional[int]
+    may_spawn: bool
+
+    fields = {
+        "id": Field(
+            _ID,
+            "Names the task in this plan: lower case letters, digits, `.`, `_` and `-`, at most 64.",
+            "t1",
+        ),
+        "title": Field(
+            _text(TITLE_MOST, _line),
+            "What it is, in a line; left out: the prompt's first line.",
+            "Add CSV export",
+            "",
+        ),
+        "agent": Field(
+            _text(128, _line, pattern=r"^\w[\w .:@/-]*$"),
+            "The agent type, as Claude Code names it; a bare role such as `scout` is ours.",
+            DEFAULT_AGENT,
+            DEFAULT_AGENT,
+        ),
+        "prompt": Field(
+            _text(100_000, _prose),
+            "What the agent is to do, what done looks like, what to leave alone.",
+            "Add a function that writes rows as CSV",
+        ),
+        "after": Field(
+            _list(_ID, TASKS_MOST),
+            "Ids of the tasks that must have ended before; their results reach its briefing.",
+            ["t1"],
+            [],
+        ),
+        "files": Field(
+            _PATHS,
+            "Files for its bundle, relative to the project: a path, `path#Heading`, `path::symbol`, "
+            "`path:10-40` or a glob. Each exists now or matches `writes` of a task it comes after.",
+            ["src/export.py", "docs/formats.md#CSV"],
+            [],
+        ),
+        "references": Field(
+            _PATHS,
+            "Files to know rather than to change, named as in `files`.",
+            ["docs/style.md"],
+            [],
+        ),
+        "documents": Field(
+            _list(_text(200, _line), 100),
+            "Names of kept documents. Kept for later use.",
+            ["doc-1"],
+            [],
+        ),
+        "priority": Field(
+            _PRIORITY,
+            "Higher goes first: `high` (10), `normal` (0), `low` (-10), or from -100 to 100.",
+            "high",
+            0,
+        ),
+        "model": Field(
+            _perhaps(_MODEL),
+            "The model, if not the blueprint's or the setting's: `haiku`, `sonnet`, `opus`, an id.",
+            "haiku",
+            None,
+        ),
+        "budget_tokens": Field(
+            _perhaps({"type": "int", "ge": 1000, "le": 10_000_000}),
+            "The most tokens its briefing may have.",
+            60000,
+            None,
+        ),
+        "writes": Field(
+            _PATHS,
+            "Globs of what it may create or change; a folder means all below it.",
+            ["src/csv_export.py", "tests/test_csv*.py"],
+            [],
+        ),
+        "check": Field(
+            _perhaps(_text(2000, _prose)),
+            "The command whose passing shows that it is done.",
+            "pytest -q tests/test_csv_export.py",
+            None,
+        ),
+        "retries": Field(
+            _perhaps({"type": "int", "ge": 0, "le": 10}),
+            "How often it may be tried again after a failure.",
+            1,
+            None,
+        ),
+        "may_spawn": Field(
+            {"type": "bool"},
+            "Whether its agent may deploy agents of its own.",
+            False,
+            False,
+        ),
+    }
 
 
 class Plan(Written):
     """The tasks of an orchestration and what each waits for."""
 
-    goal: Goal = Field(
-        description="What the user asked for; left out: the orchestration's goal.",
-        examples=["Add CSV export"],
-    )
-    tasks: Annotated[list[PlanTask], Field(min_length=1, max_length=TASKS_MOST)] = Field(
-        description="The tasks, in any order."
-    )
+    goal: str
+    tasks: list[PlanTask]
+
+    fields = {
+        "goal": Field(
+            _text(GOAL_MOST, _prose),
+            "What the user asked for; left out: the orchestration's goal.",
+            "Add CSV export",
+        ),
+        "tasks": Field(
+            {
+                "type": "list",
+                "items_schema": {"type": "is-instance", "cls": PlanTask},
+                "min_length": 1,
+                "max_length": TASKS_MOST,
+            },
+            "The tasks, in any order.",
+        ),
+    }
 
 
-def made(model: type[Written], fields: Mapping[str, Any]) -> tuple[Any, list[Mapping[str, Any]]]:
-    """(the model made of `fields`, []), or None and pydantic's errors: type, loc, input, ctx."""
+_validators: dict[str, Any] = {}
+
+
+def made(model: type[Written], values: Mapping[str, Any]) -> tuple[Any, list[Mapping[str, Any]]]:
+    """(the model made of `values`, []), or None and pydantic's errors: type, loc, input, ctx."""
+    name = model.__name__
+    if name not in _validators:
+        _validators[name] = SchemaValidator(model.core())
     try:
-        return model.model_validate(fields), []
+        return model(**_validators[name].validate_python(values)), []
     except ValidationError as found:
         return None, list(found.errors(include_url=False))
 
 
 def plan_schema() -> dict[str, Any]:
     """The JSON schema of a plan as it may be written, for references/plan.schema.json."""
-    schema = Plan.model_json_schema()
-    task = schema["$defs"]["PlanTask"]["properties"]
-    for field in [*task.values(), *schema["properties"].values()]:
-        field.pop("title", None)  # pydantic's own: the key, capitalised
-    del task["title"]["default"]  # it comes from the prompt
-    task["deps"] = {**task["after"], "description": "Another name for `after`."}
-    schema["properties"] = {"$schema": {"type": "string"}, **schema["properties"]}
-    schema["required"] = ["tasks"]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    from pydantic.json_schema import GenerateJsonSchema
+
+    def described(model: type[Written]) -> dict[str, Any]:
+        core = model.core()
+        if "tasks" in core["fields"]:  # a class of ours means nothing to a reader of JSON
+            core["fields"]["tasks"]["schema"] = _list({"type": "any"}, TASKS_MOST) | {"min_length": 1}
+        schema = {**GenerateJsonSchema().generate(core), "description": model.__doc__, "title": model.__name__}
+        for field in schema["properties"].values():
+            field.pop("title", None)  # pydantic's own: the key, capitalised
+        return {key: schema[key] for key in sorted(schema)}
+
+    task, plan = described(PlanTask), described(Plan)
+    plan["properties"]["tasks"]["items"] = {"$ref": "#/$defs/PlanTask"}
+    fields = task["properties"]
+    bounds = {"maximum": 100, "minimum": -100, "type": "integer"}
+    rest = {key: fields["priority"][key] for key in ("default", "description", "examples")}
+    fields["priority"] = {"anyOf": [{"enum": list(PRIORITIES)}, bounds], **rest}
+    del fields["title"]["default"]  # it comes from the prompt
+    fields["deps"] = {**fields["after"], "description": "Another name for `after`."}
+    plan["properties"] = {"$schema": {"type": "string"}, **plan["properties"]}
+    plan["required"] = ["tasks"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": {"PlanTask": task}, **plan}
 
 
 def plan_schema_text() -> str:
