@@ -4,12 +4,14 @@ Run by bin/orchestrator in the locked environment, without its packages (-S): a 
 there sooner; everything else gets them here. Exit codes: 0 done, 1 refused, 2 usage. Python 3.10+.
 """
 
+import gc
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 if __name__ == "__main__":
+    gc.set_threshold(200_000)  # most commands end before their rings of garbage weigh anything
     try:
         from orchestrator.edges.cli import quick
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from orchestrator.context import count_cache, encoder, estimate, margins, tokens, tree
 from orchestrator.context.count_cache import FileCache, HistoryCache
+from orchestrator.errors import OrchestratorError
 from orchestrator.store.open import open_history
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +113,16 @@ def test_the_vocabulary_is_one_for_which_counting_by_runs_is_exact():
     words = encoder.vocabulary()
     assert {b" " * n for n in range(1, encoder.LONGEST + 1)} <= set(words)
     assert not [word for word in words if re.search(rb" [0-9]", word)]
+
+
+def test_a_vocabulary_that_is_not_the_one_shipped_is_refused(tmp_path, monkeypatch):
+    """A file that was cut or changed gives no counts, but a sentence that says what to do."""
+    (tmp_path / "assets/vocabulary").mkdir(parents=True)
+    whole = (ROOT / "assets/vocabulary/cl100k.bin").read_bytes()
+    (tmp_path / "assets/vocabulary/cl100k.bin").write_bytes(whole[:-1])
+    monkeypatch.setattr(encoder, "plugin_root", lambda: str(tmp_path))
+    with pytest.raises(OrchestratorError, match="install the plugin again"):
+        encoder.vocabulary()
 
 
 def test_counting_needs_no_network(monkeypatch):

@@ -4,10 +4,11 @@ Nothing is lost: from the texts as sent and the pointers, `rebuild` gives back e
 leads to lines that stand earlier in the same briefing, word for word.
 """
 
+from bisect import bisect_left
 from collections import Counter as Tally
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Optional, Sequence
+from typing import NamedTuple, Optional, Sequence
 
 from orchestrator.context import near
 from orchestrator.context.items import Item
@@ -33,14 +34,28 @@ Lines = tuple[str, ...]
 Windows = list[int]  # the hash of the WINDOW lines from each line on; what it finds is compared line by line
 
 
+class Cut(NamedTuple):
+    """The lines of a text, the window that begins at each, and those that stand there twice."""
+
+    lines: Lines
+    windows: Windows
+    repeated: frozenset[int]
+
+
+_known: set[int] = set()  # windows of all texts that were cut
+_again: set[int] = set()  # those that were known when another text was cut: nothing else can be a repetition
+
+
 @lru_cache(maxsize=1024)
-def _cut(text: str) -> tuple[Lines, Windows, frozenset[int]]:
-    """The lines of a text, the window that begins at each, and the windows that stand there twice."""
+def _cut(text: str) -> Cut:
     lines = tuple(lines_of(text))
     windows = list(map(hash, zip(*(lines[n:] for n in range(WINDOW)), strict=False)))
-    if len(set(windows)) == len(windows):
-        return lines, windows, frozenset()
-    return lines, windows, frozenset(w for w, n in Tally(windows).items() if n > 1)
+    before = len(_known)
+    _again.update(_known.intersection(windows))
+    _known.update(windows)
+    if len(_known) - before == len(windows) or len(set(windows)) == len(windows):
+        return Cut(lines, windows, frozenset())
+    return Cut(lines, windows, frozenset(w for w, n in Tally(windows).items() if n > 1))
 
 
 class Seen:
@@ -68,11 +83,11 @@ class Seen:
             n += 1
         return other, first, n
 
-    def add(self, item: int, lines: Lines, windows: Windows, first: int, end: int) -> None:
-        """Lines of an item that are sent as they are."""
-        self._lines[item] = lines
-        last = end - WINDOW + 1
-        self.places.update(zip(windows[first:last], range(item * ITEM + first, item * ITEM + last), strict=False))
+    def add(self, item: int, cut: Cut, spots: list[int], first: int, end: int) -> None:
+        """Lines of an item that are sent as they are; `spots` are those whose windows may stand elsewhere."""
+        self._lines[item] = cut.lines
+        for at in spots[bisect_left(spots, first) : bisect_left(spots, end - WINDOW + 1)]:
+            self.places[cut.windows[at]] = item * ITEM + at
 
     def skip(self, item: int, first: int, end: int) -> None:
         """Lines of an item that a pointer stands for."""
@@ -82,26 +97,29 @@ class Seen:
 def within(items: list[Item], counter: Counter, diffs: bool = True) -> None:
     """Sets what is sent of each item, and its tokens. Outlines and paths stay as they are."""
     whole = counter.count_many([i.sent if i.form in ("outline", "path") else i.text for i in items])
+    cuts = [_cut(i.text) if i.form not in ("outline", "path") and i.type != "briefing" else None for i in items]
     seen = Seen()
     for place, (item, (tokens, how)) in enumerate(zip(items, whole, strict=True)):
         item.tokens, item.how, item.needs, item.pointers = tokens, how, [], []
         item.full_tokens = counter.count(item.text)[0] if item.form != item.asked else tokens
         if item.form == "path":
             item.tokens = 0
-        if item.form in ("outline", "path") or item.type == "briefing":
+        cut = cuts[place]
+        if cut is None:
             continue
         item.form, item.sent, item.base = item.asked, item.text, ""
-        lines, windows, repeated = _cut(item.text)
-        pieces = _pieces(seen, lines, windows, repeated, place)
+        may = _again.intersection(cut.windows) | cut.repeated
+        spots = [at for at, window in enumerate(cut.windows) if window in may] if may else []
+        pieces = _pieces(seen, cut, spots, place)
         if len(pieces) > 1 or pieces and pieces[0][2]:
-            _choose(items, place, lines, pieces, counter, diffs)
+            _choose(items, place, cut.lines, pieces, counter, diffs)
         if item.form == "diff":
             continue
         if not item.pointers:
-            pieces = [(0, len(lines), None)]
+            pieces = [(0, len(cut.lines), None)]
         for first, end, target in pieces:
             if target is None:
-                seen.add(place, lines, windows, first, end)
+                seen.add(place, cut, spots, first, end)
             else:
                 seen.skip(place, first, end)
 
@@ -115,15 +133,13 @@ def measure(items: list[Item], counter: Counter) -> None:
 Piece = tuple[int, int, Optional[tuple[int, int]]]  # first line, end, (item, line) that it repeats
 
 
-def _pieces(
-    seen: Seen, lines: Lines, windows: Windows, repeated: frozenset[int], place: int
-) -> list[Piece]:
+def _pieces(seen: Seen, cut: Cut, spots: list[int], place: int) -> list[Piece]:
     """The text as runs of lines to send and runs that stand there already.
 
     A run that repeats lines of its own text leads to the part before it that is sent as it is.
     """
-    places = seen.places
-    hits = [at for at, window in enumerate(windows) if window in places or window in repeated]
+    lines, windows, places = cut.lines, cut.windows, seen.places
+    hits = [at for at in spots if windows[at] in places or windows[at] in cut.repeated]
     out: list[Piece] = []
     own = Seen()
     literal, waiting = 0, 0  # where the present run of lines to send began; the hits known to own
@@ -132,7 +148,7 @@ def _pieces(
             continue
         while waiting < number and hits[waiting] + WINDOW <= at:
             if hits[waiting] >= literal:
-                own.add(place, lines, windows, hits[waiting], hits[waiting] + WINDOW)
+                own.add(place, cut, hits, hits[waiting], hits[waiting] + WINDOW)
             waiting += 1
         other, first, n = seen.run(lines, at, windows[at], place)
         mine = own.run(lines, at, windows[at], place)

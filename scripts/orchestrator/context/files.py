@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Optional
 
+from orchestrator.context.tokens import addressed
 from orchestrator.errors import OrchestratorError
 from orchestrator.model import globs
 from orchestrator.model.ids import content_hash
@@ -97,7 +98,9 @@ def read(root: str, path: str, whole: bool = True) -> Source:
             data = f.read()
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror or error}.") from None
-    return Source(path, decode(path, data), state.st_size, state.st_mtime_ns, content_hash(data))
+    text, digest = decode(path, data), content_hash(data)
+    addressed(text, data, digest)
+    return Source(path, text, state.st_size, state.st_mtime_ns, digest)
 
 
 def decode(path: str, data: bytes) -> str:

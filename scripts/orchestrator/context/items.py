@@ -9,7 +9,7 @@ from orchestrator.context.clean_texts import CleanTexts
 from orchestrator.context.files import Source, Unreadable
 from orchestrator.context.outline import outline
 from orchestrator.context.sections import NoSection, Spec
-from orchestrator.context.tokens import text_hash
+from orchestrator.context.tokens import address
 from orchestrator.model import globs
 from orchestrator.model.redact import redact
 
@@ -62,11 +62,8 @@ class Item:
 
     @property
     def sent_hash(self) -> str:
-        """The address of what is sent, computed once."""
-        known = self.__dict__.get("_sent_hash")
-        if known is None or known[0] is not self.sent:
-            known = self.__dict__["_sent_hash"] = (self.sent, text_hash(self.sent))
-        return str(known[1])
+        """The address of what is sent."""
+        return address(self.sent)
 
     def reset(self) -> None:
         """Undoes every cut: the item is again what was asked for."""
@@ -88,10 +85,7 @@ class Item:
     @property
     def identity(self) -> str:
         """What was asked for: two tasks whose items have the same identity want the same text."""
-        known = self.__dict__.get("_text_hash")
-        if known is None:  # `text` never changes
-            known = self.__dict__["_text_hash"] = text_hash(self.text)
-        return "\x1f".join([self.source, "\x1e".join(self.sections), self.asked, known])
+        return "\x1f".join([self.source, "\x1e".join(self.sections), self.asked, address(self.text)])
 
     def as_json(self) -> dict[str, Any]:
         """The item as the bundle's JSON holds it: the seed's keys, then ours."""

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.context import quoting, render
 from orchestrator.context.bundle import Bundle
 from orchestrator.context.items import Item
-from orchestrator.context.tokens import Counter
+from orchestrator.context.tokens import Counter, address
 from orchestrator.model.ids import content_hash
 from orchestrator.model.redact import redact
 from orchestrator.store import blobs
@@ -17,11 +17,18 @@ YOUNG = 2_000_000_000  # nanoseconds
 OURS = ("shared context", "task", "context", "results of the tasks before this one", "left out", "contract")
 
 
+_rendered: dict[tuple[str, str, str], list[str]] = {}
+
+
 def texts(bundle: Bundle, task: dict[str, Any], template: str) -> list[str]:
     """The template's text around the shared items, the other items and the results: four pieces."""
     own = [item for item in bundle.items[bundle.shared :] if item.included and item.type != "briefing"]
     filled = {"results"} | ({"shared"} if bundle.shared else set()) | ({"context"} if own else set())
-    return render.cut(template, values(bundle, task), filled)
+    given = values(bundle, task)
+    key = (template, repr(given), repr(sorted(filled)))  # it is counted first, and kept unchanged later
+    if key not in _rendered:
+        _rendered[key] = render.cut(template, given, filled)
+    return _rendered[key]
 
 
 def values(bundle: Bundle, task: dict[str, Any]) -> dict[str, Any]:
@@ -95,42 +102,53 @@ def frame(bundle: Bundle, task: dict[str, Any], template: str) -> str:
     return "".join(texts(bundle, task, template)) + "".join(heads)
 
 
-def store(con: Any, bundle: Bundle, task: dict[str, Any], template: str) -> tuple[str, str]:
+class Store:
+    """Blobs of one history, to which texts are given; the same text again costs nothing."""
+
+    def __init__(self, con: Any) -> None:
+        self.con = con
+        self._kept: dict[str, str] = {}
+
+    def put(self, text: str) -> str:
+        """Keeps a text; returns its address."""
+        if text not in self._kept:
+            self._kept[text] = blobs.put(self.con, text.encode("utf-8", "surrogatepass"), address(text))
+        return self._kept[text]
+
+
+def store(kept: Store, bundle: Bundle, task: dict[str, Any], template: str) -> tuple[str, str]:
     """Keeps every piece; returns the parts as JSON and the hash of the shared part, "" for none."""
     before, between, after, last = texts(bundle, task, template)
     parts: list[dict[str, Any]] = []
     shared = [before] if bundle.shared else []
-    _text(con, parts, "shared", before)
+    _text(kept, parts, "shared", before)
     for place, item in enumerate(bundle.items):
         if place == bundle.shared:
-            _text(con, parts, "task", between)
+            _text(kept, parts, "task", between)
         if not item.included or item.type == "briefing":
             continue
         head, body, tail = head_and_body(item)
         if place < bundle.shared:
             shared.append(head + body + tail)
-        parts.append(_item(con, item, place, head, body, tail))
+        parts.append(_item(kept, item, place, head, body, tail))
     if bundle.shared >= len(bundle.items):
-        _text(con, parts, "task", between)
-    _text(con, parts, "context", after)
+        _text(kept, parts, "task", between)
+    _text(kept, parts, "context", after)
     parts.append({"kind": "results"})
-    _text(con, parts, "contract", last)
+    _text(kept, parts, "contract", last)
     joined = "".join(shared).encode("utf-8", "surrogatepass")
     return json.dumps(parts, ensure_ascii=False), content_hash(joined) if bundle.shared else ""
 
 
-def _text(con: Any, parts: list[dict[str, Any]], slot: str, text: str) -> None:
+def _text(kept: Store, parts: list[dict[str, Any]], slot: str, text: str) -> None:
     if text:
-        parts.append(
-            {"kind": "text", "slot": slot, "hash": blobs.put(con, text.encode("utf-8", "surrogatepass"))}
-        )
+        parts.append({"kind": "text", "slot": slot, "hash": kept.put(text)})
 
 
-def _item(con: Any, item: Item, place: int, head: str, body: str, tail: str) -> dict[str, Any]:
-    data = body.encode("utf-8", "surrogatepass")
+def _item(kept: Store, item: Item, place: int, head: str, body: str, tail: str) -> dict[str, Any]:
     part = {
         "kind": "item",
-        "hash": blobs.put(con, data),
+        "hash": kept.put(body),
         "item": place,
         "label": quoting.label(item.label),
         "tokens": item.tokens,
@@ -144,13 +162,11 @@ def _item(con: Any, item: Item, place: int, head: str, body: str, tail: str) -> 
         part.update(path=item.source, size=item.file.size, file_hash=item.file.file_hash)
         part.update(mtime_ns=0 if young else item.file.mtime_ns)
     if item.sent != body:
-        blobs.put(
-            con, item.sent.encode("utf-8", "surrogatepass")
-        )  # what the item's hash in the bundle stands for
+        kept.put(item.sent)  # what the item's hash in the bundle stands for
     if item.needs:
         opening, whole, tail = _quoted(item.text)
         part.update(needs=",".join(map(str, item.needs)), full_tokens=item.full_tokens)
-        part.update(full=blobs.put(con, whole.encode("utf-8", "surrogatepass")))
+        part.update(full=kept.put(whole))
         part.update(full_head=_head(item, []) + opening, full_tail=tail)
     return part
 

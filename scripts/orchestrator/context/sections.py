@@ -78,6 +78,9 @@ def find(spec: Spec, path: str, text: str) -> tuple[int, int]:
 
 def lines_of(text: str) -> list[str]:
     """The lines of a text with their ends, cut at \\n only, so that joining them gives the text again."""
+    lines = text.splitlines(True)
+    if len(lines) == text.count("\n") + (text[-1:] not in ("", "\n")):  # nothing else was cut at
+        return lines
     parts = text.split("\n")
     out = [part + "\n" for part in parts[:-1]]
     return [*out, parts[-1]] if parts[-1] else out

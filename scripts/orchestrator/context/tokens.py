@@ -56,15 +56,31 @@ def text_hash(text: str) -> str:
     return content_hash(text.encode("utf-8", "surrogatepass"))
 
 
+_addresses: dict[str, str] = {}  # of texts that are asked for again and again
+
+
+def address(text: str) -> str:
+    """The same for a text of a bundle, computed once."""
+    if text not in _addresses:
+        _addresses[text] = text_hash(text)
+    return _addresses[text]
+
+
+def addressed(text: str, data: bytes, digest: str) -> None:
+    """Tells the address of bytes; it is the text's when they are its UTF-8."""
+    if text not in _addresses and text.encode("utf-8", "replace") == data:
+        _addresses[text] = digest
+
+
 class Counter:
     """Counts many texts, from a cache where it has them, on as many threads as there are cores.
 
-    `remember`: the same texts will be asked for again and again, so their hashes are kept.
+    `remember`: the same texts will be asked for again and again, so their addresses are kept.
     """
 
     def __init__(self, cache: Optional[Cache] = None, exact: Optional[bool] = None, remember: bool = False):
         self.cache = cache
-        self._hashes: Optional[dict[str, str]] = {} if remember else None
+        self._hash = address if remember else text_hash
         self.how = EXACT if (available() if exact is None else exact) else ESTIMATE
         self._known: dict[str, Count] = {}
 
@@ -82,14 +98,6 @@ class Counter:
             largest = sorted(pairs.items(), key=lambda pair: -len(pair[1]))  # so that no thread ends late
             self.stream(largest)
         return [self._known[h] for h in hashes]
-
-    def _hash(self, text: str) -> str:
-        if self._hashes is None:
-            return text_hash(text)
-        digest = self._hashes.get(text)
-        if digest is None:
-            digest = self._hashes[text] = text_hash(text)
-        return digest
 
     def recall(self, hashes: list[str]) -> set[str]:
         """Brings known counts in from the cache; the hashes that are left are to be counted."""

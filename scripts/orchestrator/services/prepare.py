@@ -41,9 +41,10 @@ class Prepared:
 
     def keep(self, con: Any) -> None:
         """Writes bundles, texts and parts, within the caller's transaction."""
+        kept = parts.Store(con)
         for task in self.tasks:
             bundle = self.bundles[task["id"]]
-            pieces, shared_hash = parts.store(con, bundle, task, self.template)
+            pieces, shared_hash = parts.store(kept, bundle, task, self.template)
             keep_bundle(con, bundle.as_json())
             con.execute(
                 "INSERT OR REPLACE INTO prepared (orchestration_id, task_id, bundle_id, parts, shared_hash,"

@@ -1,4 +1,4 @@
-"""Quick door: lists that only read, answered without the libraries of the command line; and how every command ends.
+"""Quick door: lists that only read, and plans, answered without click; and how every command ends.
 
 What it does not surely understand, help and mistakes too, it leaves to click.
 """
@@ -19,12 +19,14 @@ WHERE = {"--project": "project", "--db": "db"}  # the program's own options, bef
 
 
 def answered(words: Sequence[str]) -> bool:
-    """Runs a list that only reads; False for whatever click is to run."""
+    """Runs a list that only reads, or takes a plan; False for whatever click is to run."""
     place: dict[str, str] = {}
     rest = list(words)
     while len(rest) > 1 and rest[0] in WHERE:
         place[WHERE[rest[0]]] = rest[1]
         rest = rest[2:]
+    if len(rest) == 2 and rest[0] == "plan" and (rest[1] == "-" or rest[1][:1] not in ("", "-")):
+        return _planned(place, rest[1])
     if not rest or rest[0] != "history":
         return False
     from orchestrator.edges.cli import asked
@@ -38,6 +40,21 @@ def answered(words: Sequence[str]) -> bool:
         from orchestrator.edges.cli.place import Place
 
         history(Place(place.get("project"), place.get("db")), **given)
+
+    outcome(run)
+    return True
+
+
+def _planned(place: dict[str, str], source: str) -> bool:
+    import site
+
+    site.main()  # a plan needs the environment's packages
+
+    def run() -> None:
+        from orchestrator.edges.cli.place import Place
+        from orchestrator.edges.cli.submitting import submit
+
+        submit(Place(place.get("project"), place.get("db")), source)
 
     outcome(run)
     return True
