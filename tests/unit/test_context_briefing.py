@@ -381,12 +381,17 @@ def test_a_short_budget_leaves_the_sharing_group(con, project):
     assert "# Left out" in assemble(con, project, "t3").text
 
 
-def test_a_document_is_named_and_not_quoted(con, project):
-    """A document of the plan is an item of the bundle, given by its id."""
-    assert prepare_plan(con, str(project), "o", [task("t1", documents=["doc-1"])]) == []
+def test_a_document_is_quoted_where_it_is_a_file_here(con, project):
+    """A document of the plan is an item of the bundle, its text quoted, cut as a reference would be; a name that
+    is no file is told, with the word that there is nothing to open.
+    """
+    documents = ["spec.md", "doc-1", "../elsewhere"]
+    assert prepare_plan(con, str(project), "o", [task("t1", documents=documents)]) == []
     made = assemble(con, project, "t1")
-    assert "- `doc-1`: a document, named by the plan" in made.text
-    assert [row[:2] for row in made.sent if row[0] == "document"] == [("document", "doc-1")]
+    assert "- `doc-1`: no document of this name is kept here, so there is nothing to open" in made.text
+    found = {row[1]: (row[2] > 0, row[4], row[5]) for row in made.sent if row[0] == "document"}
+    absent = (False, "recommended", 0)
+    assert found == {"spec.md": (True, "recommended", 1), "doc-1": absent, "../elsewhere": absent}
 
 
 def test_preparing_again_tells_what_changed(con, project):

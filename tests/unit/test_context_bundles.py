@@ -244,6 +244,32 @@ def test_a_pointer_leads_only_to_what_is_sent():
     assert items[1].form == "all" and not items[1].needs
 
 
+def test_a_kept_bundles_pointers_lead_to_what_is_given(project, tmp_path_factory):
+    """When the file that a pointer or a diff leads to has changed, or what was sent was not kept, the item is given
+    in full; else as it was, a diff with the name of what it is against.
+    """
+    original = words(120, 1)
+    copy = "".join(line.replace("line", "LINE") if n % 20 == 0 else line for n, line in enumerate(original.splitlines(True)))
+    (project / "lib/a.md").write_text(original)
+    (project / "lib/b.md").write_text(copy)
+    (project / "lib/c.md").write_text(original + words(3, 2))
+    con = open_history(str(tmp_path_factory.mktemp("w") / "h.db"))
+    bundle = prepare(str(project), ["lib/a.md", "lib/b.md", "lib/c.md"], scope="s", agent_type="x")
+    service.keep(con, bundle)
+    body = bundle.as_json()
+    assert [i["form"] for i in body["context_items"]] == ["all", "diff", "pointers"]
+
+    def briefing(con):
+        return service.briefing_of(con, str(project), body, "{{ context }}")[0]
+
+    text = briefing(con)
+    assert "what differs from lib/a.md, above" in text and "lines that stand in lib/a.md" in text and copy not in text
+    assert copy in briefing(None) and "above" not in briefing(None)
+    (project / "lib/a.md").write_text(original + "more")
+    text = briefing(con)
+    assert copy in text and original + words(3, 2) in text and "above" not in text
+
+
 def test_an_edited_copy_is_a_diff():
     """A long copy with scattered edits is sent as what differs; applying it gives the copy."""
     original = words(120, 1)

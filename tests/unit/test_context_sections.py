@@ -221,7 +221,7 @@ def test_binary_files_of_a_pattern_are_left_out_and_named(project):
     assert not faults
     assert {(i.source, i.included, i.reason) for i in found} == {
         ("src/app.py", True, ""),
-        ("src/logo.png", False, "src/logo.png is binary."),
+        ("src/logo.png", False, "is binary."),
     }
     assert "binary" in gather(Shelf(str(project)), [Request("src/logo.png")])[1][0]
 

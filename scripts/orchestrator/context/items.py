@@ -134,6 +134,14 @@ class Shelf:
         self._outlines: dict[str, Optional[str]] = {}
         self._found: dict[tuple[str, Spec], tuple[int, int]] = {}
 
+    def has(self, text: str) -> bool:
+        """Whether a name is that of a file here, of a section of one, or a glob of some."""
+        try:
+            path = sections.parse(text, self.root).path
+            return _exists(self.root, path) or globs.is_glob(path) and bool(self.matching(path))
+        except (Unreadable, NoSection, ValueError):
+            return False
+
     def source(self, path: str, whole: bool = True) -> Source:
         """The file, read once."""
         if (path, whole) not in self._read:
@@ -214,7 +222,7 @@ def gather(
             if later:
                 items.append(_later(path, named))
             elif any(spec.path != path for _, spec in named):  # found by a glob: named and left out
-                items.append(_unusable(path, named, str(error)))
+                items.append(_unusable(path, named, str(error).removeprefix(path + " ")))
             else:
                 faults.append(str(error))
     for spec, why in lacking.items():

@@ -43,9 +43,13 @@ def render(text: str, values: dict[str, Any]) -> str:
     except jinja2.TemplateError as error:
         line = getattr(error, "lineno", None)
         where = f" in line {line}" if line else ""
-        raise BadTemplate(f"The briefing template is faulty{where}: {error}.") from None
+        raise BadTemplate(f"The briefing template is faulty{where}: {_bare(error)}.") from None
     except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
-        raise BadTemplate(f"The briefing template is faulty: {error}.") from None
+        raise BadTemplate(f"The briefing template is faulty: {_bare(error)}.") from None
+
+
+def _bare(error: Exception) -> str:
+    return str(error).rstrip(".")
 
 
 @lru_cache(maxsize=8)

@@ -217,7 +217,7 @@ class PlanTask(Written):
         ),
         "documents": Field(
             _list(_text(200, _line), 100),
-            "Names of kept documents. Kept for later use.",
+            "Documents for its bundle: files of the project, named as in `files`. Another name is kept for later use.",
             ["doc-1"],
             [],
         ),

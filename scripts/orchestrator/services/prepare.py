@@ -17,7 +17,7 @@ from orchestrator.services import bundles, calibrate
 from orchestrator.store.open import writing
 
 Progress = Callable[[int, int], None]  # (done, of): half is reading, half is fitting
-NO_DOCUMENT = "a document, named by the plan and not kept here"
+NO_DOCUMENT = "no document of this name is kept here, so there is nothing to open"
 
 
 @dataclass
@@ -184,8 +184,11 @@ def _gathered(
         pending = [glob for name in before for glob in writes.get(name, [])]
         requests = [_request(each, "file", "required") for each in spec.get("files") or []]
         requests += [_request(each, "reference", "recommended") for each in spec.get("references") or []]
+        documents = [str(each) for each in spec.get("documents") or []]
+        there = [each for each in documents if shelf.has(each)]
+        requests += [Request(each, "document", "recommended") for each in there]
         items, faults = gather(shelf, requests, pending)
-        items += [_document(str(each)) for each in spec.get("documents") or []]
+        items += [_document(each) for each in documents if each not in there]
         made.faults += [(spec["id"], fault) for fault in faults]
         wants.append(sharing.Wants(spec["id"], (str(spec.get("agent")), _model(spec, settings)), items))
         if progress:
@@ -222,7 +225,7 @@ def _request(each: Any, kind: str, priority: str) -> Request:
 
 
 def _document(name: str) -> Item:
-    """A document as the plan names it. Until documents are kept here, it is named and not quoted."""
+    """A document that is no file of the project: it is named, so that the agent does not look for it."""
     return Item("document", name, "recommended", form="path", reason=NO_DOCUMENT, why_absent=NO_DOCUMENT)
 
 
