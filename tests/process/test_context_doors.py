@@ -194,6 +194,7 @@ def person(command, project, environment):
 def test_count(project, bare, data):
     """`orchestrator count` counts files and folders, twice the same, and names what it leaves out."""
     (project / "logo.png").write_bytes(b"\x89PNG\0")
+    (project / "leak").symlink_to(ROOT / "LICENSE")
 
     def count(*words):
         return subprocess.run([str(ROOT / "bin/orchestrator"), "count", *words], cwd=project, text=True,
@@ -204,7 +205,7 @@ def test_count(project, bare, data):
     told = json.loads(first.stdout)
     assert {f["path"] for f in told["files"]} == set(FILES) and told["how"] == "tiktoken:cl100k"
     assert told["total_tokens"] == sum(f["token_count"] for f in told["files"])
-    assert "logo.png: is binary" in first.stderr
+    assert "logo.png: is binary" in first.stderr and "leak: is a link that leads out of the folder" in first.stderr
     drawn = count("--depth", "1").stdout.splitlines()
     assert drawn[-1].split()[1:4] == ["100%", "3", "files"]
     assert "\r" not in first.stderr, "a progress bar is for a person"

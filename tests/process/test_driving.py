@@ -35,12 +35,18 @@ def states(orchestrator):
 
 
 def test_a_plan_from_a_file(orchestrator):
-    """A plan in a file is accepted, said in one line with its tokens and how they were counted, and kept."""
+    """A plan in a file is accepted, said in one line with its tokens and how they were counted, and kept: each task
+    names the bundle it will get, and that is drawn.
+    """
     (orchestrator.project / "plan.json").write_text(json.dumps(PLAN))
     done = orchestrator("plan", "plan.json")
     assert done.returncode == 0 and done.stdout.startswith("PLAN ACCEPTED orch-"), done.stderr
     assert "tokens (tiktoken:cl100k)" in done.stdout
     assert states(orchestrator) == {"t1": "ready", "t2": "waiting"}
+    (line,) = [line for line in orchestrator("show", "t1").stdout.splitlines() if line.startswith("bundle ")]
+    name, tokens = line.split()[1].rstrip(","), line.split(", ", 1)[1].replace(" tokens", "")
+    drawn = orchestrator("show", name).stdout
+    assert tokens in drawn and "█" in drawn and " notes.md" in drawn
 
 
 def test_a_queue_is_listed_before_anything_is_deployed(orchestrator):

@@ -152,8 +152,13 @@ def _found(paths: list[str], counted: Counted) -> list[tuple[str, str]]:
     for path in paths:
         if os.path.isdir(path):
             shown = "" if len(paths) == 1 else os.path.relpath(path) + "/"
+            top = os.path.join(os.path.realpath(path), "")
             for name in files.listing(path):
-                found.setdefault(shown + name, os.path.join(path, name))
+                full = os.path.join(path, name)
+                if os.path.islink(full) and not os.path.realpath(full).startswith(top):
+                    counted.left_out.append((shown + name, "is a link that leads out of the folder."))
+                else:
+                    found.setdefault(shown + name, full)
         elif os.path.isfile(path):
             found.setdefault(os.path.relpath(path), path)
         else:

@@ -198,6 +198,11 @@ def task(con: Any, orchestration_id: str, task_id: str) -> dict[str, Any]:
         "SELECT spec FROM tasks WHERE orchestration_id = ? AND task_id = ?", (orchestration_id, task_id)
     ).fetchone()[0]
     out["spec"] = queries.document(spec)
+    prepared = con.execute(
+        "SELECT bundle_id, tokens, how FROM prepared WHERE orchestration_id = ? AND task_id = ?",
+        (orchestration_id, task_id),
+    ).fetchone()
+    out["prepared"] = dict(zip(("bundle_id", "tokens", "how"), prepared, strict=True)) if prepared else None
     out["executions"] = queries.executions(con, orchestration=orchestration_id, task=task_id, limit=100)
     out["outputs"] = outputs.query(con, orchestration=orchestration_id, task=task_id, limit=200)[::-1]
     return out

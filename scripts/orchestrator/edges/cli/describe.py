@@ -74,6 +74,7 @@ def named(names: Iterable[Any]) -> str:
 def task(body: dict[str, Any]) -> list[str]:
     """A task."""
     spec = body["spec"] if isinstance(body["spec"], dict) else {}
+    made = body["prepared"]
     lines = facts(
         {
             "task": f"{body['task_id']} of {body['orchestration_id']}",
@@ -85,6 +86,8 @@ def task(body: dict[str, Any]) -> list[str]:
             "priority": body["priority"],
             "files": named(spec.get("files") or []),
             "references": named(spec.get("references") or []),
+            "documents": named(spec.get("documents") or []),
+            "bundle": f"{made['bundle_id']}, {made['tokens']:,} tokens ({made['how']})" if made else None,
             "writes": named(spec.get("writes") or []),
             "check": spec.get("check"),
             "budget": spec.get("budget_tokens") and f"{spec['budget_tokens']:,} tokens",
