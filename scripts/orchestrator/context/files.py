@@ -1,5 +1,6 @@
 """Files of the project: found inside it only, read whole, decoded as they declare or not at all."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -128,6 +129,9 @@ def _strict(path: str, data: bytes, encoding: str) -> str:
         raise Unreadable(f"{path} declares the encoding {encoding} and is not in it.") from None
 
 
+_LIST = ["git", "-c", "core.fsmonitor=false", "ls-files", "-z", "-co", "--exclude-standard", "--"]
+
+
 def matching(root: str, pattern: str) -> list[str]:
     """The project's files that match a glob, sorted; files that git ignores are left out."""
     if pattern.startswith("/") or ".." in pattern.split("/"):
@@ -136,28 +140,58 @@ def matching(root: str, pattern: str) -> list[str]:
     for each in globs.alternatives(pattern):
         below = globs.head(each) if globs.is_glob(each) else os.path.dirname(each)
         if os.path.isdir(os.path.join(root, below)):
-            found.update(path for path in listing(root, below) if globs.matches(each, path))
-    return sorted(found)
+            found.update(path for path in names(root, below) if globs.matches(each, path))
+    return sorted(path for path in found if os.path.isfile(os.path.join(root, path)))
 
 
 def listing(root: str, below: str = "") -> list[str]:
     """The project's files below a folder, sorted, as git sees them: tracked or new, not ignored."""
-    listed = _git_listing(root, below)
+    return [name for name in names(root, below) if os.path.isfile(os.path.join(root, name))]
+
+
+def names(root: str, below: str = "") -> list[str]:
+    """The same without a look at each: what git still tracks may be gone."""
+    listed = _whole(root, below) or _git_names(root, below)
     return sorted(_walk(root, below)) if listed is None else sorted(listed)
 
 
-def _git_listing(root: str, below: str) -> Optional[list[str]]:
-    command = ["git", "-c", "core.fsmonitor=false", "ls-files", "-z", "-co", "--exclude-standard", "--"]
+_ahead: dict[str, subprocess.Popen[bytes]] = {}  # by project: git, on its way
+_all: dict[str, set[str]] = {}  # and what it said
+
+
+def ahead(root: str) -> None:
+    """Begins to list the project's files, for a command that will ask and ends before the answer is old."""
+    with contextlib.suppress(OSError):
+        _ahead[root] = subprocess.Popen(_LIST, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def _whole(root: str, below: str) -> Optional[set[str]]:
+    process = _ahead.pop(root, None)
+    if process:
+        try:
+            listed = process.communicate(timeout=60)[0]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return None
+        if process.returncode == 0:
+            _all[root] = _named(listed)
+    found = _all.get(root)
+    return {name for name in found if name.startswith(below + "/")} if found and below else found
+
+
+def _git_names(root: str, below: str) -> Optional[set[str]]:
     try:
         done = subprocess.run(
-            [*command, ":(literal)" + below] if below else command, cwd=root, capture_output=True, timeout=60
+            [*_LIST, ":(literal)" + below] if below else _LIST, cwd=root, capture_output=True, timeout=60
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    if done.returncode:
-        return None
-    names = {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
-    return [n for n in names if not NEVER & set(n.split("/")) and os.path.isfile(os.path.join(root, n))]
+    return None if done.returncode else _named(done.stdout)
+
+
+def _named(listed: bytes) -> set[str]:
+    found = {os.fsdecode(name) for name in listed.split(b"\0") if name}
+    return {name for name in found if not NEVER & set(name.split("/"))}
 
 
 def _walk(root: str, below: str) -> list[str]:

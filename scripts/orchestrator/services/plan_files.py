@@ -60,6 +60,9 @@ class PlanFiles:
             return "leaves the project through a link", "Name a file that lies inside the project."
         return None
 
+    def _is_file(self, path: str) -> bool:
+        return os.path.isfile(os.path.join(self.root, path))
+
     def _exists(self, path: str) -> bool:
         return os.path.lexists(os.path.join(self.root, path))
 
@@ -75,7 +78,7 @@ class PlanFiles:
                 return "is a folder", f"Name its files, or a pattern such as {_shown(pattern)}."
             return None if stat.S_ISREG(mode) else ("is not a regular file", "Name a plain file.")
         if globs.is_glob(path):
-            if any(self.matches(path, each) for each in self._below(globs.head(path))):
+            if any(self.matches(path, each) and self._is_file(each) for each in self._below(globs.head(path))):
                 return None
             return "matches no file", "Correct it, or let a task in `after` name what it creates in `writes`."
         near = self._near(path)
@@ -105,7 +108,7 @@ class PlanFiles:
 
     def _below(self, folder: str) -> list[str]:
         if self._listing is None:
-            self._listing = files.listing(self.root)
+            self._listing = files.names(self.root)
         if not folder:
             return self._listing
         first = bisect.bisect_left(self._listing, folder + "/")
@@ -114,7 +117,7 @@ class PlanFiles:
     def _near(self, path: str) -> str | None:
         """A file that may have been meant: the same name elsewhere, else a like one in the same folder."""
         folder, name = os.path.split(path)
-        same = [each for each in self._below("") if os.path.basename(each) == name]
+        same = [each for each in self._below("") if os.path.basename(each) == name and self._is_file(each)]
         if same:
             return min(same, key=len)
         beside = [each for each in self._below(folder) if os.path.dirname(each) == folder][:500]

@@ -18,18 +18,21 @@ QUEUES = ("queue.json", "orchestrator-queue.json")  # the names that the foundin
 def submit(place: Place, source: str, orchestration: str | None = None, goal: str | None = None,
            driver: str | None = None, from_message: bool = False) -> None:
     """Submits the plan in a file, or on standard input for `-`, and says what was accepted."""
+    from orchestrator.context import files
+
+    text, con = _text(source), place.con
+    if b"*" in text:  # patterns: git lists the files while the rest is loaded
+        files.ahead(place.project)
     from orchestrator.edges.plans import find_plan, not_prepared, read_plan
     from orchestrator.edges.schemas import task_spec
     from orchestrator.services import plans
     from orchestrator.services.digest import line as shown
 
-    text = _text(source)
     if from_message:
         found = find_plan(text.decode("utf-8", "replace"))
         if found is None:
             raise OrchestratorError("There is no JSON plan in that message.")
         text = found.encode()
-    con = place.con
     target = place.unique("orchestrations", "orchestration_id", orchestration) if orchestration else plans.open_one(
         con, place.session)
     known = place.agent_types()
