@@ -47,12 +47,13 @@ class Bundle:
         expected, margin_how = margins.expected(
             self.model, [(i.source, i.tokens) for i in self.items], self.calibration
         )
+        keys = [key_of(item) for item in self.items]
         return {
-            "bundle_id": self.bundle_id,
+            "bundle_id": briefing.bundle_id_of(keys),
             "agent_type": self.agent_type,
             "scope": self.scope,
             "created_at": self.created_at,
-            "context_items": [{**item.as_json(), "key": key_of(item)} for item in self.items],
+            "context_items": [{**i.as_json(), "key": key} for i, key in zip(self.items, keys, strict=True)],
             "total_tokens": self.total_tokens,
             "budget_remaining": self.budget - self.total_tokens,
             "how": self.how,

@@ -76,11 +76,13 @@ def find(spec: Spec, path: str, text: str) -> tuple[int, int]:
     return _symbol(spec.symbol or "", path, text)
 
 
+_OTHER_ENDS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # where splitlines cuts too
+
+
 def lines_of(text: str) -> list[str]:
     """The lines of a text with their ends, cut at \\n only, so that joining them gives the text again."""
-    lines = text.splitlines(True)
-    if len(lines) == text.count("\n") + (text[-1:] not in ("", "\n")):  # nothing else was cut at
-        return lines
+    if not any(map(text.__contains__, _OTHER_ENDS)):
+        return text.splitlines(True)
     parts = text.split("\n")
     out = [part + "\n" for part in parts[:-1]]
     return [*out, parts[-1]] if parts[-1] else out

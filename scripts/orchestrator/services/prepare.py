@@ -45,14 +45,15 @@ class Prepared:
         for task in self.tasks:
             bundle = self.bundles[task["id"]]
             pieces, shared_hash = parts.store(kept, bundle, task, self.template)
-            keep_bundle(con, bundle.as_json())
+            body = bundle.as_json()
+            keep_bundle(con, body)
             con.execute(
                 "INSERT OR REPLACE INTO prepared (orchestration_id, task_id, bundle_id, parts, shared_hash,"
                 " tokens, how) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     self.orchestration_id,
                     task["id"],
-                    bundle.bundle_id,
+                    body["bundle_id"],
                     pieces,
                     shared_hash or None,
                     bundle.total_tokens,

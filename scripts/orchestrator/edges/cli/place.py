@@ -61,6 +61,12 @@ class Place:
         self.check_recorded()
         return self._opened()
 
+    def close(self) -> None:
+        """Closes the history, if it was opened."""
+        if self._con is not None:
+            self._con.close()
+            self._con = None
+
     @property
     def off(self) -> bool:
         """Whether nothing is recorded here."""

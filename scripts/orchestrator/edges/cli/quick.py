@@ -5,6 +5,7 @@ What it does not surely understand, help and mistakes too, it leaves to click.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -54,7 +55,12 @@ def _planned(place: dict[str, str], source: str) -> bool:
         from orchestrator.edges.cli.place import Place
         from orchestrator.edges.cli.submitting import submit
 
-        submit(Place(place.get("project"), place.get("db")), source)
+        here = Place(place.get("project"), place.get("db"))
+        try:
+            submit(here, source)
+        finally:
+            here.close()
+            gc.freeze()  # the program ends: no rings of garbage are looked for
 
     outcome(run)
     return True
