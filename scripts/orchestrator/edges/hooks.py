@@ -94,7 +94,7 @@ def _taken_in(con, text, name, pid, now, project, workspace, once, fresh):
         with store.writing(con):
             keep_options(con)
         inbox.reserve(workspace)
-    kept = dict(con.execute("SELECT key, value FROM meta WHERE key IN ('setting.redact', 'setting.log_level')").fetchall())
+    kept = _kept_settings(con)
     if "setting.redact" in kept:
         from orchestrator.model.redact import mask_also
         from orchestrator.services.settings import value
@@ -107,6 +107,12 @@ def _taken_in(con, text, name, pid, now, project, workspace, once, fresh):
 
         return hooks_log.handle(level.lower(), con, text, name, pid, now, project, workspace, once)
     return handle(con, text, name, pid, now, project, workspace, once)
+
+
+def _kept_settings(con):
+    """The settings that every event asks for, as far as they were made: {key: value}."""
+    return dict(con.execute("SELECT key, value FROM meta WHERE key IN ('setting.redact', 'setting.log_level', "
+                            "'setting.observability')").fetchall())
 
 
 def _tidy(con):
@@ -160,8 +166,7 @@ def handle(con, text, name, pid, now, project, workspace, once, late=False):
 
 def _left_out(con, p):
     """Whether the user wants only orchestrations recorded, and this event belongs to none."""
-    if not paths.variable("ENABLE_OBSERVABILITY") and con.execute(
-            "SELECT 1 FROM meta WHERE key = 'setting.observability'").fetchone() is None:
+    if not paths.variable("ENABLE_OBSERVABILITY") and "setting.observability" not in _kept_settings(con):
         return False  # as almost always
     from orchestrator.services import scope, settings
 

@@ -188,20 +188,27 @@ def settle(con, execution):
     row.completed_at = row.completed_at and max(row.completed_at, row.started_at or deployed)
     folded = [getattr(row, n) for n in _FOLDED[:7]] + [None if row.status == "deployed" else int(row.status == "completed")]
     folded += [now if now is not None else was for now, was in zip((row.resolved_model, row.context_size), before[-2:])]
-    changed = [(n, now) for n, now, was in zip(_FOLDED, folded, before[2:]) if now != was]
+    changed = [(n, now) for n, now, was in zip(_FOLDED + ("deployed_at",), folded + [deployed], before[2:] + before[:1])
+               if now != was]
     if changed:  # only what changed: SQLite prepares the triggers of every column that a statement names
         con.execute("UPDATE executions SET %s WHERE execution_id = ?" % ", ".join([n + " = ?" for n, _ in changed]),
                     [now for _, now in changed] + [execution])
     if any(n in _SHOWN for n, _ in changed):
         moved.append(execution)
-    if deployed != before[0]:  # apart: another day is another row of the roll-up, which costs SQLite much to prepare
-        con.execute("UPDATE executions SET deployed_at = ? WHERE execution_id = ?", (deployed, execution))
-    con.execute("DELETE FROM segments WHERE execution_id = ? AND ordinal > ?", (execution, len(row.segments)))
-    for ordinal, (started, end) in enumerate(row.segments, 1):
-        status, reason, _, at, text, _ = end or (None,) * 6
-        con.execute("INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (execution, ordinal, started, at, status, reason, text))
+    _segments(con, execution, row.segments)
     return before[2], row.status
+
+
+def _segments(con, execution, segments):
+    """Writes an execution's segments, as far as they are not there already."""
+    known = con.execute("SELECT * FROM segments WHERE execution_id = ? ORDER BY ordinal", (execution,)).fetchall()
+    if len(known) > len(segments):
+        con.execute("DELETE FROM segments WHERE execution_id = ? AND ordinal > ?", (execution, len(segments)))
+    for ordinal, (started, end) in enumerate(segments, 1):
+        status, reason, _, at, text, _ = end or (None,) * 6
+        row = (execution, ordinal, started, at, status, reason, text)
+        if row not in known:
+            con.execute("INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def _deployed(con, before, events):

@@ -1,6 +1,5 @@
 """Opening the history: made by the first who needs it, migrated when old, refused when newer."""
 
-import errno
 import os
 import time
 
@@ -185,7 +184,7 @@ def _take_turn(con):
     try:
         os.lockf(handle, os.F_TLOCK, 0)
     except OSError as problem:
-        if problem.errno in (errno.EAGAIN, errno.EACCES):
+        if isinstance(problem, (BlockingIOError, PermissionError)):  # EAGAIN or EACCES: another has it
             begun = time.monotonic()
             try:
                 _wait(handle)
@@ -234,13 +233,14 @@ def roll_back(con):
 # How SQLite says that the disk or another writer refuses; anything else is the event's fault, or ours.
 _REFUSALS = ("locked", "disk", "readonly", "read-only", "unable to open", "busy", "not a database", "locking protocol",
              "out of memory", "interrupted", "attempt to write")
-_ODD = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP, errno.EISDIR, errno.ENOTDIR)  # a name is to blame
 
 
 def refused(problem):
     """Whether the disk or another writer refused, so that the same event may well be taken in later."""
     if isinstance(problem, OSError):
-        return problem.errno not in _ODD
+        import errno
+
+        return problem.errno not in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP, errno.EISDIR, errno.ENOTDIR)
     if isinstance(problem, NewerSchema):
         return True
     return isinstance(problem, Error) and any(words in str(problem) for words in _REFUSALS)
