@@ -487,6 +487,18 @@ def test_a_log_whose_index_cannot_be_shared(hooked, before):
     assert hooked.waiting() == [] and hooked.log() == []
 
 
+def test_the_log_stays_short(hooked):
+    """Hooks that each write once bring a long log home, and with it what the sums by day had not taken in; nothing is lost."""
+    for event in intents(hooked, 30):
+        hooked.hook(event)
+        log = hooked.workspace / "history.db-wal"
+        assert not log.exists() or log.stat().st_size < 300 * 4120
+    assert hooked.rows(
+        "SELECT (SELECT sum(executions) FROM daily) > 0, (SELECT sum(executions) FROM daily) + (SELECT "
+        "sum(sign) FROM daily_news), count(*) FROM executions"
+    ) == [(1, 30, 30)]
+
+
 @pytest.mark.parametrize("before", [0, 100_000])
 def test_two_hundred_at_once(hooked, before):
     """Two hundred hooks at once, on a fresh history and on a full one: nothing is lost."""
@@ -765,9 +777,7 @@ def test_ten_thousand_mutated_events(hooked, monkeypatch):
             answer = hooks.run(raw, name, os.getpid())
         else:
             text, once = hooks.mend(raw.decode("utf-8", "replace").replace("\x00", "")), "mutated %d" % number
-            answer = hooks.handle(
-                con, text, name, os.getpid(), store.now(con), str(hooked.project), str(hooked.workspace), once
-            )
+            answer = hooks.handle(con, text, name, os.getpid(), store.now(con), str(hooked.project), str(hooked.workspace), once)
         assert answer is None or name == "PreCompact" or isinstance(json.loads(answer), dict)
         if number % (MUTATED // 16) == 0:
             event = next(right, None)

@@ -1,5 +1,6 @@
 """Kept code: hooks load their modules from one file, which is never believed over the sources (decision 13)."""
 
+import ast
 import json
 import os
 import shutil
@@ -8,6 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -20,10 +23,22 @@ def hook(plugin, bare, tmp_path):
     def once():
         count.append(1)
         asked = {"description": "look", "prompt": "Look.", "subagent_type": "scout%d" % len(count)}
-        event = {"hook_event_name": "PreToolUse", "session_id": "s", "cwd": str(project), "tool_name": "Agent",
-                 "tool_use_id": "c%d" % len(count), "tool_input": asked}
-        done = subprocess.run([str(plugin / "hooks/run"), "PreToolUse"], env=env, input=json.dumps(event), text=True,
-                              capture_output=True, timeout=60)
+        event = {
+            "hook_event_name": "PreToolUse",
+            "session_id": "s",
+            "cwd": str(project),
+            "tool_name": "Agent",
+            "tool_use_id": "c%d" % len(count),
+            "tool_input": asked,
+        }
+        done = subprocess.run(
+            [str(plugin / "hooks/run"), "PreToolUse"],
+            env=env,
+            input=json.dumps(event),
+            text=True,
+            capture_output=True,
+            timeout=60,
+        )
         assert (done.returncode, done.stderr) == (0, "")
         with sqlite3.connect(project / ".orchestrator/history.db") as con:
             found = [row[0] for row in con.execute("SELECT agent_type FROM executions ORDER BY number")]
@@ -79,8 +94,14 @@ def test_whichever_source_changed(plugin, hook):
 
 @pytest.mark.parametrize(
     "spoil",
-    [lambda d: b"", lambda d: d[: len(d) // 2], lambda d: bytes(len(d)), lambda d: d[:70000] + b"\xff" * 50],
-    ids=["empty", "cut", "zeros", "spoilt codes"],
+    [
+        lambda d: b"",
+        lambda d: d[: len(d) // 2],
+        lambda d: bytes(len(d)),
+        lambda d: d[:70000] + b"\xff" * 50,
+        lambda d: d[: len(d) // 2] + b"\xff" * (len(d) - len(d) // 2),
+    ],
+    ids=["empty", "cut", "zeros", "spoilt codes", "spoilt functions"],
 )
 def test_a_damaged_file_costs_no_event(plugin, hook, spoil):
     """Whatever became of the file, the event is recorded, by the ordinary way of loading."""
@@ -96,3 +117,12 @@ def test_a_plugin_that_cannot_be_written(plugin, hook):
     (plugin / "hooks/__pycache__").write_text("")
     hook()
     assert len(hook()) == 2 and kept(plugin) is None
+
+
+def test_what_many_events_run_is_there():
+    """Each function in hooks/often.txt is one of ours, at the top of its module and without a decorator."""
+    for line in (ROOT / "hooks" / "often.txt").read_text().splitlines()[1:]:
+        module, _, name = line.partition(":")
+        tree = ast.parse((ROOT / "scripts" / (module.replace(".", "/") + ".py")).read_text())
+        plain = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.decorator_list]
+        assert name in plain, line

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.store.open import open_history
+from orchestrator.store.workspace import install_mark
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 WRITE = """
@@ -83,3 +84,33 @@ def test_where_nobody_can_stand_in_line(history, tmp_path, line):
     every = [writer(history, tmp_path / line, 5, "w%d" % n) for n in range(4)]
     assert [each.wait(timeout=60) for each in every] == [0, 0, 0, 0]
     assert written(history) == ["w0", "w1", "w2", "w3"]
+
+
+MARK = """
+import sys; sys.path.insert(0, %r)
+from orchestrator.store.workspace import install_mark
+sys.stdin.read(1)
+print(install_mark(sys.argv[1]))
+""" % str(SCRIPTS)
+
+
+@pytest.mark.parametrize("found", [None, ""], ids=["nothing", "an empty file"])
+def test_one_mark_for_all_who_begin_at_once(tmp_path, found):
+    """Processes that race to mark this installation all find the same mark, and none takes half of it for the whole."""
+    for turn in range(4):
+        data = tmp_path / str(turn)
+        data.mkdir()
+        if found is not None:
+            (data / "install-id").write_text(found)
+        racing = [
+            subprocess.Popen([sys.executable, "-I", "-S", "-c", MARK, str(data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            for _ in range(12)
+        ]
+        for each in racing:
+            each.stdin.write(b"x")
+            each.stdin.flush()
+        told = {each.communicate()[0] for each in racing}
+        assert install_mark(str(data)) != ""
+        if found is None:  # an empty file is not raced for in earnest: whoever is last decides
+            assert told == {(install_mark(str(data)) + "\n").encode()}
+        assert os.listdir(data) == ["install-id"]
