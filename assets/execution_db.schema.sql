@@ -127,7 +127,7 @@ CREATE UNIQUE INDEX executions_by_call ON executions (claude_session_id, tool_us
 CREATE INDEX executions_by_task ON executions (orchestration_id, task_id, attempt);
 CREATE INDEX executions_by_type ON executions (agent_type, deployed_at);
 CREATE INDEX executions_by_deployed ON executions (deployed_at);
-CREATE INDEX executions_in_flight ON executions (claude_session_id) WHERE status = 'deployed';
+CREATE INDEX executions_in_flight ON executions (claude_session_id, deployed_at, agent_type) WHERE status = 'deployed';
 CREATE INDEX executions_by_session ON executions (claude_session_id);
 CREATE INDEX executions_by_origin ON executions (origin, deployed_at);
 CREATE INDEX executions_by_model ON executions (COALESCE(resolved_model, model), deployed_at);

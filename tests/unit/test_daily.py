@@ -15,7 +15,11 @@ ROLL_UPS = (
     ("daily_checks", "day", ["passed", "not_passed"]),
 )
 
-days = st.sampled_from(["2026-10-31", "2026-11-20", "2026-11-21"])
+days = st.sampled_from(["2026-10-03", "2026-10-31", "2026-11-20", "2026-11-21"])
+RANGES = [
+    (None, None), ("2026-10-02", None), ("2026-10-04", "2026-11-20"), ("2026-10-25", "2026-11-30"), (None, "2026-10-30"),
+    ("2026-11-21", "2026-11-21"), ("2026-11-02", "2026-11-20"), ("2025-01-01", "2026-10-02"),
+]  # fmt: skip
 times = st.builds("{}T0{}:00:00.000Z".format, days, st.integers(0, 9))
 some = st.integers(0, 3)
 owners = st.sampled_from(["e1", "e2", "e3"])
@@ -139,6 +143,14 @@ def agree(con):
             for each in mine:
                 assert mine[each] == pytest.approx(theirs[each]), (table, each)
         stats.refresh_months(con)
+    for since, until in RANGES:
+        keys, numbers = ("agent_type", "agent_type, model, kind"), (COUNTED, USED)
+        for found, table, key, names in zip(stats._sums(con, since, until), ("daily", "daily_usage"), keys, numbers, strict=True):
+            between = "(SELECT * FROM %s WHERE day >= '%s' AND day <= '%s')" % (table, since or "", until or "~")
+            theirs = sums(con, between, key, names)
+            assert set(found) == set(theirs), (since, until)
+            for each in theirs:
+                assert found[each] == pytest.approx(theirs[each]), (since, until, each)
     for table, key, numbers in (("daily", "agent_type", COUNTED), ("daily_usage", "agent_type, model, kind", USED)):
         by_day, by_month = [sums(con, name, key, numbers) for name in (table, table.replace("daily", "monthly"))]
         assert set(by_month) == set(by_day)

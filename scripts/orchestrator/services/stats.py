@@ -15,9 +15,10 @@ from orchestrator.store.open import Error, writing
 
 TOKENS = USED[1:5]
 LATEST = 50  # executions of a type that quantiles are taken from
-MOST_TYPES = 6  # agent types that quantiles are listed of, those that ran most
+MOST_TYPES = 5  # agent types that quantiles are listed of, those that ran most
 JUDGED = 300  # executions with a bundle, the latest, whose checks are asked for
-DAYS = 30  # of the latest days, listed one by one
+MOST_DAYS = 15  # of a month that are summed up one by one; of one with more the rest is taken away
+DAYS = 14  # the latest ones, listed one by one; --until lists those before
 QUANTILES = (10, 50, 90, 95)
 
 Sums = dict[tuple[Any, ...], list[Any]]  # by parts of a key
@@ -59,10 +60,12 @@ def refresh_months(con: Any, wanted: Optional[Iterable[str]] = None) -> None:
 
 
 def _sums(con: Any, since: Optional[str], until: Optional[str]) -> list[Sums]:
-    """[counts by agent type, usage by (agent type, model, kind)] of some days, whole months taken as such."""
+    """[counts by agent type, usage by (agent type, model, kind)] of some days, whole months taken as such, and of one of
+    which more than half is asked for the rest taken away again."""
     first, last = since or "", until or "~"
     every = [month for month in months(con) if month + "~" > first and month <= last]
-    whole = [month for month in every[:-1] if month + "-01" >= first and month + "-31" <= last]
+    asked = {month: _days(max(first, month), min(last, month + "~")) for month in every}
+    whole = [month for month in every[:-1] if asked[month] > MOST_DAYS]  # the latest changes all the time
     standing = {row[0] for row in con.execute("SELECT month FROM months")}
     if set(whole) - standing:
         try:
@@ -74,24 +77,32 @@ def _sums(con: Any, since: Optional[str], until: Optional[str]) -> list[Sums]:
     for table, by_month, key, names in _TABLES:
         numbers = ", ".join([f"sum({name})" for name in names])
         found: Sums = {}
-        parts = [(table, "day", max(first, month), min(last, month + "~")) for month in every if month not in whole]
+        days = f"SELECT {key}, {numbers} FROM {table} WHERE day >= ? AND day <= ? AND (day >= ? AND day <= ?) = ? GROUP BY {key}"
+        for month in every:
+            if month not in whole:
+                _add_up(found, con.execute(days, (max(first, month), min(last, month + "~"), first, last, 1)), key.count(",") + 1)
+            elif month + "-01" < first or month + "-31" > last:
+                _add_up(found, con.execute(days, (month, month + "~", first, last, 0)), key.count(",") + 1, -1)
         if whole:
-            parts.append((by_month, "month", whole[0], whole[-1]))
-        for source, column, begin, end in parts:
             rows = con.execute(
-                f"SELECT {key}, {numbers} FROM {source} WHERE {column} >= ? AND {column} <= ? GROUP BY {key}", (begin, end)
+                f"SELECT {key}, {numbers} FROM {by_month} WHERE month >= ? AND month <= ? GROUP BY {key}", (whole[0], whole[-1])
             )
             _add_up(found, rows, key.count(",") + 1)
         news = f"SELECT {key}, {numbers} FROM ({rollup.NEWS[table]}) WHERE day >= ? AND day <= ? GROUP BY {key}"
         _add_up(found, con.execute(news, (first, last)), key.count(",") + 1)
-        out.append(found)
+        out.append({key: sums for key, sums in found.items() if any([abs(number) > 1e-9 for number in sums])})
     return out
 
 
-def _add_up(found: Sums, rows: Iterable[tuple[Any, ...]], key: int) -> None:
+def _days(first: str, last: str) -> int:
+    """How many days of a month lie between two of its days, or its name and its name with ~."""
+    return (int(last[8:10]) if last[8:10].isdigit() else 31) - (int(first[8:10]) if first[8:10].isdigit() else 1) + 1
+
+
+def _add_up(found: Sums, rows: Iterable[tuple[Any, ...]], key: int, sign: int = 1) -> None:
     for row in rows:
         mine = found.setdefault(row[:key], [0] * (len(row) - key))
-        mine[:] = [a + b for a, b in zip(mine, row[key:], strict=True)]
+        mine[:] = [a + sign * b for a, b in zip(mine, row[key:], strict=True)]
 
 
 def _of_owners(con: Any, condition: str, values: tuple[Any, ...]) -> list[Sums]:
