@@ -95,7 +95,8 @@ def _common(modules):
     shared = [set(modules[door][4]) for door in doors if door in modules]
     if not shared:
         return ()
-    return tuple([name for name in modules[doors[-1]][4] if all([name in each for each in shared])])
+    both = set.intersection(*shared)
+    return tuple([name for name in modules[doors[-1]][4] if name in both])
 
 
 def _extensions():

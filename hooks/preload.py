@@ -68,8 +68,8 @@ class Kept:
 
     `needs` are the modules of ours that it imports at its top, each after those that it needs itself; they are made without
     a search. A path that begins with "/" is that of an extension of Python's, the others lie below the plugin. The codes of
-    those that every event loads lie together: COMMON holds (names, length, offset) of each piece. LATER is where the functions begin whose
-    code is read when they are called.
+    those that every event loads lie together: COMMON holds (names, length, offset) of each piece. LATER is where the
+    functions begin whose code is read when they are called.
     """
 
     def __init__(self, here, file, index):
@@ -111,14 +111,14 @@ class Kept:
     def make_common(self):
         """Makes the modules that every event loads. Where one has changed, all is left to the import system."""
         for names, length, offset in self.index.get(COMMON, ()):
-            if not all([self.is_fresh(name) for name in names]):
+            if not all(map(self.is_fresh, names)):
                 return
             try:
                 codes = loads(posix.pread(self.file, length, offset))
             except Exception:  # cut short, or spoilt
                 self.stale = True
                 return
-            for name, code in zip(names, codes):
+            for name, code in zip(names, codes):  # noqa: B905 (3.9)
                 self._make(name, code)
 
     def _make(self, name, code=None):
@@ -191,9 +191,9 @@ def _open(handle, mode="r", *more, **words):
 def _lean_os():
     os = sys.modules["os"] = _Os("os")
     os.__dict__.update(posix.__dict__)
-    os.environ = {name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape")
-                  for name, value in posix.environ.items()}
-    os.name, os.sep, os.fdopen = "posix", "/", _open
+    environ = {name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape")
+               for name, value in posix.environ.items()}
+    os.__dict__.update(environ=environ, name="posix", sep="/", fdopen=_open)
     os.SEEK_SET, os.SEEK_CUR, os.SEEK_END = 0, 1, 2
     import posixpath
 

@@ -90,7 +90,7 @@ def _sums(con: Any, since: Optional[str], until: Optional[str]) -> list[Sums]:
             _add_up(found, rows, key.count(",") + 1)
         news = f"SELECT {key}, {numbers} FROM ({rollup.NEWS[table]}) WHERE day >= ? AND day <= ? GROUP BY {key}"
         _add_up(found, con.execute(news, (first, last)), key.count(",") + 1)
-        out.append({key: sums for key, sums in found.items() if any([abs(number) > 1e-9 for number in sums])})
+        out.append({key: sums for key, sums in found.items() if any(abs(number) > 1e-9 for number in sums)})
     return out
 
 

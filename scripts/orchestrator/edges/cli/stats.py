@@ -12,7 +12,6 @@ from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import Column, number
 
 
-
 def _rate(share: Optional[float]) -> str:
     return "" if share is None else f"{100 * share:.1f} %"
 
@@ -149,7 +148,7 @@ def told(body: dict[str, Any]) -> list[str]:
     lines += listed("By agent type", TYPES, body["by_agent_type"])
     lines += listed("By model", MODELS, body["by_model"])
     lines += listed("By day (UTC)", BY_DAY, body.get("by_day", []))
-    lines += listed("Checks by day", CHECKS, body.get("validation", {}).get("by_day", [])[:DAYS])
+    lines += listed("Checks by day", CHECKS, body.get("validation", {}).get("by_day", []))
     return lines + listed("What one takes (of the latest that completed)", SPREAD, body.get("quantiles", []))
 
 
