@@ -1,13 +1,14 @@
 """Entry of all hooks: one event on stdin, at most one JSON answer on stdout, exit 0 whatever happens.
 
-Usage: entry.py EVENT CLIENT_PID. Standard library, Python 3.9. Python compiles this file each time, so it is short.
+The launcher has it run with the arguments FOLDER EVENT CLIENT_PID. Standard library, Python 3.9. It is compiled each time, so
+it is short.
 """
 
 import marshal
 import posix
 import sys
 
-here, file, index = __file__[:-9], None, None
+here, file, index = sys.argv.pop(1), None, None
 try:
     try:
         magic = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER.hex()
