@@ -360,14 +360,16 @@ CREATE TABLE daily_checks (              -- roll-up of validation results by day
 
 CREATE TABLE daily_news (                -- changes of executions that daily has not taken in yet
     sign INTEGER NOT NULL,               -- 1: this is so now; -1: it is no more
-    deployed_at TEXT, started_at TEXT, completed_at TEXT, agent_type TEXT, status TEXT, attempt INTEGER, calls INTEGER,
-    refused_calls INTEGER, failed_calls INTEGER, files_read INTEGER, files_written INTEGER, lines_added INTEGER,
-    lines_removed INTEGER
+    deployed_at TEXT, started_at TEXT, completed_at TEXT, -- as in executions
+    agent_type TEXT, status TEXT, attempt INTEGER, -- likewise
+    calls INTEGER, refused_calls INTEGER, failed_calls INTEGER, files_read INTEGER, files_written INTEGER,
+    lines_added INTEGER, lines_removed INTEGER
 );
 CREATE TABLE usage_news (                -- changes of usage that daily_usage has not taken in yet
     sign INTEGER NOT NULL,               -- 1: this is so now; -1: it is no more
-    agent_type TEXT, kind TEXT, model TEXT, day TEXT, messages INTEGER, input_tokens INTEGER, cache_write_5m_tokens INTEGER,
-    cache_write_1h_tokens INTEGER, cache_read_tokens INTEGER, output_tokens INTEGER, cost_usd REAL
+    agent_type TEXT, kind TEXT, model TEXT, day TEXT, -- as in daily_usage
+    messages INTEGER, input_tokens INTEGER, cache_write_5m_tokens INTEGER, cache_write_1h_tokens INTEGER,
+    cache_read_tokens INTEGER, output_tokens INTEGER, cost_usd REAL
 );
 CREATE TRIGGER daily_opened AFTER INSERT ON executions BEGIN
     INSERT INTO daily_news VALUES (1, NEW.deployed_at, NEW.started_at, NEW.completed_at, NEW.agent_type, NEW.status,
