@@ -125,13 +125,13 @@ CREATE UNIQUE INDEX executions_by_agent ON executions (agent_id) WHERE agent_id 
 CREATE UNIQUE INDEX executions_by_call ON executions (claude_session_id, tool_use_id)
     WHERE tool_use_id IS NOT NULL AND runtime = 'agent';
 CREATE INDEX executions_by_task ON executions (orchestration_id, task_id, attempt);
-CREATE INDEX executions_by_type ON executions (agent_type, deployed_at);
+CREATE INDEX executions_by_type ON executions (agent_type, deployed_at, origin); -- with what else is asked, as far as it never changes
 CREATE INDEX executions_by_deployed ON executions (deployed_at);
 CREATE INDEX executions_in_flight ON executions (claude_session_id, deployed_at, agent_type) WHERE status = 'deployed';
 CREATE INDEX executions_by_session ON executions (claude_session_id);
-CREATE INDEX executions_by_origin ON executions (origin, deployed_at);
+CREATE INDEX executions_by_origin ON executions (origin, deployed_at, agent_type);
 CREATE INDEX executions_by_model ON executions (COALESCE(resolved_model, model), deployed_at);
-CREATE INDEX executions_failed ON executions (deployed_at) WHERE status = 'failed';
+CREATE INDEX executions_failed ON executions (deployed_at, origin, agent_type) WHERE status = 'failed';
 CREATE INDEX executions_long ON executions (deployed_at) -- that took more than a day: looked for apart by what was running when
     WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day');
 CREATE INDEX executions_by_parent ON executions (parent_agent_id) WHERE parent_agent_id IS NOT NULL;

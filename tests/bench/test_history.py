@@ -39,6 +39,8 @@ LISTS = [
     {"since": HALF % 1}, {"until": HALF % 1}, {"since": HALF % 1, "until": HALF % 2, "agent_type": "planner"},
     {"at": HALF % 1 + "T15:20:00.000Z"}, {"file": "src/parser/config.py"}, {"file": "src"}, {"file": "nowhere.py"},
     {"agent_type": "builder", "model": "haiku", "status": "failed"}, {"agent_type": "Explore", "origin": "skill"},
+    {"status": "failed", "origin": "unplanned"}, {"origin": "skill", "until": "2024-03-01"},
+    {"agent_type": "Explore", "model": "haiku", "status": "failed", "origin": "unplanned"},
 ]  # fmt: skip
 SEARCHES = [
     {"text": "zirconium"}, {"text": "nowhere"}, {"text": "parser"}, {"text": "rows for each"}, {"text": '"config file"'},
