@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.recording import record
-from orchestrator.services import turn
+from orchestrator.services import gate, turn
 from orchestrator.services.digest import LIMIT, digest, line
 from orchestrator.store import open as store
 
@@ -101,3 +101,15 @@ def test_a_task_that_fails_again_is_not_offered_again(con):
     assert "Agent(" not in text and "ask the user" in text
     con.execute("UPDATE tasks SET spec = json_set(spec, '$.retries', 2)")
     assert "- Agent(" in digest(con, orchestration, 5)
+
+
+def test_what_another_conversation_deployed_is_asked_for(con):
+    """A task at work is refused with how its end comes to be known: by itself where this conversation deployed it, by
+    `orchestrator status` where another did before this one took over."""
+    orchestrate(con, "g", ["a"])
+    end(con, "t0", "deployed", None)
+    con.execute("INSERT OR IGNORE INTO claude_sessions (claude_session_id, started_at) VALUES ('s2', ?)", (NOW,))
+    for driver, how in (("s1", "its end will be told"), ("s2", "`orchestrator status` shows when it has ended")):
+        con.execute("UPDATE orchestrations SET claude_session_id = ?, status = 'executing'", (driver,))
+        with pytest.raises(gate.Refused, match=how):
+            gate.check(con, "orch-x", "t0")

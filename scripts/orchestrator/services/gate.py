@@ -41,7 +41,12 @@ def check(con, orchestration, task, graph=None):
     if state == "completed":
         raise Refused("%s has finished and is not run again; its result: `orchestrator show %s`." % (task, task))
     if state == "in_flight":
-        raise Refused("%s is already being worked on (%s); its end will be told." % (task, execution))
+        driver, session = con.execute(
+            "SELECT o.claude_session_id, e.claude_session_id FROM orchestrations o, executions e WHERE o.orchestration_id = ? AND "
+            "e.execution_id = ?", (orchestration, execution)).fetchone()
+        raise Refused("%s is already being worked on (%s); %s." % (
+            task, execution, "its end will be told" if driver == session else
+            "`orchestrator status` shows when it has ended, as another conversation deployed it"))
     if state == "waiting":
         open_ones = [t for t in graph.after[task] if graph.states[t] not in ("completed", "skipped")]
         raise Refused("%s waits for %s; it is offered when they are done." % (
