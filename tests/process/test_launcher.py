@@ -335,6 +335,9 @@ def test_offline_without_environment_says_what_to_do(plugin, bare, tmp_path, set
     env = bare(ORCHESTRATOR_DATA=data, PIP_CONFIG_FILE=os.devnull, **settings)
     sentence = refused(run(plugin / "bin/orchestrator", "status", env=env), data)
     assert "PIP_INDEX_URL" in sentence and "annotated-types" in sentence and "recording works" in sentence
+    told = run(plugin / "bin/orchestrator", "doctor", env=env)
+    assert told.returncode == 1 and "annotated-types" in told.stderr
+    assert "The packages for plans" in told.stdout and "Hooks use" in told.stdout and "Recording is on" in told.stdout
 
 
 def test_a_package_with_another_hash_is_refused(small):

@@ -267,7 +267,7 @@ def test_what_was_pruned_is_said(filled):
         details.briefing(filled.con, "old")
     assert filled.text("old") == '{"old": 1}\n'
     (filled.folder / "old.jsonl").unlink()
-    with pytest.raises(OrchestratorError, match="pruned here"):
+    with pytest.raises(OrchestratorError, match="prune` ours"):
         filled.text("old")
 
 

@@ -146,8 +146,9 @@ def transcript_of(con, workspace, execution):
     if path and os.path.exists(path):
         return _redacted(path)
     if path:
-        raise OrchestratorError("The transcript of %s is gone: Claude Code deletes them after 30 days, or it was pruned here, "
-                                "and the archive has no copy." % execution)  # fmt: skip
+        raise OrchestratorError("The transcript of %s is gone (%s), and the archive has no copy: Claude Code deletes them "
+                                "after 30 days, the demo its own without --keep, `orchestrator prune` ours." % (
+                                    execution, path))  # fmt: skip
     raise OrchestratorError("No transcript of %s is known%s." % (execution, ": it has not ended" if status == "deployed" else ""))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -140,7 +141,7 @@ def shadows(root: str) -> Iterable[Finding]:
             else:
                 yield fine("command", f"orchestrator on PATH is ours ({path}).")
             return
-    yield fine("command", f"In a terminal the command is {ours}, in Claude Code just orchestrator.")
+    yield fine("command", f"In a terminal the command is {shlex.quote(ours)}, in Claude Code just orchestrator.")
 
 
 def doors(project: str, config: str) -> Iterable[Finding]:

@@ -42,8 +42,8 @@ def check(con, orchestration, task, graph=None):
         raise Refused("%s has finished and is not run again; its result: `orchestrator show %s`." % (task, task))
     if state == "in_flight":
         driver, session = con.execute(
-            "SELECT o.claude_session_id, e.claude_session_id FROM orchestrations o, executions e WHERE o.orchestration_id = ? AND "
-            "e.execution_id = ?", (orchestration, execution)).fetchone()
+            "SELECT o.claude_session_id, e.claude_session_id FROM orchestrations o, executions e WHERE o.orchestration_id = ? "
+            "AND e.execution_id = ?", (orchestration, execution)).fetchone()
         raise Refused("%s is already being worked on (%s); %s." % (
             task, execution, "its end will be told" if driver == session else
             "`orchestrator status` shows when it has ended, as another conversation deployed it"))

@@ -61,7 +61,8 @@ def document(con: Any, orchestration: str) -> dict[str, Any]:
         "seconds": _between(con, head["created_at"], head["completed_at"]),
         "failures": failures(items + others),
         "failed_before": [
-            {"id": each["id"], "state": each["state"], **before} for each in items for before in each["failed_before"]
+            {"id": each["id"], "state": each["state"], **before} for each in items
+            if each["state"] == "completed" for before in each["failed_before"]
         ],
         "refused": _refused(items + others),
         "graph": plan.mermaid(

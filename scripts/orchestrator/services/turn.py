@@ -115,9 +115,9 @@ def progress(con, orchestration, execution):
     graph = Graph(con, orchestration)
     task, status = con.execute("SELECT task_id, status FROM executions WHERE execution_id = ?", (execution,)).fetchone()
     running = graph.of("in_flight")
-    return "%s %s · %d of %d done%s · nothing needs you yet" % (
-        task, status, len(graph.of("completed")), len(graph.tasks),
-        ", at work: " + ", ".join(running[:5]) if running else "")
+    return "%s %s · %d of %d done%s · %s" % (
+        task, status, len(graph.of("completed")), len(graph.tasks), ", at work: " + ", ".join(running[:5]) if running else "",
+        "nothing needs you yet" if status == "completed" else "Claude has been told")
 
 
 def sure_to_wake(con, p, running, now):

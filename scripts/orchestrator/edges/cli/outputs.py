@@ -123,7 +123,7 @@ def query(
         until=until,
         limit=limit,
     )
-    tables.emit(found, OUTPUTS, form, "No output fits.")
+    tables.emit(found, OUTPUTS, form, "No output fits. What an agent said last is its result: `orchestrator show ID --result`.")
 
 
 @outputs.command()
