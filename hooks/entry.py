@@ -7,13 +7,18 @@ it is short.
 import marshal
 import posix
 import sys
+from _imp import source_hash
 
 here, file, index = sys.argv.pop(1), None, None
 try:
     try:
         magic = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER.hex()
         file = posix.open("%s/__pycache__/hooks.%s.kept" % (here, magic), posix.O_RDONLY)
-        code, index = marshal.loads(posix.read(file, 65536))
+        data = posix.read(file, 65536)
+        head = data[12:int.from_bytes(data[8:12], "little")]
+        if source_hash(0, head) != data[:8]:  # what is spoilt may end the process
+            raise ValueError
+        code, index = marshal.loads(head)
         exec(code)
     except Exception:  # nothing is kept yet
         sys.path.insert(0, here)

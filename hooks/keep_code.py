@@ -3,13 +3,14 @@
 Standard library, Python 3.9. What cannot be kept (a folder that is not ours to write) is loaded the ordinary way for ever.
 """
 
+import _imp
 import ast
 import marshal
 import os
 import time
 
 PACKAGE = "orchestrator"
-LEAN, COMMON, LATER = "?lean", "?common", "?later"  # what else is in the index, see preload
+LEAN, COMMON, LATER, WHOLE = "?lean", "?common", "?later", "?whole"  # what else is in the index, see preload
 FUNCTION = 2  # CO_NEWLOCALS: the code of a function, not of a class
 PIECE = 60000  # bytes that are read at a stroke
 SMALL = 600  # bytes of code below which another reading costs more
@@ -57,6 +58,7 @@ def whole(modules, lean, often=()):
     parts += [(COMMON, piece) for _, piece in pieces]
     parts += [(name, marshal.dumps(code)) for name, (_, code) in rest.items() if name not in common and name != "preload"]
     parts.append((LATER, b"".join(later)))
+    body = b"".join([code for _, code in parts])
     size, last = 0, None
     while size != last:  # how long the numbers are moves what they tell
         last, at, index[COMMON] = size, size, ()
@@ -72,9 +74,10 @@ def whole(modules, lean, often=()):
             at += len(code)
         index["preload"] = rest["preload"][0][:4] + ((), 0, 0)
         index.update(_extensions())
+        index[WHOLE] = (len(body), size, _imp.source_hash(0, body))
         head = marshal.dumps((rest["preload"][1], index))
-        size = len(head)
-    return head + b"".join([code for _, code in parts])
+        size = len(head) + 12
+    return _imp.source_hash(0, head) + size.to_bytes(4, "little") + head + body
 
 
 def _pieces(names, codes):

@@ -8,7 +8,7 @@ Of what few events run, the code is read when it is called.
 import gc
 import posix
 import sys
-from _imp import create_dynamic, exec_dynamic
+from _imp import create_dynamic, exec_dynamic, source_hash
 from marshal import loads
 
 gc.disable()  # the process is over before there is anything worth collecting
@@ -39,6 +39,8 @@ def place_of(here):
 
 
 def _run(raw, kept):
+    if sys.argv[1] == "SessionStart" and kept.file is not None and not kept.is_whole():
+        kept.stale = True  # it is kept anew; to look at each event would cost a tenth of it
     kept.is_fresh("preload")  # else nothing is taken from there
     sys.meta_path.insert(0, kept)
     sys.path += [kept.here, kept.here[:-5] + "scripts"]  # Python's own come first: it would look for them here
@@ -60,7 +62,7 @@ def _run(raw, kept):
             pass
 
 
-LEAN, COMMON, LATER = "?lean", "?common", "?later"  # what else is in the index
+LEAN, COMMON, LATER, WHOLE = "?lean", "?common", "?later", "?whole"  # what else is in the index
 
 
 class Kept:
@@ -69,7 +71,7 @@ class Kept:
     `needs` are the modules of ours that it imports at its top, each after those that it needs itself; they are made without
     a search. A path that begins with "/" is that of an extension of Python's, the others lie below the plugin. The codes of
     those that every event loads lie together: COMMON holds (names, length, offset) of each piece. LATER is where the
-    functions begin whose code is read when they are called.
+    functions begin whose code is read when they are called, WHOLE the (length, offset, hash) of all that follows the head.
     """
 
     def __init__(self, here, file, index):
@@ -157,6 +159,11 @@ class Kept:
             except Exception:  # cut short, or spoilt
                 self.stale = True
         return None
+
+    def is_whole(self):
+        """Whether all that is kept is as it was written: what is spoilt may end the process instead of raising."""
+        length, offset, told = self.index.get(WHOLE, (0, 0, b""))
+        return source_hash(0, posix.pread(self.file, length, offset)) == told
 
     def wake(self, function, length, offset):
         """Gives a function its code, which was not read with its module's, and returns it."""

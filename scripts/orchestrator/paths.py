@@ -5,6 +5,7 @@ import os
 WORKSPACE = ".orchestrator"
 HISTORY = "history.db"
 DOTENV, CONFIG = ".env", "config.toml"  # a project's own settings: beside its programs', and in the workspace
+PATTERNS = "redact"  # in the workspace: the user's own patterns as they stand in the history, for when that cannot be read
 HISTORY_PATH = "history-path"  # in the workspace, one line: where else in the project the history lies
 
 
@@ -72,7 +73,7 @@ def _main_worktree(git_file):
         back = os.path.join(folder, _text(os.path.join(folder, "gitdir")).split("\n")[0].strip())
         if os.path.realpath(back) != os.path.realpath(git_file):
             return None  # git itself points back at each of its worktrees: another's word is not taken
-    except OSError:
+    except (OSError, ValueError):  # a NUL in it is no path
         return None  # a submodule's .git file has no commondir: the submodule is its own project
     return os.path.dirname(common) if os.path.basename(common) == ".git" else None
 

@@ -45,11 +45,17 @@ def hook(plugin, bare, tmp_path):
         assert len(found) == len(count) and not [n for n in os.listdir(project / ".orchestrator/inbox") if n[0] != "."]
         return found
 
+    def begin():
+        event = {"hook_event_name": "SessionStart", "session_id": "s", "cwd": str(project), "source": "startup"}
+        done = subprocess.run([str(plugin / "hooks/run"), "SessionStart"], env=env, input=json.dumps(event), text=True,
+                              capture_output=True, timeout=60)  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+
     def forget():
         shutil.rmtree(project / ".orchestrator")
         count.clear()
 
-    once.forget = forget
+    once.forget, once.begin = forget, begin
     return once
 
 
@@ -110,6 +116,21 @@ def test_a_damaged_file_costs_no_event(plugin, hook, spoil):
     path.write_bytes(spoil(path.read_bytes()))
     hook()
     assert len(hook()) == 3
+
+
+def test_one_bit_that_is_spoilt_is_mended_by_the_next_session(plugin, hook):
+    """Wherever a bit has changed, a session's start finds it and keeps the code anew, and no event after it is lost."""
+    hook()
+    path = kept(plugin)
+    whole = path.read_bytes()
+    for part in range(6):
+        spoilt = bytearray(whole)
+        spoilt[len(whole) * part // 6 + 40] ^= 64
+        path.write_bytes(bytes(spoilt))
+        hook.begin()
+        assert path.read_bytes() == whole
+        hook.forget()
+        hook()
 
 
 def test_a_plugin_that_cannot_be_written(plugin, hook):

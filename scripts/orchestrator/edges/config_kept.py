@@ -45,12 +45,22 @@ def keep(con: Any, project: str, workspace: str, data: str, history: str, named:
         if moved:
             return moved
     rows = [("setting." + name, given.text) for name, given in said.given.items() if name != "history"]
+    _keep_patterns(workspace, dict(rows).get("setting.redact"))
     with store.writing(con):
         con.execute("DELETE FROM meta WHERE key >= 'setting.' AND key < 'setting/'")
         con.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [*rows, (_READ, state)])
         mark = folder.install_mark(data)
         con.execute("INSERT OR IGNORE INTO meta VALUES ('install_id', ?)", (mark,))
     return None
+
+
+def _keep_patterns(workspace: str, patterns: Optional[str]) -> None:
+    """The user's own patterns beside the history: they hold too where that is damaged, or newer than a hook."""
+    path = os.path.join(workspace, paths.PATTERNS)
+    if patterns:
+        folder.write(path, patterns)
+    elif os.path.lexists(path):
+        os.unlink(path)
 
 
 def _state(given: Any, project: str, workspace: str) -> str:

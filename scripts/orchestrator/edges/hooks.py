@@ -46,12 +46,14 @@ def run(raw, name, pid, alone=False):
             if alone:
                 store.stand_in_line(path + ".line", patience)
             store.for_one_event(con, path, durable=name in _DURABLE)
+            if before:
+                _keep_patterns(con, workspace)
             answer = _taken_in(con, text, name, pid, now, project, workspace, once, fresh)
             if name != "SessionEnd" and store.log_is_long(path):
                 _tidy(con)
             return _said(name, answer, before) if before else answer
         except Exception as problem:
-            if before is None and store.corrupt(problem):
+            if before is None and store.corrupt(problem) and _is_ours(path, workspace, problem):
                 before = store.set_aside(path, file, now)
                 if before is not None:
                     continue
@@ -113,6 +115,35 @@ def _kept_settings(con):
     """The settings that every event asks for, as far as they were made: {key: value}."""
     return dict(con.execute("SELECT key, value FROM meta WHERE key IN ('setting.redact', 'setting.log_level', "
                             "'setting.observability')").fetchall())
+
+
+def _keep_patterns(con, workspace):
+    """The user's own patterns, as they lie beside the history, into one that knows none yet."""
+    try:
+        found = paths.regular(os.path.join(workspace, paths.PATTERNS), 65536, follow=False).decode("utf-8", "replace")
+    except OSError:
+        return
+    con.execute("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT)")  # of one that is in memory
+    con.execute("INSERT OR IGNORE INTO meta VALUES ('setting.redact', ?)", (found,))
+
+
+def _mask_as_beside(workspace):
+    """Masks the user's own patterns from now on, as they lie beside a history that cannot be read."""
+    from orchestrator.model.redact import mask_also
+    from orchestrator.services.settings import value
+
+    memory = _memory()
+    try:
+        _keep_patterns(memory, workspace)
+        if memory.execute("SELECT 1 FROM sqlite_master").fetchone():
+            mask_also(value(memory, "redact"))
+    except Exception:  # whatever lies there: the event is kept
+        pass
+
+
+def _is_ours(path, workspace, problem):
+    """Whether what is damaged was a history: another path may name any file of the user's."""
+    return os.path.dirname(path) == workspace or "not a database" not in str(problem)
 
 
 def _tidy(con):
@@ -241,6 +272,7 @@ def _keep(workspace, once, name, pid, now, text, project):
     from orchestrator.model.redact import redact
     from orchestrator.recording.sessions import process_of
 
+    _mask_as_beside(workspace)
     text, process = redact(text)[0], process_of(pid)
     for place_of in (workspace, paths.elsewhere(project)):
         try:

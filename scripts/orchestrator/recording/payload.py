@@ -34,7 +34,7 @@ class Payload:
             if value is not None and not isinstance(value, str) and name != "again":
                 value = str(value)
             setattr(self, name, None if value == "" else value)
-        for name in ("agent_type", "input_type"):  # a model may write anything there
+        for name in ("agent_type", "input_type", "input_model", "given_model", "model", "why"):  # anything may stand there
             value = getattr(self, name)
             if value and len(value) >= SHORTEST_TOKEN:
                 setattr(self, name, redact(value)[0])

@@ -276,11 +276,19 @@ def corrupt(problem):
 
 
 def file_of(path):
-    """Which file lies at a path now, so that one that took its place can be told from it; None when there is none."""
+    """Which file lies at a path now, so that one that took its place can be told from it; None when there is none.
+
+    OSError for what is no regular file: a pipe would never open.
+    """
+    import stat
+
     try:
-        return os.stat(path).st_ino
+        found = os.stat(path)
     except OSError:
         return None
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError("%s is not a regular file" % path)
+    return found.st_ino
 
 
 def set_aside(path, file, at):
