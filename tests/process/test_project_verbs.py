@@ -449,12 +449,23 @@ def test_purge_beside_a_writer(here, writer):
 
 
 def test_purge_takes_a_history_that_lies_elsewhere(here, tmp_path):
-    """A history that `.env` placed in the project goes too; one that a person named stays, which is said."""
+    """A history that `.env` placed in the project goes too; one that a person named stays, which is said.
+    Files that are only named like it stay.
+    """
     (here.project / ".env").write_text("ORCHESTRATOR_DB_PATH=./h.db\n")
     here.run("task", "add", "Look around", "--agent", "scout")
     assert (here.project / "h.db").exists()
     here.run("purge", "--yes")
     assert sorted(os.listdir(here.project)) == [".env", ".git"]
+    (here.project / ".env").write_text("ORCHESTRATOR_DB_PATH=poetry\n")
+    here.run("task", "add", "Look around", "--agent", "scout")
+    aside = "poetry.corrupt-2026-11-20T080000.123Z"
+    ours = ["poetry", "poetry-search-journal", aside, aside + "-wal"]
+    theirs = ["poetry.line", "poetry.lock", "poetry.corrupt-notes.md", "poetry-walk", aside + ".md"]
+    for name in [*ours[1:], *theirs]:
+        (here.project / name).write_text("mine")
+    here.run("purge", "--yes")
+    assert sorted(os.listdir(here.project)) == sorted([".env", ".git", *theirs])
     named = tmp_path / "named.db"
     here.run("task", "add", "Look around", "--agent", "scout", ORCHESTRATOR_DB_PATH=named)
     assert "stays: %s" % named in here.says("purge", "--yes", ORCHESTRATOR_DB_PATH=named)
@@ -467,16 +478,19 @@ def test_purge_all_leaves_nothing_of_ours(here, own_data):
     home = Here(here.environment["HOME"], here.environment)
     home.deploys()
     here.run("init")
-    (own_data / "projects" / "a letter").mkdir(parents=True)
-    (own_data / "env-of-mine").write_text("x")
-    (own_data / "notes.txt").write_text("x")
+    for name in ("a letter", "foo", "foo-0123456789"):
+        (own_data / "projects" / name).mkdir(parents=True)
+        (own_data / "projects" / name / "origin").write_text("https://example.com/foo.git\n")
+    theirs = ["claude-1.2.3-my-diary", "env-of-mine", "notes.txt", "python-floor-notes.txt", "ready-abcdefghijkl-my-novel"]
+    for name in theirs:
+        (own_data / name).write_text("x")
     assert "at work in the Claude session" in here.says("purge", "--all", "--yes", code=1)
     said = here.says("purge", "--all", "--force", code=1, stdin="n\n")
     assert "notes.txt, which is not ours" in said and "projects" in said
     here.run("purge", "--all", "--yes", "--force")
     assert not here.workspace.exists()
-    assert sorted(os.listdir(own_data)) == ["env-of-mine", "install-id", "notes.txt", "projects"]
-    assert os.listdir(own_data / "projects") == ["a letter"]
+    assert sorted(os.listdir(own_data)) == sorted([*theirs, "install-id", "projects"])
+    assert sorted(os.listdir(own_data / "projects")) == ["a letter", "foo", "foo-0123456789"]
 
 
 def test_purge_all_leaves_other_projects_workspaces_yours(here, data, tmp_path):

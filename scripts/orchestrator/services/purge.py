@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import fnmatch
-import glob
 import os
+import re
 import shutil
 from typing import Iterable, NamedTuple
 
 from orchestrator import paths
 from orchestrator.errors import OrchestratorError
 from orchestrator.recording import sessions
+from orchestrator.services import trust
 from orchestrator.store import open as store
+from orchestrator.store import workspace as folder
 from orchestrator.store.search import SUFFIX
 
-# What this plugin puts into the data folder, beside the workspaces in `projects`. Whatever else lies there is
-# somebody else's: the folder may be one that is used for more.
-OURS = (
-    "token-counts.db*", "build.lock", "build.log", "building-????????", "python-floor*",
-    "claude-[0-9]*.*", "ready-????????????*", "env-????????????-3.*",
+_SQLITE = "(-wal|-shm|-journal)?"
+_MADE = "[a-z0-9_]{8}"  # the end of a temporary folder's name
+# What this plugin puts into the data folder, beside the workspaces in `projects`: whole names, as they are written.
+# Whatever else lies there is somebody else's: the folder may be one that is used for more.
+OURS = re.compile(
+    rf"token-counts\.db{_SQLITE}|build\.lock|build\.log|(building|fetching)-{_MADE}|python-floor(\.\d+)?|"
+    r"claude-\d+\.\d+\.\d+|ready-[0-9a-f]{12}(\.\d+)?|env-[0-9a-f]{12}-3\.\d+", re.ASCII
 )  # fmt: skip
 MARK = "install-id"  # stays: without it every workspace elsewhere would count as another user's
+_ELSEWHERE = re.compile(r".+-[0-9a-f]{10}", re.DOTALL)  # as paths.elsewhere names a workspace
+# What lies beside a history, and what does when it is empty, as those that only locks are for always are.
+_BESIDE = re.compile(rf"-wal|-shm|-journal|{re.escape(SUFFIX)}{_SQLITE}|"
+                     rf"\.corrupt-\d{{4}}-\d\d-\d\dT\d{{6}}\.\d{{3}}Z{_SQLITE}", re.ASCII)
+_EMPTY = (".lock", ".line")
 
 
 class Thing(NamedTuple):
@@ -37,32 +45,48 @@ def of_project(project: str, workspace: str, history: str, named: bool) -> list[
     found = list(dict.fromkeys([workspace, paths.elsewhere(project)]))
     own = os.path.realpath(os.path.join(workspace, paths.HISTORY))
     if not named and os.path.realpath(history) != own:
-        found += [history] + [history + each
-                  for each in ("-wal", "-shm", ".lock", ".line", *[SUFFIX + e for e in ("", "-wal", "-shm")])]
-        found += sorted(glob.glob(glob.escape(history) + ".corrupt-*"))
+        found += [history, *_beside(history)]
     return [measure(each) for each in found if os.path.lexists(each)]
+
+
+def _beside(history: str) -> list[str]:
+    """The files beside a history that come of it; one that is merely named like it is somebody else's."""
+    at, name = os.path.split(history)
+    found = []
+    for each in _names(at):
+        path, end = os.path.join(at, each), each[len(name):]
+        if each.startswith(name) and (
+            _BESIDE.fullmatch(end) or end in _EMPTY and os.path.isfile(path) and not os.lstat(path).st_size
+        ):
+            found.append(path)
+    return found
 
 
 def of_installation(data: str) -> tuple[list[Thing], list[str]]:
     """(what is ours in the data folder, names that are not and stay); what runs this goes last, MARK stays."""
-    try:
-        names = sorted(os.listdir(data))
-    except OSError:
-        return [], []
+    names = _names(data)
     if MARK not in names and "python-floor" not in names:
         return [], names
-    projects = [os.path.dirname(each) for each in _in_projects(data, "origin")]
-    ours = [each for pattern in OURS for each in fnmatch.filter(names, pattern)]
-    left = [n for n in names if n not in ours and n != MARK and not (n == "projects" and projects)]
+    projects = _workspaces(data)
+    ours = sorted((name for name in names if OURS.fullmatch(name)), key=lambda name: name.startswith("env-"))
+    whole = projects and len(projects) == len(_names(os.path.join(data, "projects")))
+    left = [n for n in names if n not in ours and n != MARK and not (n == "projects" and whole)]
     return [measure(each) for each in projects + [os.path.join(data, name) for name in ours]], left
 
 
-def _in_projects(data: str, name: str) -> list[str]:
-    """The files of this name in the workspaces that lie in the data folder."""
-    folder = os.path.join(data, "projects")
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    found = [os.path.join(folder, each, name) for each in names]
-    return [each for each in found if os.path.isfile(each)]
+def _names(at: str) -> list[str]:
+    try:
+        return sorted(os.listdir(at))
+    except OSError:
+        return []
+
+
+def _workspaces(data: str) -> list[str]:
+    """The workspaces that lie in the data folder: named as ours are, with this installation's mark."""
+    at = os.path.join(data, "projects")
+    named = [os.path.join(at, each) for each in _names(at) if _ELSEWHERE.fullmatch(each)]
+    mark = folder.install_mark(data) if named and os.path.exists(os.path.join(data, MARK)) else ""
+    return [each for each in named if mark and not os.path.islink(each) and mark in trust.marks(each)]
 
 
 def measure(path: str) -> Thing:
@@ -102,7 +126,8 @@ def at_work(histories: Iterable[str]) -> list[tuple[str, int]]:
 
 def histories_in(data: str) -> list[str]:
     """The histories of projects whose workspace lies in the data folder."""
-    return _in_projects(data, paths.HISTORY)
+    found = [os.path.join(each, paths.HISTORY) for each in _workspaces(data)]
+    return [each for each in found if os.path.isfile(each)]
 
 
 def remove(path: str) -> None:
