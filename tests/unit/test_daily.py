@@ -20,7 +20,7 @@ RANGES = [
     (None, None), ("2026-10-02", None), ("2026-10-04", "2026-11-20"), ("2026-10-25", "2026-11-30"), (None, "2026-10-30"),
     ("2026-11-21", "2026-11-21"), ("2026-11-02", "2026-11-20"), ("2025-01-01", "2026-10-02"),
 ]  # fmt: skip
-times = st.builds("{}T0{}:00:00.000Z".format, days, st.integers(0, 9))
+times = st.builds("{}T0{}:00:00.000Z".format, days, st.integers(0, 9)) | st.just("2026-11-31T99:00:00.000Z")
 some = st.integers(0, 3)
 owners = st.sampled_from(["e1", "e2", "e3"])
 costs = st.one_of(st.none(), st.integers(0, 9).map(lambda n: n / 10))

@@ -312,8 +312,11 @@ def test_what_hooks_recorded_is_recognised(tmp_path, data, monkeypatch):
 
 
 def test_spoilt_transcripts_harm_nothing(machine):
-    """Lines cut off, of other shapes, with NUL and halves of surrogates: no error, and the rest is taken in."""
+    """Lines cut off, of other shapes, with NUL, halves of surrogates and times that are none: no error, and the rest is
+    taken in; its sums too.
+    """
     shapes = [
+        '{"type":"assistant","timestamp":"2026-11-31T99:00:00.000Z","message":{"content":[]}}',
         "", "{", "null", "[]", '"x"', '{"type":"user"}', '{"type":"assistant","timestamp":3,"message":4}',
         '{"type":"assistant","timestamp":"%s","message":{"content":[3,{"type":"tool_use"},{"type":"tool_use","id":7,'
         '"name":"Agent"},{"type":"tool_use","id":"x","name":"Agent","input":5}]}}' % at(4),
@@ -334,6 +337,8 @@ def test_spoilt_transcripts_harm_nothing(machine):
     machine.take()
     fine = machine.rows("status, final_message", "executions WHERE agent_id LIKE 'b%'")
     assert len(fine) == 60 and set(fine) == {("completed", "done")}
+    assert machine.rows("count(*)", "executions WHERE julianday(deployed_at) IS NULL") == [(0,)]
+    assert machine.rows("count(*)", "executions WHERE completed_at > '2026-11-20T1'") == [(0,)]
 
 
 def test_a_large_transcript_is_read_in_little_room(machine):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from typing import Any, Iterator, Optional
 
 from orchestrator.recording.payload import mend
@@ -17,6 +18,7 @@ from orchestrator.services.past import Found, text
 AGENT = ("Agent", "Task")
 CALLS = (*AGENT, "TaskStop", "SendMessage", "Workflow", "SubagentHandback")
 _KINDS = re.compile(rb'"type": ?"(?:user|assistant|queue-operation)"')  # so that the rest need not be read as JSON
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _TOLD = "<task-notification>"
 _NOTE = "<tools-used-before-summary>"  # the client's own words before an agent's
 
@@ -94,8 +96,14 @@ def entries(path: str) -> Iterator[dict[str, Any]]:
 
 
 def _moment(at: object) -> bool:
-    """Whether this is a time as the history writes it, which the client does too."""
-    return isinstance(at, str) and len(at) == 24 and at[10] == "T" and at[-1] == "Z" and at[:4].isdigit()
+    """Whether this is a time as the history writes it, which the client does too: one that SQLite reads as well."""
+    if not isinstance(at, str) or not _MOMENT.fullmatch(at):
+        return False
+    try:
+        datetime.fromisoformat(at[:-1])
+    except ValueError:
+        return False  # the 31st of November
+    return True
 
 
 def _main(session: Session, entry: dict[str, Any]) -> None:
