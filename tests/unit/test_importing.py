@@ -205,7 +205,9 @@ def test_what_an_old_result_names_is_not_what_lies_there_now(machine):
 
 
 def test_what_the_command_says(machine, monkeypatch):
-    """Sentences, no progress for a pipe; first a look, then the import, then nothing new; a wrong time is usage."""
+    """Sentences, no progress for a pipe; first a look, then the import, then nothing new; a wrong time is usage.
+    A transcript whose name is no text is left out, and told.
+    """
     from click.testing import CliRunner
 
     from orchestrator.edges.cli import main
@@ -226,7 +228,12 @@ def test_what_the_command_says(machine, monkeypatch):
     machine.agent("a1", said("done"), meta=META)
     assert run("--dry-run").startswith("Would read 1 session of 1, ")
     assert run("--since", "2999-01-01") == "No session of this project was at work since 2999-01-01 00:00 UTC.\n"
-    assert run().endswith(": 1 execution imported.\n")
+    odd = os.fsencode(machine.folder(machine.project)) + b"/bytes\xff.jsonl"
+    os.link(machine.folder(machine.project) / (SESSION + ".jsonl"), odd)
+    said_so = run()
+    assert said_so.endswith(": 1 execution imported.\n")
+    assert said_so.count("bytes\\xff.jsonl is left out: its name is not UTF-8.\n") == 1
+    os.unlink(odd)
     assert run("--since", "2020-01-01") == "1 session found, and nothing new in them.\n"
     run("--since", "yesterday", code=2)
 

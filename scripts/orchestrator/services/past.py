@@ -32,8 +32,9 @@ class Found(NamedTuple):
     files: tuple[tuple[str, str], ...]
 
 
-def find(client: str, project: str, since: Optional[float] = None) -> list[Found]:
-    """The sessions of a project, the oldest first. `client` is Claude Code's own folder; `since`: written after that."""
+def find(client: str, project: str, since: Optional[float] = None, left: Optional[list[str]] = None) -> list[Found]:
+    """The sessions of a project, the oldest first. `client` is Claude Code's own folder; `since`: written after that.
+    Transcripts whose names are no text are left out, and added to `left`."""
     found, living = [], _living(client)
     for folder in _folders(client, project):
         for name in _names(folder):
@@ -41,7 +42,8 @@ def find(client: str, project: str, since: Optional[float] = None) -> list[Found
             if end != ".jsonl" or session.startswith("agent-"):
                 continue
             path = os.path.join(folder, name)
-            files = tuple(_agents(os.path.join(folder, session)))
+            agents = list(_agents(os.path.join(folder, session)))
+            files = tuple(each for each in agents if _sayable(each[1]))
             try:
                 about = [os.stat(each) for each in (path, *(each for _, each in files))]
             except OSError:
@@ -52,9 +54,23 @@ def find(client: str, project: str, since: Optional[float] = None) -> list[Found
             began, cwd = _head(path)
             if cwd is None or not belongs(cwd, project):
                 continue
+            if left is not None:
+                left += [os.fsencode(each).decode("utf-8", "backslashreplace") for each in (path, *(each for _, each in agents))
+                         if not _sayable(each)]  # fmt: skip
+            if not _sayable(path):
+                continue
             lives = session in living if living is not None else written > _now() - UNSURE
             found.append(Found(session, path, began, sum(each.st_size for each in about), written, lives, files))
     return sorted(found, key=lambda each: (each.began, not each.files, each.session))  # a fork after its parent
+
+
+def _sayable(path: str) -> bool:
+    """Whether a path is text that the history can hold."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def belongs(cwd: str, project: str) -> bool:

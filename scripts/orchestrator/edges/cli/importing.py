@@ -21,11 +21,14 @@ def import_(place: Place, since: Optional[str], dry_run: bool, as_json: bool) ->
     Worktrees and subfolders of the project belong to it. What hooks recorded is recognised and stays as it is; running it
     again takes in only what is new.
     """
-    from orchestrator.edges.cli.tables import dumps
+    from orchestrator.edges.cli.tables import dumps, one_line
     from orchestrator.services import importing, past
 
     con = place.con
-    found = past.find(paths.client_folder(), place.project, _seconds(since))
+    left: list[str] = []
+    found = past.find(paths.client_folder(), place.project, _seconds(since), left)
+    for path in left:
+        click.echo(f"note: {one_line(path)} is left out: its name is not UTF-8.", err=True)
     due = importing.waiting(con, found)
     body: dict[str, Any] = {
         "dry_run": dry_run, "sessions": len(found), "read": len(due), "bytes": sum(each.size for each in due),
