@@ -5,6 +5,8 @@ S = "orchestrator status"
 
 
 ALLOWED = [
+    "orchestrator bundle check '{src,docs}/**/*.{md,json}' ./plan.json",
+    "orchestrator task add 'Support {a,b}.' --writes 'src/*.{md,txt}'",
     "orchestrator --help",
     "orchestrator --version",
     "orchestrator init",
@@ -341,6 +343,11 @@ SMUGGLED = {
     "absolute in a quoted option": "orchestrator history --file='/etc/passwd'",
     "in a list": "orchestrator bundle prepare --files plan.json,/etc/passwd",
     "parent in a list": "orchestrator bundle prepare --files 'plan.json, ../outside/secret.md'",
+    "parent by braces": "orchestrator bundle check '.{.,x}/.{.,x}/outside/.*'",
+    "parent by braces within braces": "orchestrator bundle prepare --files='{a,{b,.}{c,.}}/x'",
+    "parent in braces": "orchestrator bundle check 'src/{..,deep}/{..,x}/*'",
+    "absolute by braces": "orchestrator bundle check '{/etc,src}/*'",
+    "absolute by an empty brace": "orchestrator bundle check '{,src}/etc/*'",
     "with lines": "orchestrator count ../outside/secret.md:1-3",
     "with a heading": "orchestrator count 'outfile#Secret'",
     "link to a folder": "orchestrator count out",

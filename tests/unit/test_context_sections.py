@@ -165,7 +165,9 @@ def test_a_file_of_that_very_name_comes_first(project):
 
 
 @pytest.mark.parametrize(
-    "path", ["../out.txt", "/etc/hostname", "link", "loop/../../out.txt", "folder/out.txt", "**/../../x*"]
+    "path",
+    ["../out.txt", "/etc/hostname", "link", "loop/../../out.txt", "folder/out.txt", "**/../../x*", "folder/*", "{folder,x}/*",
+     ".{.,x}/out.*", "{/etc,x}/hostname", "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}/{..,x}/*"],
 )
 def test_nothing_leads_out_of_the_project(project, path):
     """No link, `..` or absolute path is followed out of the project."""

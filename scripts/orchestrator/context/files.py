@@ -134,11 +134,13 @@ _LIST = ["git", "-c", "core.fsmonitor=false", "ls-files", "-z", "-co", "--exclud
 
 def matching(root: str, pattern: str) -> list[str]:
     """The project's files that match a glob, sorted; files that git ignores are left out."""
-    if pattern.startswith("/") or ".." in pattern.split("/"):
+    if globs.leads_out(pattern):
         raise Unreadable(f"{pattern} leads out of the project: name files inside it.")
     found: set[str] = set()
     for each in globs.alternatives(pattern):
         below = globs.head(each) if globs.is_glob(each) else os.path.dirname(each)
+        if below:
+            inside(root, below)  # refuses a link that leads out
         if os.path.isdir(os.path.join(root, below)):
             found.update(path for path in names(root, below) if globs.matches(each, path))
     return sorted(path for path in found if os.path.isfile(os.path.join(root, path)))

@@ -190,6 +190,8 @@ def _harmless(rest, cwd, folders, inside_agent):
 
 def _stays(word, cwd, folders):
     """Whether no part of a word could be a path that leads out of the project."""
+    if "{" in word and "," in word and _braces_lead_out(word):
+        return False
     parts = set()
     for part in [word] + word.replace(";", ",").split(","):
         part = part.strip()
@@ -201,6 +203,16 @@ def _stays(word, cwd, folders):
     if len(parts) > MOST_PIECES:
         return False
     return all(_inside_one(os.path.join(cwd, part), part, folders) for part in parts if part)
+
+
+def _braces_lead_out(word):
+    """Whether braces, as in `.{.,x}` or `{,x}/a`, could make `..` or an absolute path of a word's pieces."""
+    if "{/" in word or "}/" in word and ("{," in word or ",," in word or ",}" in word):
+        return True
+    for mark in "{},;:=#@ ":
+        word = word.replace(mark, "/")
+    pieces = word.split("/")
+    return pieces.count(".") + 2 * pieces.count("..") > 1
 
 
 def _inside_one(path, part, folders):

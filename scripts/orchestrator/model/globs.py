@@ -7,6 +7,7 @@ import fnmatch
 from functools import lru_cache
 
 _MOST = 16  # alternatives that one pattern's braces may stand for
+_SURE = 64  # the same, where it is asked whether one of them leads out
 
 
 def is_glob(text):
@@ -24,18 +25,25 @@ def head(pattern):
     return "/".join(kept)
 
 
-def alternatives(pattern):
+def alternatives(pattern, most=_MOST):
     """`pattern` with its braces written out; past a limit the rest of them stay plain text."""
     found: list[str] = []
     todo = [pattern]
     while todo:
         text = todo.pop(0)
-        parts = _braces(text) if len(found) + len(todo) < _MOST else None
+        parts = _braces(text) if len(found) + len(todo) < most else None
         if parts is None:
             found.append(text)
         else:
             todo.extend(parts)
     return found
+
+
+def leads_out(pattern):
+    """Whether a path that `pattern` stands for is absolute or has `..` in it, or could, with too many braces to tell."""
+    return any(
+        text.startswith("/") or ".." in text.split("/") or _braces(text) for text in alternatives(pattern, _SURE)
+    )
 
 
 def _braces(text):

@@ -54,8 +54,11 @@ class PlanFiles:
             return "is absolute", f"Write it relative to the project: {_shown(inside)}."
         if os.pardir in path.split("/"):
             return "has `..` in it", "Write it relative to the project's top, without `..`."
+        if globs.leads_out(path):
+            return "leaves the project by its braces", "Write several patterns, relative to the project's top, without `..`."
         try:
-            files.inside(self.root, path if self._exists(path) else globs.head(path))
+            for each in [path] if self._exists(path) else globs.alternatives(path):
+                files.inside(self.root, each if self._exists(each) else globs.head(each))
         except (OrchestratorError, ValueError, OSError):
             return "leaves the project through a link", "Name a file that lies inside the project."
         return None
