@@ -8,6 +8,7 @@ from orchestrator.context import briefing, budget, margins
 from orchestrator.context.items import Item, Request, Shelf, gather
 from orchestrator.context.tokens import ESTIMATE, EXACT, Counter
 from orchestrator.errors import OrchestratorError
+from orchestrator.model.redact import redact
 
 
 class BadItems(OrchestratorError):
@@ -26,6 +27,10 @@ class Bundle:
     created_at: str = field(default_factory=lambda: stamp())
     calibration: Optional[margins.Calibration] = None
     shared: int = 0  # how many items, from the first, are shared with siblings
+
+    def __post_init__(self) -> None:
+        self.agent_type, self.scope, self.model = map(_masked, (self.agent_type, self.scope, self.model))
+        mask_names(self.items)
 
     @property
     def bundle_id(self) -> str:
@@ -63,6 +68,21 @@ class Bundle:
         }
 
 
+def _masked(text: str) -> str:
+    return redact(text)[0]
+
+
+def mask_names(items: Iterable[Item]) -> None:
+    """Masks the secrets in the names of items: their text has none already."""
+    items = list(items)
+    names = "\n".join([item.label for item in items])
+    if redact(names)[0] != names:
+        for item in items:
+            if _masked(item.source) != item.source:
+                item.source, item.file = _masked(item.source), None  # not found again: sent as it is now
+            item.sections = [_masked(each) for each in item.sections]
+
+
 def key_of(item: Item) -> str:
     """What stands for an item in the bundle's id."""
     return briefing.item_key(item.source, "\x1e".join(item.sections), item.form, item.sent_hash)
@@ -97,6 +117,7 @@ def prepare(
     items, faults = gather(Shelf(project_root), requests)
     if faults:
         raise BadItems(" ".join(faults))
+    mask_names(items)
     allowed = allowed or margins.window(model)
     budget.fit(
         items, allowed, counter or Counter(remember=True), 0, margins.room(model, agent_type, calibration)

@@ -2,6 +2,7 @@
 
 import os
 
+from orchestrator.model.redact import redact
 from orchestrator.paths import regular
 
 _EPOCH = 2440587.5  # the Julian day of 1970
@@ -45,16 +46,23 @@ def keep(con, project, execution, message, now):
             if path is None:
                 continue
             digest = None if digest and _changed_after(con, os.path.join(project, path), now) else digest
+            path = redact(path)[0]
             version = 1 + con.execute(
                 "SELECT count(*) FROM outputs o JOIN executions e USING (execution_id) JOIN executions me "
                 "ON me.execution_id = ? AND me.task_id = e.task_id AND me.orchestration_id = e.orchestration_id "
                 "WHERE o.path = ? AND e.attempt < me.attempt", (execution, path)).fetchone()[0]
             content = con.execute("SELECT json_object('file_path', ?)", (path,)).fetchone()[0]
         elif kind == "validation_result":
-            name, _, verdict = text.partition(":")
-            content = con.execute("SELECT json_object(?, ?)", (name.strip(), verdict.strip() or "named")).fetchone()[0]
+            name, verdict = halves(text)
+            content = con.execute("SELECT json_object(?, ?)", (name, verdict or "named")).fetchone()[0]
         con.execute("INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, content_hash, "
                     "version) VALUES (?, ?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest, version))
+
+
+def halves(verdict):
+    """(check, what it said); the colon of what was masked parts nothing."""
+    name, _, said = verdict.replace("[masked:", "[masked\0").partition(":")
+    return [part.replace("\0", ":").strip() for part in (name, said)]
 
 
 def inside(project, name):

@@ -10,6 +10,7 @@ from orchestrator.context.kept import find_bundle, keep_bundle
 from orchestrator.context.replica import items_of
 from orchestrator.context.tokens import Counter
 from orchestrator.errors import OrchestratorError
+from orchestrator.services.masks import masked
 from orchestrator.store import blobs
 from orchestrator.store.open import writing
 
@@ -24,9 +25,10 @@ def keep(con: Any, bundle: Bundle) -> None:
 
 
 def load(con: Any, name: str) -> dict[str, Any]:
-    """A bundle by its file, or by its id in the history."""
+    """A bundle by its file, secrets in it masked, or by its id in the history."""
     if os.path.isfile(name):
-        return bundle_file.read(name)
+        read: dict[str, Any] = masked(bundle_file.read(name))
+        return read
     found = find_bundle(con, name) if con is not None else None
     if found is None:
         raise OrchestratorError(

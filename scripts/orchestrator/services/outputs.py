@@ -87,11 +87,12 @@ def keep(con: Any, project: str, execution: str, kind: str, text: str, now: str)
     content, version = record.clean(text), 1
     if kind == "deliverable":
         path, digest = outputs.inside(project, text)
+        path = record.clean(path)
         version = 1 + con.execute(_EARLIER, (execution, path)).fetchone()[0]
         content = con.execute("SELECT json_object('file_path', ?)", (path,)).fetchone()[0]
     elif kind == "validation_result":
-        name, _, verdict = content.partition(":")
-        content = con.execute("SELECT json_object(?, ?)", (name.strip(), verdict.strip())).fetchone()[0]
+        name, verdict = outputs.halves(content)
+        content = con.execute("SELECT json_object(?, ?)", (name, verdict)).fetchone()[0]
     return int(
         con.execute(
             "INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, "

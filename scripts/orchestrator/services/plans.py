@@ -7,10 +7,12 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.model.ids import orchestration_id as new_id
 from orchestrator.recording import record
 from orchestrator.recording.graph import rise
+from orchestrator.services.masks import masked, masked_id
 from orchestrator.services.prepare import prepare
 from orchestrator.store.open import writing
 
 Progress = Callable[[int, int], None]
+_OPENED = ("files", "references", "documents")  # names that must be found; a bundle masks them when it has their text
 
 
 class NotPrepared(OrchestratorError):
@@ -71,7 +73,8 @@ def accept(
     """
     fresh = orchestration_id is None
     orchestration = orchestration_id or new_id(now)
-    specs = [dict(s, title=record.clean(str(s["title"]))) for s in specs]  # it heads the briefing and the bundle
+    specs = [{key: each if key in _OPENED else masked(each) for key, each in s.items()} |
+             {"id": masked_id(str(s["id"])), "after": [masked_id(str(i)) for i in s.get("after") or []]} for s in specs]
     made = prepare(con, project, orchestration, [dict(s) for s in specs], settings, progress)
     if made.faults:
         raise NotPrepared(made.faults)

@@ -10,13 +10,16 @@ from orchestrator.model.ids import orchestration_id as new_orchestration
 from orchestrator.recording import ends, record
 from orchestrator.services import outputs
 from orchestrator.services.gate import started
+from orchestrator.services.masks import masked_id
 from orchestrator.store.open import writing
 
 _ID = re.compile(r"[^\W_][\w.:@+=-]{0,127}")
 
 
 def checked_id(given: str, what: str) -> str:
-    """An id as given. OrchestratorError for one that could not be written in a command or a file's name."""
+    """An id as given, a secret in it masked. OrchestratorError for one that could not be written in a command or a
+    file's name."""
+    given = masked_id(given)
     if not _ID.fullmatch(given):
         raise OrchestratorError(
             f"{given[:60]!r} is no {what}: use at most 128 letters, digits and . _ - : @ + =, a letter "
@@ -88,7 +91,8 @@ def init_deployment(
     if not agent_type.strip():
         raise OrchestratorError("The agent type is empty: name the agent that is deployed.")
     if execution_id:
-        checked_id(execution_id, "execution id")
+        execution_id = checked_id(execution_id, "execution id")
+    session_id, agent_type, model = masked_id(session_id), record.clean(agent_type), record.clean(model)
     said = {"scope": record.clean(scope), "model": model, "tokens": tokens}
     if bundle:
         scope = scope or bundle["scope"]

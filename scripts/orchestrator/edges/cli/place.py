@@ -244,6 +244,7 @@ class Place:
 
     def unique(self, table: str, column: str, prefix: str) -> str:
         """The one id that begins with `prefix`; an exact id wins. OrchestratorError for none or several."""
+        prefix = _masked(prefix)
         pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         rows = [r[0] for r in self.reading.execute(
             f"SELECT {column} FROM {table} WHERE {column} = ?1 OR {column} LIKE ?2 ESCAPE '\\' "
@@ -257,6 +258,7 @@ class Place:
 
     def recorded(self, table: str, column: str, given: str) -> str:
         """The one id that may be cut to what a recording command was given; as given where there is none."""
+        given = _masked(given)
         rows = [str(r[0]) for r in self.con.execute(f"SELECT {column} FROM {table} WHERE {column} >= ?1 AND "
                                                     f"{column} < ?1 || char(1114111) ORDER BY {column}", (given,))]
         return self.whole(given, rows)
@@ -268,6 +270,12 @@ class Place:
         if len(rows) > 1:
             raise OrchestratorError(f"{given!r} begins several ids ({', '.join(rows[:5])}): write more of it.")
         return rows[0] if rows else given
+
+
+def _masked(given: str) -> str:
+    from orchestrator.services.masks import masked_id
+
+    return masked_id(given)
 
 
 def pass_place(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -35,8 +35,10 @@ def add(place: Place, title: str, orchestration: str | None, **fields: Any) -> N
     from orchestrator.edges.plans import not_prepared, task_add
     from orchestrator.edges.schemas import task_spec
     from orchestrator.services import plans
+    from orchestrator.services.masks import masked
 
-    con = place.con
+    con = place.con  # with it come the project's own patterns of what is masked
+    title = masked(title)  # its id and, without a prompt, its prompt are made from it
     if orchestration:
         target: str | None = place.unique("orchestrations", "orchestration_id", orchestration)
     elif place.session:
