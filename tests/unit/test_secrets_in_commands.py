@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.edges.cli import main
+from orchestrator.recording import tally
 from orchestrator.store.open import open_history
 
 TOKEN = "ghp_" + "".join(random.Random(7).choices(string.ascii_letters + string.digits, k=36))  # drawn: none of anyone's
@@ -112,3 +113,19 @@ def test_a_secret_in_any_option_is_not_kept(project, form):
     assert MASK in "\n".join(con.iterdump())
     assert con.execute("SELECT count(*) FROM orchestrations").fetchone()[0] <= 1
     assert not (project / "b.json").exists() or TOKEN not in (project / "b.json").read_text()
+
+
+def test_a_secret_where_a_transcript_names_the_model_is_masked(project, tmp_path):
+    """A model's name is whatever an endpoint answers: what is counted of a transcript is kept under a masked one."""
+    message = {"id": "msg_1", "model": f"m {TOKEN}", "stop_reason": TOKEN, "usage": {"input_tokens": 3, "output_tokens": 2}}
+    line = {"type": "assistant", "timestamp": "2026-11-20T07:00:00.000Z", "message": message}
+    state = {"type": "cost-state", "modelUsage": {f"m {TOKEN}": {}}}
+    (tmp_path / "t.jsonl").write_text(json.dumps(line) + "\n" + json.dumps(state) + "\n")
+    con = open_history(str(tmp_path / "history.db"))
+    con.execute("INSERT INTO claude_sessions (claude_session_id, started_at) VALUES ('s', '2026-11-20')")
+    con.execute("INSERT INTO executions (execution_id, agent_type, origin, deployed_at) VALUES ('e', 'x', 'nested', '2026')")
+    assert tally.grow(con, str(project), "s", str(tmp_path / "t.jsonl"))
+    con.execute("DELETE FROM counted_messages")
+    assert tally.read(con, str(project), "e", str(tmp_path / "t.jsonl"))
+    assert con.execute("SELECT model, output_tokens FROM usage").fetchall() == [(f"m [{MASK}]", 2)] * 2
+    assert TOKEN not in "\n".join(con.iterdump())

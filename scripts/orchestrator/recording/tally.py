@@ -8,6 +8,7 @@ import os
 
 from orchestrator.recording import prices, touches, usage
 from orchestrator.recording.payload import mend
+from orchestrator.recording.record import clean
 
 _PIECE = 8_000_000  # bytes of a conversation held at once
 _WORDS = ('"assistant"', '"tool_result"', '"cost-state"')  # what a line that is looked at holds
@@ -94,6 +95,10 @@ def _take(con, lines):
         ((mend(line) if "\\u" in line else line,) for line in lines if any(word in line for word in _WORDS)),
     )
     con.execute(_FILL)
+    for name in ("model", "stop_reason"):
+        for (said,) in con.execute("SELECT DISTINCT %s FROM temp.messages" % name).fetchall():
+            if clean(said) != said:
+                con.execute("UPDATE temp.messages SET %s = ?2 WHERE %s = ?1" % (name, name), (said, clean(said)))
 
 
 def _claim(con, project, owner):
@@ -183,5 +188,5 @@ def _piece(con, project, session, kind, data):
     con.execute(
         "UPDATE claude_sessions SET forked = max(forked, ?), client_usage = COALESCE(?, client_usage) "
         "WHERE claude_session_id = ?",
-        (copied > 0, said[0] if said else None, session),
+        (copied > 0, clean(said[0]) if said else None, session),
     )
