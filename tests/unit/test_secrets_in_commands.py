@@ -38,6 +38,7 @@ FORMS = {
         *BEGIN,
         ("bundle", "record-allocation", *OF_EXECUTION, "--bundle", "theirs.json"),
         ("tracker", "init-deployment", *OF_SESSION, "--agent-type", "x", "--context-bundle", "theirs.json"),
+        ("bundle", "show", f"bun-{TOKEN}"),
     ],
     "the tracker": [
         *BEGIN,
@@ -49,6 +50,8 @@ FORMS = {
         ("tracker", "query", *OF_SESSION),
         ("tracker", "complete-session", *OF_SESSION),
         ("report", SESSION),
+        ("show", EXECUTION),
+        ("stats", EXECUTION),
     ],
     "outputs": [
         *BEGIN,
@@ -56,6 +59,7 @@ FORMS = {
          f"{TOKEN}:pass,tests:{TOKEN}", "--insights", f"know {TOKEN}", "--errors", f"no {TOKEN}"),
         ("outputs", "query", *OF_EXECUTION),
         ("outputs", "synthesize", *OF_SESSION),
+        ("outputs", "synthesize", "theirs.json", "--output", "b.json"),
     ],
     "a task": [
         ("task", "add", f"use {TOKEN}", "--agent", "builder", "--prompt", f"use {TOKEN}", "--files", f"src/{TOKEN}.txt",

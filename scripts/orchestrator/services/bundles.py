@@ -10,7 +10,7 @@ from orchestrator.context.kept import find_bundle, keep_bundle
 from orchestrator.context.replica import items_of
 from orchestrator.context.tokens import Counter
 from orchestrator.errors import OrchestratorError
-from orchestrator.services.masks import masked
+from orchestrator.services.masks import masked, masked_id
 from orchestrator.store import blobs
 from orchestrator.store.open import writing
 
@@ -27,9 +27,9 @@ def keep(con: Any, bundle: Bundle) -> None:
 def load(con: Any, name: str) -> dict[str, Any]:
     """A bundle by its file, secrets in it masked, or by its id in the history."""
     if os.path.isfile(name):
-        read: dict[str, Any] = masked(bundle_file.read(name))
-        return read
-    found = find_bundle(con, name) if con is not None else None
+        read = bundle_file.read(name)
+        return {**masked(read), "bundle_id": masked_id(read["bundle_id"])}
+    found = find_bundle(con, masked_id(name)) if con is not None else None
     if found is None:
         raise OrchestratorError(
             f"There is no bundle {name}: name its file, or an id that `orchestrator show` knows."

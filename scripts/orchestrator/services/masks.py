@@ -13,8 +13,20 @@ def masked_id(given: str) -> str:
 
 def masked(value: Any) -> Any:
     """A value as JSON holds it, each text in it masked."""
+    together = "\n".join(_texts(value))  # looked through once: hardly ever is there anything
+    return value if clean(together) == together else _each(value)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [text for part in parts for text in _texts(part)]
+
+
+def _each(value: Any) -> Any:
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):
-        return {clean(key): masked(each) for key, each in value.items()}
-    return [masked(each) for each in value] if isinstance(value, list) else value
+        return {clean(key): _each(part) for key, part in value.items()}
+    return [_each(part) for part in value] if isinstance(value, list) else value

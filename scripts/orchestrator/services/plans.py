@@ -73,8 +73,7 @@ def accept(
     """
     fresh = orchestration_id is None
     orchestration = orchestration_id or new_id(now)
-    specs = [{key: each if key in _OPENED else masked(each) for key, each in s.items()} |
-             {"id": masked_id(str(s["id"])), "after": [masked_id(str(i)) for i in s.get("after") or []]} for s in specs]
+    specs = [_without_secrets(spec) for spec in specs]
     made = prepare(con, project, orchestration, [dict(s) for s in specs], settings, progress)
     if made.faults:
         raise NotPrepared(made.faults)
@@ -109,6 +108,12 @@ def accept(
                       orchestration_id=orchestration, body=json.dumps([s["id"] for s in specs]))
         rise(con, orchestration, now)
     return orchestration
+
+
+def _without_secrets(spec: Mapping[str, Any]) -> dict[str, Any]:
+    told = masked({key: each for key, each in spec.items() if key not in _OPENED})
+    ids = {"id": masked_id(str(spec["id"])), "after": [masked_id(str(each)) for each in spec.get("after") or []]}
+    return {**spec, **told, **ids}
 
 
 def _drive(con: Any, session: str, orchestration: str, now: str) -> None:

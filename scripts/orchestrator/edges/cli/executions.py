@@ -78,9 +78,7 @@ def fitting(
 
 def _task(place: Place, given: str, orchestration: Optional[str]) -> tuple[Optional[str], str]:
     """(orchestration, task) of a task's name; the conversation's own orchestration comes first."""
-    from orchestrator.services import details
-
-    kind, name, home = details.find(place.reading, given, orchestration or place.current())
+    kind, name, home = place.find(given, orchestration or place.current())
     if kind != "task" or (orchestration and home != orchestration):
         raise OrchestratorError(f"There is no task {given[:128]!r} here: `orchestrator list-tasks` names them.")
     return home, name

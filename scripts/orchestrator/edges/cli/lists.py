@@ -119,7 +119,7 @@ def task_details(place: Place, task_id: str, orchestration: Optional[str], as_js
     con = place.reading
     place.reconcile()
     target = place.orchestration(orchestration) if orchestration else place.current()
-    kind, name, home = details.find(con, task_id, target)
+    kind, name, home = place.find(task_id, target)
     if kind != "task" or (orchestration and home != target):
         raise OrchestratorError(
             f"{target or 'The history'} has no task {task_id[:128]!r}: `orchestrator list-tasks` names them."
@@ -138,7 +138,7 @@ def agent_details(place: Place, agent_id: str, as_json: bool) -> None:
 
     con = place.reading
     place.reconcile()
-    kind, name, home = details.find(con, agent_id, place.current())
+    kind, name, home = place.find(agent_id, place.current())
     if kind == "task":
         name = details.latest(con, str(home), name)
     elif kind != "execution":

@@ -159,8 +159,9 @@ def synthesize(
         return
     from orchestrator.services import report as service
     from orchestrator.services import report_files
+    from orchestrator.services.masks import masked
 
-    body = report_files.of_files(files)
+    body = masked(report_files.of_files(files))
     text = (
         tables.dumps(body) + "\n"
         if form == "json"

@@ -242,6 +242,12 @@ class Place:
 
         return show
 
+    def find(self, given: str, orchestration: str | None) -> tuple[str, str, str | None]:
+        """(kind, id, its orchestration) of what a reading command names: `details.find`, with ids as they are kept."""
+        from orchestrator.services import details
+
+        return details.find(self.reading, _masked(given), orchestration)
+
     def unique(self, table: str, column: str, prefix: str) -> str:
         """The one id that begins with `prefix`; an exact id wins. OrchestratorError for none or several."""
         prefix = _masked(prefix)

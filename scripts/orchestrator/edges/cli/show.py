@@ -56,7 +56,7 @@ def show(
             _transcript(archive.conversation(con, place.workspace, session), session, said, as_json)
             return
     target = place.orchestration(orchestration) if orchestration else None
-    kind, name, home = _last(con, last, target) if last else details.find(con, str(thing), target or place.current())
+    kind, name, home = _last(con, last, target) if last else place.find(str(thing), target or place.current())
     if context or briefing or result or transcript or said is not None:
         if kind == "task":
             kind, name = "execution", details.latest(con, str(home), name)

@@ -119,9 +119,7 @@ def _find(place: Place, thing: Optional[str]) -> tuple[str, str, Optional[str]]:
     """What statistics of one thing are of; empty names where they are of everything."""
     if not thing:
         return "", "", None
-    from orchestrator.services import details
-
-    return details.find(place.reading, thing, place.current())
+    return place.find(thing, place.current())
 
 
 def told(body: dict[str, Any]) -> list[str]:
