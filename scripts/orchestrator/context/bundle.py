@@ -29,8 +29,9 @@ class Bundle:
     shared: int = 0  # how many items, from the first, are shared with siblings
 
     def __post_init__(self) -> None:
-        self.agent_type, self.scope, self.model = map(_masked, (self.agent_type, self.scope, self.model))
-        mask_names(self.items)
+        said = (self.agent_type, self.scope, self.model)
+        if mask_names(self.items, said):
+            self.agent_type, self.scope, self.model = map(_masked, said)
 
     @property
     def bundle_id(self) -> str:
@@ -72,15 +73,17 @@ def _masked(text: str) -> str:
     return redact(text)[0]
 
 
-def mask_names(items: Iterable[Item]) -> None:
-    """Masks the secrets in the names of items: their text has none already."""
+def mask_names(items: Iterable[Item], more: Iterable[str] = ()) -> bool:
+    """Masks the secrets in the names of items: their text has none already. Whether there was any, there or in `more`."""
     items = list(items)
-    names = "\n".join([item.label for item in items])
-    if redact(names)[0] != names:
-        for item in items:
-            if _masked(item.source) != item.source:
-                item.source, item.file = _masked(item.source), None  # not found again: sent as it is now
-            item.sections = [_masked(each) for each in item.sections]
+    names = "\n".join([*more, *[item.label for item in items]])  # looked through once: hardly ever is there anything
+    if _masked(names) == names:
+        return False
+    for item in items:
+        if _masked(item.source) != item.source:
+            item.source, item.file = _masked(item.source), None  # not found again: sent as it is now
+        item.sections = [_masked(each) for each in item.sections]
+    return True
 
 
 def key_of(item: Item) -> str:

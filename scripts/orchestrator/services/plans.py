@@ -111,7 +111,10 @@ def accept(
 
 
 def _without_secrets(spec: Mapping[str, Any]) -> dict[str, Any]:
-    told = masked({key: each for key, each in spec.items() if key not in _OPENED})
+    given = {key: each for key, each in spec.items() if key not in _OPENED}
+    told = masked(given)
+    if told is given:
+        return dict(spec)
     ids = {"id": masked_id(str(spec["id"])), "after": [masked_id(str(each)) for each in spec.get("after") or []]}
     return {**spec, **told, **ids}
 
