@@ -9,13 +9,22 @@ from orchestrator.store.workspace import write
 def project(con, workspace, orchestration, now, changed=None):
     """Writes status.json and the results of this orchestration's finished tasks: those that are missing, and those of the
     executions that `changed`; all where that is not said. What cannot be written now is written after the next change:
-    the rows are the record."""
-    graph = Graph(con, orchestration)
-    try:
-        _status(con, workspace, orchestration, graph, now)
-        _results(con, workspace, orchestration, changed)
-    except OSError:
-        pass
+    the rows are the record.
+
+    Another process may have written what it read later before this one wrote what it read earlier: then it is written again.
+    """
+    for _ in range(_TURNS):
+        version = con.execute("PRAGMA data_version").fetchone()
+        try:
+            _status(con, workspace, orchestration, Graph(con, orchestration), now)
+            _results(con, workspace, orchestration, changed)
+        except OSError:
+            return
+        if con.execute("PRAGMA data_version").fetchone() == version:
+            return
+
+
+_TURNS = 8  # times that others may change something in between
 
 
 def _status(con, workspace, orchestration, graph, now):
