@@ -188,7 +188,7 @@ def _take_turn(con):
             begun = time.monotonic()
             try:
                 _wait(handle)
-            except (OSError, ValueError, OverflowError):
+            except (OSError, ValueError):
                 pass
             _line[1] = max(0.05, _line[1] - (time.monotonic() - begun))
             con.execute("PRAGMA busy_timeout = %d" % (_line[1] * 1000)).fetchone()
@@ -210,7 +210,7 @@ def _wait(handle):
     import _signal as signal  # the public one loads enum, which costs as much as the write
 
     def enough(*_):
-        raise OverflowError
+        raise InterruptedError
 
     before = signal.signal(signal.SIGALRM, enough)
     try:
