@@ -211,7 +211,7 @@ def test_events_beside_a_new_history(con, project):
         common = {"hook_event_name": name, "session_id": session, "cwd": str(folder), "transcript_path": "/nowhere.jsonl"}
         text = json.dumps({**common, **fields})
         begun = time.perf_counter()
-        hooks.handle(history, text, name, os.getpid(), store.now(history), str(folder), own, f"{session} {name} {n}")
+        hooks.handle(history, text, name, os.getpid(), store.now(), str(folder), own, f"{session} {name} {n}")
         times[which].setdefault(name, []).append((time.perf_counter() - begun) * 1000)
 
     for n in range(EVENTS):

@@ -777,7 +777,7 @@ def test_ten_thousand_mutated_events(hooked, monkeypatch):
             answer = hooks.run(raw, name, os.getpid())
         else:
             text, once = hooks.mend(raw.decode("utf-8", "replace").replace("\x00", "")), "mutated %d" % number
-            answer = hooks.handle(con, text, name, os.getpid(), store.now(con), str(hooked.project), str(hooked.workspace), once)
+            answer = hooks.handle(con, text, name, os.getpid(), store.now(), str(hooked.project), str(hooked.workspace), once)
         assert answer is None or name == "PreCompact" or isinstance(json.loads(answer), dict)
         if number % (MUTATED // 16) == 0:
             event = next(right, None)

@@ -28,7 +28,7 @@ def run(raw, name, pid, alone=False):
         return _untrusted(name)
     if paths.off(workspace):
         return None
-    now = store.present()
+    now = store.now()
     fresh = not os.path.isdir(workspace)
     if fresh and name in _NEEDS_WORKSPACE:
         return _start_export(project) if name == "SessionStart" else None

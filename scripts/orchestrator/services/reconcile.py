@@ -18,16 +18,16 @@ def reconcile(con, project, workspace):
     """
     if usage.waiting(con):
         with writing(con):
-            usage.due(con, project, present(con))
+            usage.due(con, project, present())
     if con.execute("SELECT 1 FROM usage WHERE cost_usd IS NULL LIMIT 1").fetchone():
         _price(con, project)
     if con.execute(_TO_KEEP).fetchone():
         from orchestrator.services import archive
 
-        archive.in_passing(con, workspace, present(con))
-    if not sessions.gone(con, present(con)) and not sessions.unread(con, present(con)):
+        archive.in_passing(con, workspace, present())
+    if not sessions.gone(con, present()) and not sessions.unread(con, present()):
         return []
-    return _bury(con, project, workspace, present(con))
+    return _bury(con, project, workspace, present())
 
 
 def _price(con, project):

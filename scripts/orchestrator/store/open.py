@@ -117,13 +117,8 @@ def statements(script):
             buffer = ""
 
 
-def now(con):
+def now():
     """The present as UTC text in milliseconds."""
-    return con.execute("SELECT " + NOW).fetchone()[0]
-
-
-def present():
-    """The same where no history is open yet."""
     at = time.time()
     return "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(at)[:6] + ".%03dZ" % (at % 1 * 1000)
 

@@ -132,7 +132,7 @@ class Place:
 
     def now(self) -> str:
         """The present as the history writes it."""
-        return store.now(self._opened())
+        return store.now()
 
     def orchestration(self, given: str | None = None) -> str:
         """The orchestration a command is about: the one named (any unique prefix), the Claude session's own, else the

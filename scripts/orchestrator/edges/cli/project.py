@@ -68,7 +68,7 @@ def on(place: Place) -> None:
     if paths.off(place.workspace) and os.path.exists(place.history):
         place.check_trust()
         with contextlib.suppress(store.Error, OrchestratorError), contextlib.closing(store.open_history(place.history)) as con:
-            con.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('recorded_since', ?)", (store.now(con),))
+            con.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('recorded_since', ?)", (store.now(),))
     try:
         os.unlink(os.path.join(place.workspace, "off"))
     except FileNotFoundError:
