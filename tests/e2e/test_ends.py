@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.edges.scripted_model import Play, Reply, call, fail, say
-from plays import ask, limited, once
+from plays import ask, deploy, idle, limited, main, once, states, submit, task
 
 ENDS = "SELECT agent_type, status, end_reason, inferred, final_message, error_message, origin, started_at, completed_at FROM " \
        "executions ORDER BY deployed_at, execution_id"
@@ -63,6 +63,31 @@ def test_a_turn_limit(claude, project, rows, background):
     end = one(rows, project)
     assert (end["status"], end["end_reason"], end["final_message"]) == ("failed", "max_turns", "so far: one"), end
     assert end["inferred"] == ("329" not in claude.client.version)
+
+
+def test_what_attempts_leave(claude, project, rows):
+    """A file that a failed attempt wrote and named, and the next one wrote again, is kept as two versions (S2-36)."""
+    limited(project)
+    named = "Wrote it.\nDeliverables:\n- found.md"
+    file = project / "found.md"
+
+    def write(text, *more):
+        return Reply(*more, call("Bash", command="echo %s > found.md" % text))
+
+    def first(_):
+        return write("second") if file.exists() else write("first", named)
+
+    def then(_):
+        return call("Bash", command="echo on") if file.read_text() == "first\n" else once(lambda: idle(project), named)(_)
+
+    play = Play().when(main, submit(task("t1", agent="limited")), deploy("t1", "limited"), "at work", deploy("t1", "limited"),
+                       "at work again", "finished")  # fmt: skip
+    claude.run("start", play.when("DO t1.", first, then), project, "--allowedTools", "Bash")
+    assert states(project) == {"t1": "completed"}
+    left = rows(project, "SELECT attempt, status, version, content_hash FROM outputs JOIN executions USING (execution_id) "
+                         "WHERE path = 'found.md' ORDER BY attempt")
+    assert [tuple(row.values())[:3] for row in left] == [(1, "failed", 1), (2, "completed", 2)], left
+    assert left[0]["content_hash"] != left[1]["content_hash"]
 
 
 def test_a_task_that_is_stopped(claude, project, rows):

@@ -9,12 +9,11 @@ def conclude(con, project, execution, now):
     if status in ("completed", "failed") and before is not None:
         orchestration, task, agent = con.execute(
             "SELECT orchestration_id, task_id, agent_id FROM executions WHERE execution_id = ?", (execution,)).fetchone()
-        if status == "completed":
-            for (message,) in con.execute("SELECT final_message FROM segments WHERE execution_id = ? AND status = 'completed' "
-                                          "AND final_message IS NOT NULL", (execution,)).fetchall():
-                from orchestrator.recording import outputs
+        for (message,) in con.execute("SELECT final_message FROM segments WHERE execution_id = ? AND status IN ('completed', "
+                                      "'failed') AND final_message IS NOT NULL", (execution,)).fetchall():
+            from orchestrator.recording import outputs
 
-                outputs.keep(con, project, execution, message, now)
+            outputs.keep(con, project, execution, message, now)
         if before != status:
             if agent:
                 _orphans(con, project, agent, now)
