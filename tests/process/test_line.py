@@ -18,7 +18,7 @@ from orchestrator.store import open as store
 con = store.open_history(sys.argv[1])
 store.stand_in_line(sys.argv[2], float(sys.argv[3]))
 with store.writing(con):
-    con.execute("INSERT INTO meta VALUES (?, '1')", (sys.argv[4],))
+    con.execute("INSERT INTO meta SELECT ?, count(*) FROM meta", (sys.argv[4],))
 """ % str(SCRIPTS)
 HOLD = """
 import os, sys, time
@@ -75,6 +75,69 @@ def test_a_holder_that_dies_lets_the_next_one_go(history, tmp_path):
     first.kill()
     first.communicate()
     assert second.wait(timeout=60) == 0 and written(history) == ["next"]
+
+
+def taken(line):
+    """How many places were taken in a line since it was begun."""
+    return max(0, os.path.getsize(line) - 1) if line.exists() else 0
+
+
+def until(condition):
+    """Waits until something holds."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def at_the_head(history, line):
+    """A process that writes, and is not done before a byte comes on its stdin."""
+    held = WRITE.replace("    con.execute", "    print(1, flush=True); sys.stdin.read(1)\n    con.execute")
+    first = subprocess.Popen([sys.executable, "-I", "-S", "-c", held, str(history), str(line), "60", "first"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    first.stdout.readline()
+    return first
+
+
+def in_order(history):
+    """The rows in the order in which they were written."""
+    con = open_history(str(history))
+    found = [row[0] for row in con.execute("SELECT key FROM meta ORDER BY CAST(value AS INTEGER)")]
+    con.close()
+    return found
+
+
+def test_nobody_is_passed_by(history, tmp_path):
+    """Who stands in line writes in the order in which they came, whoever comes at the moment when one is done."""
+    line = tmp_path / "line"
+    first = at_the_head(history, line)
+    waiting = []
+    for n in range(8):
+        waiting.append(writer(history, line, 60, "w%d" % n))
+        until(lambda n=n: taken(line) == n + 2)
+    first.communicate(b"x")
+    assert [each.wait(timeout=60) for each in waiting] == [0] * 8
+    assert in_order(history) == ["first", *["w%d" % n for n in range(8)]]
+
+
+def test_one_who_dies_in_line_holds_up_nobody(history, tmp_path):
+    """Where one of those who wait is killed, all others write, and nothing is lost."""
+    line = tmp_path / "line"
+    first = at_the_head(history, line)
+    waiting = [writer(history, line, 60, "w%d" % n) for n in range(4)]
+    until(lambda: taken(line) == 5)
+    waiting[1].kill()
+    first.communicate(b"x")
+    assert [each.wait(timeout=60) for each in waiting] == [0, -9, 0, 0]
+    assert written(history) == ["first", "w0", "w2", "w3"]
+
+
+def test_places_are_counted_anew(history, tmp_path):
+    """The line's file does not grow for ever: after some thousand places, when nobody waits, it begins anew."""
+    line = tmp_path / "line"
+    line.write_bytes(b"\0" * 5000)
+    assert writer(history, line, 60, "one").wait(timeout=60) == 0 and taken(line) == 1
+    assert writer(history, line, 60, "two").wait(timeout=60) == 0 and taken(line) == 2
 
 
 @pytest.mark.parametrize("line", ["no/such/folder/line", "folder"])

@@ -455,6 +455,7 @@ def test_purge_takes_a_history_that_lies_elsewhere(here, tmp_path):
     (here.project / ".env").write_text("ORCHESTRATOR_DB_PATH=./h.db\n")
     here.run("task", "add", "Look around", "--agent", "scout")
     assert (here.project / "h.db").exists()
+    (here.project / "h.db.line").write_bytes(b"\0\0\0")  # as a line is in which two places were taken
     here.run("purge", "--yes")
     assert sorted(os.listdir(here.project)) == [".env", ".git"]
     (here.project / ".env").write_text("ORCHESTRATOR_DB_PATH=poetry\n")

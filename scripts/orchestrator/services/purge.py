@@ -25,10 +25,10 @@ OURS = re.compile(
 )  # fmt: skip
 MARK = "install-id"  # stays: without it every workspace elsewhere would count as another user's
 _ELSEWHERE = re.compile(r".+-[0-9a-f]{10}", re.DOTALL)  # as paths.elsewhere names a workspace
-# What lies beside a history, and what does when it is empty, as those that only locks are for always are.
+# What lies beside a history, and what does when nothing is written in it, as in those that only locks are for.
 _BESIDE = re.compile(rf"-wal|-shm|-journal|{re.escape(SUFFIX)}{_SQLITE}|"
                      rf"\.corrupt-\d{{4}}-\d\d-\d\dT\d{{6}}\.\d{{3}}Z{_SQLITE}", re.ASCII)
-_EMPTY = (".lock", ".line")
+_LOCKS, _LONGEST = (".lock", ".line"), 1_000_000
 
 
 class Thing(NamedTuple):
@@ -55,11 +55,17 @@ def _beside(history: str) -> list[str]:
     found = []
     for each in _names(at):
         path, end = os.path.join(at, each), each[len(name):]
-        if each.startswith(name) and (
-            _BESIDE.fullmatch(end) or end in _EMPTY and os.path.isfile(path) and not os.lstat(path).st_size
-        ):
+        if each.startswith(name) and (_BESIDE.fullmatch(end) or end in _LOCKS and _is_blank(path)):
             found.append(path)
     return found
+
+
+def _is_blank(path: str) -> bool:
+    """Whether nothing is written in a file: what is locked in it are bytes that nobody wrote."""
+    try:
+        return not paths.regular(path, _LONGEST, follow=False).strip(b"\0") and os.lstat(path).st_size < _LONGEST
+    except OSError:
+        return False
 
 
 def of_installation(data: str) -> tuple[list[Thing], list[str]]:

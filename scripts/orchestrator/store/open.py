@@ -164,30 +164,74 @@ _line = []  # where this process waits for its turn to write, and how many secon
 def stand_in_line(path, seconds):
     """From now on this process waits behind others that do so too, before it asks SQLite for the lock.
 
-    The system wakes the next as soon as one is done; SQLite's own waiting sleeps up to a tenth of a second at a time. It is
-    courtesy, not the lock: who cannot stand in line, or stood in it for all its `seconds`, asks SQLite and does not wait
-    again. For programs of one thread.
+    Nobody is passed by, and the system wakes the next as soon as one is done; SQLite's own waiting sleeps up to a tenth of a
+    second at a time, and whoever comes at the right moment is first. It is courtesy, not the lock: who cannot stand in line, or stood in it for all its `seconds`, asks
+    SQLite and does not wait again. For programs of one thread.
     """
     _line[:] = [path, seconds]
 
 
 def _take_turn(con):
+    """Takes a place in line and waits until who has the one before is done, or gone. Returns what holds the place.
+
+    A place is a byte of the line's file, locked by who has it; the file is as long as places were taken. Its first byte is
+    locked while one is taken, so that the next is sure to find it so.
+    """
     try:
         handle = os.open(_line[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
+    begun, until = time.monotonic(), None
     try:
-        os.lockf(handle, os.F_TLOCK, 0)
-    except OSError as problem:
-        if isinstance(problem, (BlockingIOError, PermissionError)):  # EAGAIN or EACCES: another has it
-            begun = time.monotonic()
-            try:
-                _wait(handle)
-            except (OSError, ValueError):
-                pass
-            _line[1] = max(0.05, _line[1] - (time.monotonic() - begun))
-            con.execute("PRAGMA busy_timeout = %d" % (_line[1] * 1000)).fetchone()
+        if not _lock(handle, 0):
+            until = begun + _line[1]
+            _wait(handle, 0, until)
+        place = os.lseek(handle, 0, os.SEEK_END) or 1
+        if place > _PLACES and _lock(handle, place - 1):
+            place = 1
+        os.ftruncate(handle, place + 1)
+        _lock(handle, place)
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.lockf(handle, os.F_ULOCK, 1)
+        if place > 1 and not _lock(handle, place - 1):
+            until = until or begun + _line[1]
+            _wait(handle, place - 1, until)
+    except (OSError, ValueError):
+        pass
+    if until is not None:
+        _line[1] = max(0.05, until - time.monotonic())
+        con.execute("PRAGMA busy_timeout = %d" % (_line[1] * 1000)).fetchone()
     return handle
+
+
+_PLACES = 4096  # after so many they are counted anew, as soon as nobody waits
+
+
+def _lock(handle, place):
+    """Locks a byte unless another has it; returns whether it is ours."""
+    os.lseek(handle, place, os.SEEK_SET)
+    try:
+        os.lockf(handle, os.F_TLOCK, 1)
+        return True
+    except (BlockingIOError, PermissionError):  # EAGAIN or EACCES
+        return False
+
+
+def _wait(handle, place, until):
+    """Locks a byte as soon as who has it is done with it. InterruptedError when the time is over."""
+    import _signal as signal  # the public one loads enum, which costs as much as the write
+
+    def enough(*_):
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, enough)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, max(0.001, until - time.monotonic()))
+        os.lseek(handle, place, os.SEEK_SET)
+        os.lockf(handle, os.F_LOCK, 1)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _line_is_free():
@@ -199,21 +243,6 @@ def _line_is_free():
         finally:
             os.close(handle)
     return True
-
-
-def _wait(handle):
-    import _signal as signal  # the public one loads enum, which costs as much as the write
-
-    def enough(*_):
-        raise InterruptedError
-
-    before = signal.signal(signal.SIGALRM, enough)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, _line[1])
-        os.lockf(handle, os.F_LOCK, 0)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def roll_back(con):
