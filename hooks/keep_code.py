@@ -12,7 +12,7 @@ import time
 PACKAGE = "orchestrator"
 LEAN, COMMON, LATER, WHOLE = "?lean", "?common", "?later", "?whole"  # what else is in the index, see preload
 FUNCTION = 2  # CO_NEWLOCALS: the code of a function, not of a class
-PIECE = 60000  # bytes that are read at a stroke
+PIECE = 30000  # bytes that are read at a stroke
 SMALL = 600  # bytes of code below which another reading costs more
 STALE = 60  # seconds after which another process that began to do this is taken to be gone
 
@@ -42,18 +42,24 @@ def keep(here, place, lean):
 
 
 def often(here):
-    """The functions that many events run, as module:name, so that their code is read with their module's."""
+    """The functions that many events run, as module:name, so that their code is read with their module's; and as
+    event>module the modules that most events of a kind load."""
     with open(os.path.join(here, "often.txt"), encoding="utf-8") as f:
-        return {line.strip() for line in f if line[:1] != "#"}
+        return [line.strip() for line in f if line[:1] != "#"]
 
 
 def whole(modules, lean, often=()):
     """The file: the code of `preload` and the index, which says where in it each code lies; then the codes."""
     later, parts, index = [], [], {LEAN: (lean,)}
+    functions = set(often)
     rest = {}
     for name, row in modules.items():
-        rest[name] = row[:5], (row[5] if name == "preload" else _sparing(name, row[5], row[6], often, later))
+        rest[name] = row[:5], (row[5] if name == "preload" else _sparing(name, row[5], row[6], functions, later))
     common = _common(modules)
+    for line in often:
+        event, mark, name = line.partition(">")
+        if mark and name in modules:
+            index[event] = index.get(event, ()) + tuple([one for one in (*modules[name][4], name) if one not in common])
     pieces = list(_pieces(common, {name: rest[name][1] for name in common}))
     parts += [(COMMON, piece) for _, piece in pieces]
     parts += [(name, marshal.dumps(code)) for name, (_, code) in rest.items() if name not in common and name != "preload"]
@@ -105,7 +111,7 @@ def _common(modules):
 def _extensions():
     """{name: row} of the extensions of this Python that hooks load, where they are files."""
     found = {}
-    for name in ("_sqlite3", "_blake2"):
+    for name in ("_sqlite3", "_blake2", "zlib"):
         try:
             path = __import__(name).__spec__.origin
             about = os.stat(path)

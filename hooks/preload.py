@@ -8,7 +8,7 @@ Of what few events run, the code is read when it is called.
 import gc
 import posix
 import sys
-from _imp import create_dynamic, exec_dynamic, source_hash
+from _imp import create_dynamic, exec_dynamic, get_frozen_object, is_frozen, source_hash
 from marshal import loads
 
 gc.disable()  # the process is over before there is anything worth collecting
@@ -46,6 +46,7 @@ def _run(raw, kept):
     sys.path += [kept.here, kept.here[:-5] + "scripts"]  # Python's own come first: it would look for them here
     leant = kept.index.get(LEAN, (True,))[0] and lean(sure=kept.stale)
     kept.make_common()
+    kept.make_for(sys.argv[1])
     from orchestrator.edges import hooks
 
     name = sys.argv[1]
@@ -70,8 +71,9 @@ class Kept:
 
     `needs` are the modules of ours that it imports at its top, each after those that it needs itself; they are made without
     a search. A path that begins with "/" is that of an extension of Python's, the others lie below the plugin. The codes of
-    those that every event loads lie together: COMMON holds (names, length, offset) of each piece. LATER is where the
-    functions begin whose code is read when they are called, WHOLE the (length, offset, hash) of all that follows the head.
+    those that every event loads lie together: COMMON holds (names, length, offset) of each piece; under an event's name stand
+    those that most of its kind load beside. LATER is where the functions begin whose code is read when they are called,
+    WHOLE the (length, offset, hash) of all that follows the head.
     """
 
     def __init__(self, here, file, index):
@@ -122,6 +124,12 @@ class Kept:
                 return
             for name, code in zip(names, codes):  # noqa: B905 (3.9)
                 self._make(name, code)
+
+    def make_for(self, event):
+        """Makes the modules that most events of this kind load beside, without a search for each."""
+        for name in self.index.get(event, ()):
+            if name not in sys.modules:
+                self._make(name)
 
     def _make(self, name, code=None):
         code = code or self._code(name)
@@ -202,6 +210,10 @@ def _lean_os():
                for name, value in posix.environ.items()}
     os.__dict__.update(environ=environ, name="posix", sep="/", fdopen=_open)
     os.SEEK_SET, os.SEEK_CUR, os.SEEK_END = 0, 1, 2
+    for name in ("stat", "genericpath", "posixpath"):
+        if is_frozen(name) and name not in sys.modules:  # from 3.11 on: made without a search for each
+            module = sys.modules[name] = _Module(name)
+            exec(get_frozen_object(name), module.__dict__)
     import posixpath
 
     os.path = sys.modules["os.path"] = posixpath

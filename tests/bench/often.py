@@ -1,4 +1,5 @@
-"""Writer of hooks/often.txt: the functions that at least a quarter of a typical orchestration's events run.
+"""Writer of hooks/often.txt: the functions that at least a quarter of a typical orchestration's events run, and the modules
+that at least half of the events of a kind load.
 
 Usage: python tests/bench/often.py. It plays the orchestration of test_hooks.py in processes of its own.
 """
@@ -16,9 +17,12 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent / "scripts")]
 from bench import test_hooks as bench  # noqa: E402
 
 LIST = bench.ROOT / "hooks" / "often.txt"
-HEAD = "# Functions that many events run, written by tests/bench/often.py: the code of all others is read when they are called.\n"
-SHARE = 4  # one in so many events
-counted, events = Counter(), 0
+HEAD = """\
+# Functions that many events run, whose code is not left to be read when they are called, and event>module for the modules
+# that most events of a kind load. Written by tests/bench/often.py.
+"""
+SHARE, HALF = 4, 2  # one in so many events
+counted, kinds, loaded = Counter(), Counter(), Counter()
 
 
 class Watched(bench.Place):
@@ -26,24 +30,26 @@ class Watched(bench.Place):
 
     def time(self, label, command, event, **env):
         """One event; what is no recorded one is left out."""
-        global events
         if label.startswith(("bare", "nothing")):
             return b""
-        events += 1
+        kinds[command[1]] += 1
         out, into = os.pipe()
         if os.fork() == 0:
             os.close(out)
             os.environ.clear()
             os.environ.update(self.env)
+            before = set(sys.modules)
             answer, names = watched(event, command[1])
+            modules = [name for name in sys.modules if name not in before and name.startswith("orchestrator.")]
             with os.fdopen(into, "wb") as f:
-                pickle.dump((answer, names), f)
+                pickle.dump((answer, names, modules), f)
             os._exit(0)
         os.close(into)
         with os.fdopen(out, "rb") as f:
-            answer, names = pickle.load(f)
+            answer, names, modules = pickle.load(f)
         os.wait()
         counted.update(names)
+        loaded.update([(command[1], name) for name in modules])
         return (answer or "").encode()
 
 
@@ -74,9 +80,11 @@ def main():
         plan = place.plan
         place.plan = lambda session, _: plan(session, tasks[8:])
         bench.orchestration(place, tasks)
-    often = sorted(name for name, times in counted.items() if times * SHARE >= events)
-    LIST.write_text(HEAD + "".join(name + "\n" for name in often))
-    print("%d of %d functions, %d events" % (len(often), len(counted), events))
+    often = sorted(name for name, times in counted.items() if times * SHARE >= kinds.total())
+    beside = sorted("%s>%s" % (kind, name) for (kind, name), times in loaded.items() if times * HALF >= kinds[kind]
+                    and any(loaded[other, name] * HALF < kinds[other] for other in kinds))
+    LIST.write_text(HEAD + "".join(name + "\n" for name in often + beside))
+    print("%d of %d functions, %d modules of kinds, %d events" % (len(often), len(counted), len(beside), kinds.total()))
 
 
 if __name__ == "__main__":

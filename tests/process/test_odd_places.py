@@ -112,7 +112,7 @@ def test_a_process_number_that_is_none(project, hook):
 
 def test_a_plugin_that_is_being_removed(project, hook, plugin):
     """Whatever is gone already of the plugin, the launcher ends with 0: 2 would block the call."""
-    for gone in ("hooks/entry.py", "hooks/floor.sh"):
+    for gone in ("hooks/preload.py", "hooks/floor.sh"):
         (plugin / gone).unlink()
         hook("PreToolUse", **deployment(0))
 

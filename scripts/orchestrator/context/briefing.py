@@ -4,7 +4,6 @@ Standard library, Python 3.9: a hook waits for this. Same history, same files, s
 """
 
 import os
-import zlib
 
 from orchestrator.context import quoting
 from orchestrator.model.ids import content_hash
@@ -140,7 +139,11 @@ def _fate(path, size, mtime_ns, file_hash):
 def _plain(codec, data):
     if data is None:
         raise KeyError("A part of this briefing is missing from the history; prepare the plan again.")
-    return (zlib.decompress(data) if codec == "zlib" else bytes(data)).decode("utf-8")
+    if codec != "zlib":
+        return bytes(data).decode("utf-8")
+    import zlib
+
+    return zlib.decompress(data).decode("utf-8")
 
 
 def _blob(con, digest):

@@ -3,7 +3,6 @@
 import os
 
 from orchestrator import paths
-from orchestrator.errors import OrchestratorError
 from orchestrator.recording.payload import mend
 from orchestrator.store import inbox
 from orchestrator.store import open as store
@@ -83,7 +82,7 @@ def _memory():
 
 
 _kept = []
-_DURABLE = ("SessionStart", "PreToolUse", "Stop", "SessionEnd")  # see docs/decisions/0013
+_DURABLE = ("SessionStart", "SubagentStart", "Stop", "SessionEnd")  # see docs/decisions/0013
 _NEEDS_WORKSPACE = ("SessionStart", "UserPromptSubmit", "Stop", "StopFailure", "SubagentStop", "SessionEnd", "PreCompact",
                     "PostCompact", "PostToolUseFailure")
 
@@ -248,6 +247,8 @@ def _failed(workspace, name, at, problem, doing):
 
 def _put_off(workspace, once, name, pid, now, text, problem, project):
     """Keeps an event in the inbox, because it could not be taken in. The planned gate fails closed."""
+    from orchestrator.errors import OrchestratorError
+
     said = str(problem) if isinstance(problem, (store.Error, OSError, OrchestratorError)) else type(problem).__name__
     if not store.refused(problem) and not isinstance(problem, OrchestratorError):
         _failed(workspace, name, now, problem, "handling it")

@@ -51,16 +51,14 @@ class Graph:
         return all(s in ("completed", "failed", "skipped") for s in self.states.values())
 
 
-def rise(con, orchestration_id, now):
-    """Raises `rev`: the main conversation has something to do or to know."""
-    con.execute("UPDATE orchestrations SET rev = rev + 1, updated_at = ?2 WHERE orchestration_id = ?1",
-                (orchestration_id, now))
+def rise(con, orchestration_id, now, matters=True):
+    """Raises `rev` where something `matters`: the main conversation has something to do or to know."""
+    con.execute("UPDATE orchestrations SET rev = rev + ?3, updated_at = ?2 WHERE orchestration_id = ?1",
+                (orchestration_id, now, bool(matters)))
 
 
 def task_ended(con, orchestration_id, status, now):
     """Raises `rev` after an execution's end if that matters: it failed, something may be deployed, or it was the last."""
-    con.execute("UPDATE orchestrations SET updated_at = ?2 WHERE orchestration_id = ?1", (orchestration_id, now))
     graph = Graph(con, orchestration_id)
-    if status == "failed" or graph.deployable() or not graph.of("in_flight"):
-        rise(con, orchestration_id, now)
+    rise(con, orchestration_id, now, status == "failed" or graph.deployable() or not graph.of("in_flight"))
     return graph

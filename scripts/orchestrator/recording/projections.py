@@ -74,7 +74,10 @@ def _results(con, workspace, orchestration, changed):
                 os.makedirs(kept, exist_ok=True)
             write(os.path.join(kept, name), text)
             if last[task] == execution:
-                write(os.path.join(folder, of_task), text)
+                try:
+                    os.link(os.path.join(kept, name), os.path.join(folder, of_task))  # costs less than to write it once more
+                except OSError:  # an earlier one is there, or this file system has no links
+                    write(os.path.join(folder, of_task), text)
 
 
 def _names(folder):

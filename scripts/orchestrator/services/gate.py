@@ -143,15 +143,16 @@ def _planned(con, p, project, task, now):
                       "`orchestrator plan -` begins one.")
     done = con.execute("SELECT execution_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? AND task_id = ?",
                        (p.session, p.call, task)).fetchone()
+    most = limit(con)
     if done is None:
-        _deployable(con, orchestration, task)
+        _deployable(con, orchestration, task, most)
     text, sent, bundle, tokens, how = brief(con, project, orchestration, task)
     with writing(con):
+        agent_type, title, asked = spec_of(con, orchestration, task)
         if done is None:
-            graph = _deployable(con, orchestration, task)
+            graph = _deployable(con, orchestration, task, most)
             if graph.states[task] == "lost":
                 supersede(con, graph.execution[task], now)
-            agent_type, title, asked = spec_of(con, orchestration, task)
             execution = record.open_execution(
                 con, now, orchestration_id=orchestration, task_id=task, origin="planned",
                 attempt=record.next_attempt(con, orchestration, task), claude_session_id=p.session, tool_use_id=p.call,
@@ -162,7 +163,6 @@ def _planned(con, p, project, task, now):
             keep_briefing(con, execution, text, sent, bundle, tokens, how)
             started(con, orchestration, now)
             con.execute("UPDATE claude_sessions SET touched = 1, nagged = 0 WHERE claude_session_id = ?", (p.session,))
-    agent_type, title, asked = spec_of(con, orchestration, task)
     # the plan's agent type, model and background win; a name could make it a teammate, which reports to nobody
     return con.execute(
         "SELECT json_patch(json_set(json_extract(?1, '$.tool_input'), '$.prompt', ?2, '$.subagent_type', ?3, "
@@ -171,13 +171,12 @@ def _planned(con, p, project, task, now):
         (p.text, text, agent_type, title, asked)).fetchone()[0]
 
 
-def _deployable(con, orchestration, task):
-    """The graph, when an Agent call may deploy the task now; else raises Refused."""
+def _deployable(con, orchestration, task, most):
+    """The graph, when an Agent call may deploy the task now, beside at most so many at work; else raises Refused."""
     graph = Graph(con, orchestration)
     if task in graph.handed and graph.states[task] in ("ready", "waiting", "lost"):
         raise Refused("%s was handed to the workflow that is running; its notification comes when it ends." % task)
     check(con, orchestration, task, graph)
-    most = limit(con)
     if places(con, graph, most) < 1:
         raise Refused("%s; %s is offered again when one ends." % (full(most), task))
     return graph

@@ -8,7 +8,6 @@ try:  # the C module alone: the sqlite3 package costs more than the write
 except ImportError:
     import sqlite3 as sqlite  # type: ignore[no-redef]
 
-from orchestrator.errors import NewerSchema
 from orchestrator.paths import plugin_root
 
 VERSION = 1
@@ -46,6 +45,8 @@ def _opened(path, timeout):
         if found < VERSION:
             _bring_up(con, path)
         elif found > VERSION:
+            from orchestrator.errors import NewerSchema
+
             raise NewerSchema("The history %s has schema %d, this orchestrator knows %d: update the plugin, or name "
                               "another history with --db." % (path, found, VERSION))
     except BaseException:
@@ -165,8 +166,8 @@ def stand_in_line(path, seconds):
     """From now on this process waits behind others that do so too, before it asks SQLite for the lock.
 
     Nobody is passed by, and the system wakes the next as soon as one is done; SQLite's own waiting sleeps up to a tenth of a
-    second at a time, and whoever comes at the right moment is first. It is courtesy, not the lock: who cannot stand in line, or stood in it for all its `seconds`, asks
-    SQLite and does not wait again. For programs of one thread.
+    second at a time, and whoever comes at the right moment is first. It is courtesy, not the lock: who cannot stand in line,
+    or stood in it for all its `seconds`, asks SQLite and does not wait again. For programs of one thread.
     """
     _line[:] = [path, seconds]
 
@@ -265,9 +266,11 @@ def refused(problem):
         import errno
 
         return problem.errno not in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP, errno.EISDIR, errno.ENOTDIR)
-    if isinstance(problem, NewerSchema):
-        return True
-    return isinstance(problem, Error) and any(words in str(problem) for words in _REFUSALS)
+    if isinstance(problem, Error):
+        return any(words in str(problem) for words in _REFUSALS)
+    from orchestrator.errors import NewerSchema  # not before there is a problem: what every event loads, it waits for
+
+    return isinstance(problem, NewerSchema)
 
 
 def without_wal(path, problem):
