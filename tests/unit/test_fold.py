@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -354,6 +355,33 @@ def test_one_wrong_signal_beside_the_true_one(version, behind):
                 wrong_one = {**event, "tool_response": {**back, "agentId": other}} if back else {**event, "agent_id": other}
                 events = [*world.events[: place + behind], wrong_one, *world.events[place + behind :]]
                 assert told(world, taken(world, events)) == world.expected, (name, subject(event), other)
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("version", ["329", "197"])
+def test_a_failure_that_is_not_written_yet(version):
+    """A failure that the client told before it wrote it is none the less one at a Stop a moment later: only what the transcript
+    shows some seconds later counts against it."""
+    world = played(version, [("agent", "api_error", True)])
+    try:
+        (agent,) = world.pairs
+        path = next(Path(world.folder).rglob("agent-%s.jsonl" % agent))
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if "isApiErrorMessage" not in line))
+        assert path.read_text() != "".join(lines)
+        history = History(world)
+        failed = [event["hook_event_name"] for event in world.events].index("StopFailure")
+        for event in world.events[: failed + 1]:
+            history.take(event)
+        stop = {**next(e for e in world.events if e["hook_event_name"] == "StopFailure"), "hook_event_name": "Stop"}
+        del stop["agent_id"]
+        history.take({**stop, "stop_hook_active": False, "background_tasks": [{"id": agent, "type": "local_agent"}]})
+        assert history.ends()[agent] == ("failed", "api_error", 1)
+        path.write_text("".join(lines))
+        history.count += 10
+        history.settle()
+        assert history.ends()[agent] == ("failed", "api_error", 0)
     finally:
         world.close()
 

@@ -138,11 +138,13 @@ def _just_begun(con, begun, now):
 
 
 def _look_again(con, p, project, now):
-    """Ends that were concluded from an unfinished transcript, failures that it did not show: by now it is written to its end."""
+    """Ends that were concluded from an unfinished transcript, failures that it did not show: by now it is written to its end.
+    A failure is told before it is written, so that shows only some seconds later."""
     for execution, agent, reason in con.execute(
-            "SELECT execution_id, agent_id, end_reason FROM executions WHERE claude_session_id = ? AND status != 'deployed' AND "
-            "transcript_path IS NOT NULL AND inferred = 1 AND (end_reason = 'api_error' OR end_reason IN ('max_turns', 'ended') "
-            "AND (usage_read_at IS NULL OR usage_read_at < completed_at))", (p.session,)).fetchall():
+            "SELECT execution_id, agent_id, end_reason FROM executions WHERE claude_session_id = ?1 AND status != 'deployed' AND "
+            "transcript_path IS NOT NULL AND inferred = 1 AND (end_reason = 'api_error' AND julianday(?2) - "
+            "julianday(completed_at) > 5 / 86400.0 OR end_reason IN ('max_turns', 'ended') AND (usage_read_at IS NULL OR "
+            "usage_read_at < completed_at))", (p.session, now)).fetchall():
         found = look(con, execution, transcript.path_of(p.transcript, agent), now)
         if found and (found.how != "unfinished" or reason == "api_error"):
             conclude(con, project, execution, now)
