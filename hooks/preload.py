@@ -52,8 +52,11 @@ def _run(raw, kept):
     name = sys.argv[1]
     answer = hooks.run(raw, name, int(sys.argv[2]), alone=True)
     if answer:
-        sys.stdout.buffer.write(answer.encode("utf-8", "replace") + b"\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.buffer.write(answer.encode("utf-8", "replace") + b"\n")
+            sys.stdout.flush()
+        except OSError:  # the client is gone: what it sent is recorded all the same
+            pass
     if kept.stale and name != "SessionEnd":  # that one has no time
         try:
             import keep_code

@@ -397,6 +397,18 @@ def test_an_event_that_fails_by_itself(hooked, tmp_path):
     assert hooked.ends() == hooked.expected()
 
 
+def test_an_answer_that_nobody_takes(hooked):
+    """A client that is killed while a hook works hears no answer; the event is recorded once and whole, and nothing failed."""
+    (asked,) = intents(hooked, 1)
+    asked["tool_input"]["subagent_type"] = "orchestrator:planner"
+    hook = hooked.start(asked)
+    hook.stdout.close()  # what the hook writes goes nowhere, as when its client is gone
+    assert (hook.wait(timeout=60), hook.stderr.read()) == (0, b"")
+    hook.stderr.close()
+    assert hooked.rows("SELECT kind, text FROM events") == [("intent", "Do 0.")]
+    assert (hooked.waiting(), hooked.log()) == ([], [])
+
+
 def test_events_of_every_shape(hooked):
     """An empty, a malformed, a huge event, bytes that are no text: exit 0, nothing said, and the next one is recorded."""
     events = played(hooked)
