@@ -190,18 +190,21 @@ def test_a_read_only_history(hooked, mounts, tmp_path):
     assert hooked.waiting() == [] and hooked.ends() == hooked.expected()
 
 
-def test_a_read_only_project(hooked, mounts, tmp_path):
-    """In a project that cannot be written the history lies in the data folder."""
+@pytest.mark.parametrize("begun_in", [".", "src"], ids=["all of it", "but for the folder it was begun in"])
+def test_a_read_only_project(hooked, mounts, tmp_path, begun_in):
+    """In a project that cannot be written the history lies in the data folder, and every event comes there."""
     events = played(hooked)
     for number, event in enumerate([*events, hooked.last_stop()]):
         (tmp_path / ("%02d-%s" % (number, event["hook_event_name"]))).write_text(json.dumps(event))
     mounts(
         """mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" || exit 9
+        if [ "$4" = src ]; then mount -t tmpfs none "$1/src" || exit 9; fi
         for each in "$2"/[0-9][0-9]-*; do "$3/hooks/run" "${each##*-}" <"$each" || exit 8; done""",
         hooked.project,
         tmp_path,
         ROOT,
-        env=hooked.env,
+        begun_in,
+        env={**hooked.env, "CLAUDE_PROJECT_DIR": str((hooked.project / begun_in).resolve())},
     )
     (place,) = (hooked.data / "projects").iterdir()
     assert hooked.ends(place / "history.db") == hooked.expected()
