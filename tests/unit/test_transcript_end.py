@@ -124,6 +124,14 @@ def test_an_agent_that_was_broken_off(con, written, lines, how):
     assert (found.how, found.text) == (how, "so far")
 
 
+def test_what_was_said_before_a_picture(con, written):
+    """A partial result is found also behind a call that was answered with megabytes, as a picture is."""
+    picture = {"type": "image", "source": {"type": "base64", "data": "A" * 3_000_000}}
+    answer = {"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": "c1", "content": [picture]}]}}
+    found = transcript.tail(con, written(typed("go"), said("so far"), answer))
+    assert (found.how, found.text) == ("unfinished", "so far")
+
+
 def test_a_transcript_that_is_not_there(con, tmp_path):
     """Nothing is concluded from a file that cannot be read."""
     path = str(tmp_path / "none.jsonl")

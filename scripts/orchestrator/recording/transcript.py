@@ -5,7 +5,8 @@ import os
 from orchestrator.paths import regular
 from orchestrator.recording.payload import members, mend
 
-_TAIL = 262144
+_TAIL = 262144  # bytes at a transcript's end
+_LONG = 8_000_000  # the same where those say nothing: a picture that was read is a line of more than that
 INTERRUPTED = "[Request interrupted by user"  # so a transcript ends that was broken off, whoever wanted it
 _JOURNAL = 16_000_000  # characters of a workflow's journal that are read
 
@@ -78,17 +79,17 @@ def call_of(con, main_transcript, agent):
     return found.call if found else None
 
 
-def _last_lines(path):
+def _last_lines(path, most=_TAIL):
     """The lines at a file's end; None when it cannot be read."""
     try:
         with open(path, "rb") as f:
             f.seek(0, os.SEEK_END)
             size = f.tell()
-            f.seek(max(0, size - _TAIL))
+            f.seek(max(0, size - most))
             lines = mend(f.read().decode("utf-8", "replace")).split("\n")
     except OSError:
         return None
-    return lines[1:] if size > _TAIL else lines
+    return lines[1:] if size > most else lines
 
 
 def interrupted(con, path):
@@ -144,8 +145,15 @@ class Tail:
 
 def tail(con, path):
     """The Tail of a transcript; None when it cannot be read, or says nothing."""
-    lines = _last_lines(path)
-    for line in reversed(lines or ()):
+    for most in (_TAIL, _LONG):
+        found = _tail(con, _last_lines(path, most) or ())
+        if found and found.text:
+            break
+    return found
+
+
+def _tail(con, lines):
+    for line in reversed(lines):
         if '"user"' not in line and '"assistant"' not in line:
             continue
         kind, reason, error, model, over, at, first = con.execute(
