@@ -275,6 +275,28 @@ def test_a_message_begins_another_segment():
         world.close()
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["in order", "the last one first"])
+def test_an_agent_that_was_sent_back_left_what_it_names_last(turned):
+    """What an agent named before it was sent back, and no longer names at its end, is no output of it: a check that failed
+    then and passes now has passed; so in either order of its ends."""
+    world = World()
+    try:
+        first = "Validation: tests: failed\nDeliverables:\n- src/first.py"
+        last = "Validation: tests: passed\nDeliverables:\n- src/adder.py"
+        world.agent(10)
+        (end,) = [event for event in world.events if event["hook_event_name"] == "SubagentStop"]
+        ends = [{**end, "last_assistant_message": first}, {**end, "last_assistant_message": last, "stop_hook_active": True}]
+        place = world.events.index(end)
+        world.events[place : place + 1] = ends[::-1] if turned else ends
+        history = History(world)
+        for event in world.events[: place + 2]:
+            history.take(event)
+        assert history.con.execute("SELECT output_type, content FROM outputs ORDER BY 1").fetchall() == [
+            ("deliverable", '{"file_path":"src/adder.py"}'), ("validation_result", '{"tests":"passed"}')]  # fmt: skip
+    finally:
+        world.close()
+
+
 def test_a_lost_one_is_corrected_by_a_later_signal():
     """An execution that was closed as lost takes the end that is heard of it later."""
     world = World()

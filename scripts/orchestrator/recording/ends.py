@@ -5,7 +5,11 @@ from orchestrator.recording import agents, payload, record, transcript, usage
 
 def conclude(con, project, execution, now):
     """Settles an execution; on its end keeps the outputs it names and raises `rev` if that matters. Returns the status."""
-    before, status = record.settle(con, execution)
+    before, status, gone = record.settle(con, execution)
+    if gone:
+        from orchestrator.recording import outputs
+
+        outputs.drop(con, project, execution, gone)
     if status in ("completed", "failed") and before is not None:
         orchestration, task, agent = con.execute(
             "SELECT orchestration_id, task_id, agent_id FROM executions WHERE execution_id = ?", (execution,)).fetchone()

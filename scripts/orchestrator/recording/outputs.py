@@ -38,25 +38,40 @@ def named(message):
 def keep(con, project, execution, message, now):
     """Keeps what a message names as outputs of its execution; a deliverable with its version and its content's hash, unless
     it was changed after `now`, when that was a while ago."""
-    for kind, text in named(message):
-        path = digest = None
-        content, version = text, 1
-        if kind == "deliverable":
-            path, digest = inside(project, text)
-            if path is None:
-                continue
+    for kind, content, path, digest in _outputs(con, project, message):
+        version = 1
+        if path:
             digest = None if digest and _changed_after(con, os.path.join(project, path), now) else digest
             path = redact(path)[0]
             version = 1 + con.execute(
                 "SELECT count(*) FROM outputs o JOIN executions e USING (execution_id) JOIN executions me "
                 "ON me.execution_id = ? AND me.task_id = e.task_id AND me.orchestration_id = e.orchestration_id "
                 "WHERE o.path = ? AND e.attempt < me.attempt", (execution, path)).fetchone()[0]
-            content = con.execute("SELECT json_object('file_path', ?)", (path,)).fetchone()[0]
+        con.execute("INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, content_hash, "
+                    "version) VALUES (?, ?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest, version))
+
+
+def drop(con, project, execution, messages):
+    """Drops what messages named that were not the last word after all; what the last one names too is left as it was kept."""
+    last = [row[0] for row in con.execute("SELECT final_message FROM segments WHERE execution_id = ?", (execution,))]
+    gone, stands = [{row[:2] for message in some for row in _outputs(con, project, message)} for some in (messages, last)]
+    con.executemany("DELETE FROM outputs WHERE execution_id = ? AND output_type = ? AND content = ?",
+                    [(execution,) + row for row in gone - stands])
+
+
+def _outputs(con, project, message):
+    """(output type, content, path inside the project, hash) of what a message names; the last two of deliverables only."""
+    for kind, text in named(message):
+        content, path, digest = text, None, None
+        if kind == "deliverable":
+            path, digest = inside(project, text)
+            if path is None:
+                continue
+            content = con.execute("SELECT json_object('file_path', ?)", (redact(path)[0],)).fetchone()[0]
         elif kind == "validation_result":
             name, verdict = halves(text)
             content = con.execute("SELECT json_object(?, ?)", (name, verdict or "named")).fetchone()[0]
-        con.execute("INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, content_hash, "
-                    "version) VALUES (?, ?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest, version))
+        yield kind, content, path, digest
 
 
 def halves(verdict):

@@ -175,11 +175,12 @@ def part(con, execution, agent):
 
 
 def settle(con, execution):
-    """Folds an execution's events into its row and segments. Returns (status before, status now)."""
+    """Folds an execution's events into its row and segments. Returns (status before, status now, the messages of its segments
+    that no longer stand)."""
     before = con.execute("SELECT deployed_at, claude_session_id, %s FROM executions WHERE execution_id = ?" %
                          ", ".join(_FOLDED), (execution,)).fetchone()
     if before is None:
-        return None, None
+        return None, None, ()
     events = [tuple(e) for e in con.execute(
         "SELECT %s FROM events WHERE execution_id = ?" % fold.COLUMNS, (execution,))]
     row = fold.fold(events)
@@ -195,12 +196,11 @@ def settle(con, execution):
                     [now for _, now in changed] + [execution])
     if any(n in _SHOWN for n, _ in changed):
         moved.append(execution)
-    _segments(con, execution, row.segments)
-    return before[2], row.status
+    return before[2], row.status, _segments(con, execution, row.segments)
 
 
 def _segments(con, execution, segments):
-    """Writes an execution's segments, as far as they are not there already."""
+    """Writes an execution's segments, as far as they are not there already. Returns the messages they no longer end with."""
     known = con.execute("SELECT * FROM segments WHERE execution_id = ? ORDER BY ordinal", (execution,)).fetchall()
     if len(known) > len(segments):
         con.execute("DELETE FROM segments WHERE execution_id = ? AND ordinal > ?", (execution, len(segments)))
@@ -209,6 +209,8 @@ def _segments(con, execution, segments):
         row = (execution, ordinal, started, at, status, reason, text)
         if row not in known:
             con.execute("INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    said = [end[4] for _, end in segments if end]
+    return [row[6] for row in known if row[6] and row[6] not in said]
 
 
 def _deployed(con, before, events):
