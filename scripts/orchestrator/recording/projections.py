@@ -3,6 +3,7 @@
 import os
 
 from orchestrator.recording.graph import Graph
+from orchestrator.store.open import Error
 from orchestrator.store.workspace import write
 
 
@@ -18,7 +19,7 @@ def project(con, workspace, orchestration, now, changed=None):
         try:
             _status(con, workspace, orchestration, Graph(con, orchestration), now)
             _results(con, workspace, orchestration, changed)
-        except OSError:
+        except (OSError, Error):
             return
         if con.execute("PRAGMA data_version").fetchone() == version:
             return
