@@ -140,13 +140,16 @@ def test_places_are_counted_anew(history, tmp_path):
     assert writer(history, line, 60, "two").wait(timeout=60) == 0 and taken(line) == 2
 
 
-@pytest.mark.parametrize("line", ["no/such/folder/line", "folder"])
+@pytest.mark.parametrize("line", ["no/such/folder/line", "folder", "link"])
 def test_where_nobody_can_stand_in_line(history, tmp_path, line):
-    """Without a file to lock, writers ask SQLite directly, and none is lost."""
+    """Without a file to lock, writers ask SQLite directly, and none is lost; what a link in its place leads to is left alone."""
     os.makedirs(tmp_path / "folder", exist_ok=True)
+    (tmp_path / "precious").write_bytes(b"x" * 5000)
+    (tmp_path / "link").symlink_to("precious")
     every = [writer(history, tmp_path / line, 5, "w%d" % n) for n in range(4)]
     assert [each.wait(timeout=60) for each in every] == [0, 0, 0, 0]
     assert written(history) == ["w0", "w1", "w2", "w3"]
+    assert (tmp_path / "precious").read_bytes() == b"x" * 5000
 
 
 MARK = """

@@ -179,7 +179,7 @@ def _take_turn(con):
     locked while one is taken, so that the next is sure to find it so.
     """
     try:
-        handle = os.open(_line[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = _open_line()
     except OSError:
         return None
     begun, until = time.monotonic(), None
@@ -203,6 +203,10 @@ def _take_turn(con):
         _line[1] = max(0.05, until - time.monotonic())
         con.execute("PRAGMA busy_timeout = %d" % (_line[1] * 1000)).fetchone()
     return handle
+
+
+def _open_line():
+    return os.open(_line[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)  # its length is not another file's
 
 
 _PLACES = 4096  # after so many they are counted anew, as soon as nobody waits
@@ -238,7 +242,7 @@ def _wait(handle, place, until):
 def _line_is_free():
     """Whether nobody writes or waits to write, as far as they stand in line."""
     if _line:
-        handle = os.open(_line[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = _open_line()
         try:
             os.lockf(handle, os.F_TEST, 0)  # OSError where another has it
         finally:
