@@ -1,6 +1,7 @@
 """The line before the lock: hooks wait for each other in it, and nobody waits for ever (decision 13)."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +64,22 @@ def test_who_waited_long_enough_asks_sqlite(history, tmp_path):
         assert first.poll() is None and written(history) == ["after all"]
     finally:
         first.kill()
+        first.communicate()
+
+
+def test_a_blocked_alarm_keeps_nobody_waiting(history, tmp_path):
+    """The same where the process was started with its alarm blocked, which children inherit."""
+    first = holder(tmp_path / "line")
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    try:
+        second = writer(history, tmp_path / "line", 0.2, "after all")
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    try:
+        assert second.wait(timeout=30) == 0 and written(history) == ["after all"]
+    finally:
+        for each in (first, second):
+            each.kill()
         first.communicate()
 
 

@@ -230,6 +230,7 @@ def _wait(handle, place, until):
         raise InterruptedError
 
     before = signal.signal(signal.SIGALRM, enough)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM,))  # whoever started this process may have blocked it
     try:
         signal.setitimer(signal.ITIMER_REAL, max(0.001, until - time.monotonic()))
         os.lseek(handle, place, os.SEEK_SET)
