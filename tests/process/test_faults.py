@@ -211,6 +211,18 @@ def test_a_read_only_project(hooked, mounts, tmp_path, begun_in):
     assert not hooked.workspace.exists()
 
 
+@pytest.mark.parametrize("named", ["by a link", "with a slash"])
+def test_a_session_in_the_home_folder(hooked, tmp_path, named):
+    """Begun in the home folder, whatever HOME calls it, the history lies in the data folder, and every event comes there."""
+    (tmp_path / "link").symlink_to(hooked.project)
+    home = tmp_path / "link" if named == "by a link" else "%s/" % hooked.project
+    for event in [*played(hooked), hooked.last_stop()]:
+        hooked.hook(event, env={**hooked.env, "HOME": str(home)})
+    (place,) = (hooked.data / "projects").iterdir()
+    assert hooked.ends(place / "history.db") == hooked.expected()
+    assert not hooked.workspace.exists()
+
+
 def test_a_full_disk(hooked, mounts, tmp_path):
     """On a disk without a byte left the events are written into room that was kept for them; none is lost."""
     events = played(hooked)
