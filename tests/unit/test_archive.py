@@ -166,7 +166,8 @@ def test_in_passing_only_what_has_settled_and_not_much(place, monkeypatch):
 
 
 def test_an_agent_that_goes_on_is_kept_anew(place):
-    """A message to a finished agent lengthens its transcript: it is due again once that was read."""
+    """A message to a finished agent lengthens its transcript: it is due again once that was read, and the longer one takes
+    the shorter one's place; where Claude Code has deleted it by then, what was kept before can still be read."""
     path = place.execution("e")
     place.keep()
     with open(path, "a") as f:
@@ -176,6 +177,11 @@ def test_an_agent_that_goes_on_is_kept_anew(place):
     assert archive.agents_due(place.con) == []
     tally.read(place.con, "/a/project", "e", str(path))
     assert place.keep().transcripts == 1
+    assert place.text("e").endswith('{"type": "user"}\n')
+    assert place.files() == [Path(archive.path_of(place.workspace, place.value("SELECT hash FROM archive")))]
+    tally.read(place.con, "/a/project", "e", str(path))
+    path.unlink()
+    assert place.keep().gone == 1
     assert place.text("e").endswith('{"type": "user"}\n')
 
 

@@ -62,12 +62,16 @@ def keep(con, workspace, due, now, most=None, progress=None):
         except FileNotFoundError:
             kept.gone += 1
             with writing(con):
-                _point(con, kind, owner, "")
+                _point(con, kind, owner, _address(con, kind, owner) or "")  # it may have been kept before it went on
             continue
         with writing(con):
+            before = _address(con, kind, owner)
             con.execute("INSERT OR REPLACE INTO archive VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                         (owner, kind, address, lines, size, packed, said(masked), now))  # fmt: skip
             _point(con, kind, owner, address)
+            replaced = before and con.execute("SELECT 1 FROM archive WHERE hash = ?", (before,)).fetchone() is None
+        if replaced:  # what it was before it grew
+            _unlink(path_of(workspace, before))
         kept.transcripts, kept.read, kept.packed = kept.transcripts + 1, kept.read + size, kept.packed + packed
         for what, times in masked.items():
             kept.masked[what] = kept.masked.get(what, 0) + times
@@ -79,6 +83,19 @@ def keep(con, workspace, due, now, most=None, progress=None):
 def said(masked):
     """What was masked, in words; None for nothing."""
     return ", ".join(["%s %d" % each for each in sorted(masked.items())]) or None
+
+
+def _address(con, kind, owner):
+    """Where a transcript was kept before, or None."""
+    row = con.execute("SELECT hash FROM archive WHERE owner = ? AND kind = ?", (owner, kind)).fetchone()
+    return row[0] if row else None
+
+
+def _unlink(path):
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
 
 
 def _point(con, kind, owner, address):
@@ -113,10 +130,7 @@ def pack(workspace, path):
         address = "b2:" + digest.hexdigest()
         os.replace(part, path_of(workspace, address))
     except BaseException:
-        try:
-            os.unlink(part)
-        except OSError:
-            pass
+        _unlink(part)
         raise
     return address, lines, size, os.path.getsize(path_of(workspace, address)), masked
 
