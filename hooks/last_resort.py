@@ -36,7 +36,8 @@ def keep(raw, argv, problem):
         os.rename(os.path.join(inbox, "." + name), os.path.join(inbox, name))
     line = {"at": at, "level": "error", "event": event, "doing": "loading or starting the recorder",
             "error": "%s: %s" % (type(problem).__name__, str(problem)[:300])}
-    log = os.open(os.path.join(folder, "log.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    log = os.open(os.path.join(folder, "log.jsonl"),
+                  os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     with os.fdopen(log, "a", encoding="utf-8", errors="replace") as f:
         if f.tell() < 2_000_000:
             f.write(json.dumps(line) + "\n")

@@ -80,3 +80,11 @@ def test_the_log_is_bounded(tmp_path, monkeypatch):
     os.symlink(tmp_path / "elsewhere", tmp_path / log.NAME)
     log.write(str(tmp_path), "{}")
     assert (tmp_path / "elsewhere").read_text() == ""
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_for_a_log_holds_nobody_up(tmp_path):
+    """A pipe in the log's place that nobody reads from is not waited for."""
+    os.mkfifo(tmp_path / log.NAME)
+    log.write(str(tmp_path), "{}")
+    assert os.listdir(tmp_path) == [log.NAME]

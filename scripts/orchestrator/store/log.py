@@ -10,7 +10,7 @@ def write(workspace, line):
     """Appends one line. Where it cannot be written there is no log: nothing else fails for it."""
     path = os.path.join(workspace, NAME)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError:
         return
     try:
