@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from histories import Filled, fill
 from orchestrator.errors import OrchestratorError
+from orchestrator.recording import outputs as kept
 from orchestrator.services import outputs, queries, tracker
 from orchestrator.store import open as store
 
@@ -290,6 +291,21 @@ def test_a_deliverable_left_again_is_a_new_version(con, session, tmp_path):
         outputs.collect(con, str(tmp_path), name, LATER, deliverables=["a.py", "./a.py"])
     rows = con.execute("SELECT version, content_hash FROM outputs ORDER BY output_id").fetchall()
     assert [row[0] for row in rows] == [1, 2, 3] and len({row[1] for row in rows}) == 3
+
+
+def test_versions_follow_the_attempts_of_a_task(con, session, tmp_path):
+    """An attempt that is heard of late, after the next one left the same file, left the version before that (S2-36)."""
+    for attempt in (1, 2, 3):
+        con.execute("INSERT INTO executions (execution_id, orchestration_id, task_id, attempt, origin, agent_type, deployed_at, "
+                    "status) VALUES (?, ?, 't1', ?, 'planned', 'x', ?, 'failed')",
+                    ("exec-%d" % attempt, session, attempt, LATER))  # fmt: skip
+    for attempt in (2, 3, 1):  # as each is heard of
+        kept.keep(con, str(tmp_path), "exec-%d" % attempt, "Deliverables:\n- a.py", LATER)
+    kept.drop(con, str(tmp_path), "exec-2", ["Deliverables:\n- a.py"])
+    found = "SELECT execution_id, version FROM outputs ORDER BY execution_id"
+    assert con.execute(found).fetchall() == [("exec-1", 1), ("exec-3", 2)]
+    outputs.collect(con, str(tmp_path), "exec-2", LATER, deliverables=["a.py"])
+    assert con.execute(found).fetchall() == [("exec-1", 1), ("exec-2", 2), ("exec-3", 3)]
 
 
 def test_collected_outputs_have_the_seeds_schema(con, session, tmp_path):

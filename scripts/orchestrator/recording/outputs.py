@@ -39,24 +39,37 @@ def keep(con, project, execution, message, now):
     """Keeps what a message names as outputs of its execution; a deliverable with its version and its content's hash, unless
     it was changed after `now`, when that was a while ago."""
     for kind, content, path, digest in _outputs(con, project, message):
-        version = 1
         if path:
             digest = None if digest and _changed_after(con, os.path.join(project, path), now) else digest
             path = redact(path)[0]
-            version = 1 + con.execute(
-                "SELECT count(*) FROM outputs o JOIN executions e USING (execution_id) JOIN executions me "
-                "ON me.execution_id = ? AND me.task_id = e.task_id AND me.orchestration_id = e.orchestration_id "
-                "WHERE o.path = ? AND e.attempt < me.attempt", (execution, path)).fetchone()[0]
-        con.execute("INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, content_hash, "
-                    "version) VALUES (?, ?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest, version))
+        new = con.execute("INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, content_hash) "
+                          "VALUES (?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest)).rowcount
+        if new and path:
+            number(con, execution, path)
+
+
+# The plus: a path may be that of a million outputs, a task has few executions.
+_NUMBER = """
+UPDATE outputs SET version = 1 + (SELECT count(*) FROM executions me JOIN executions e ON e.orchestration_id =
+    me.orchestration_id AND e.task_id = me.task_id AND e.attempt < me.attempt JOIN outputs o ON o.execution_id = e.execution_id
+    AND +o.path = ?2 WHERE me.execution_id = outputs.execution_id)
+WHERE +path = ?2 AND execution_id IN (SELECT e.execution_id FROM executions me JOIN executions e ON e.orchestration_id =
+    me.orchestration_id AND e.task_id = me.task_id AND e.attempt >= me.attempt WHERE me.execution_id = ?1)"""
+
+
+def number(con, execution, path):
+    """Numbers the versions of a path that an attempt of a task left, and those of the later attempts: it may be heard of late."""
+    con.execute(_NUMBER, (execution, path))
 
 
 def drop(con, project, execution, messages):
     """Drops what messages named that were not the last word after all; what the last one names too is left as it was kept."""
     last = [row[0] for row in con.execute("SELECT final_message FROM segments WHERE execution_id = ?", (execution,))]
-    gone, stands = [{row[:2] for message in some for row in _outputs(con, project, message)} for some in (messages, last)]
-    con.executemany("DELETE FROM outputs WHERE execution_id = ? AND output_type = ? AND content = ?",
-                    [(execution,) + row for row in gone - stands])
+    gone, stands = [{row[:3] for message in some for row in _outputs(con, project, message)} for some in (messages, last)]
+    for kind, content, path in gone - stands:
+        con.execute("DELETE FROM outputs WHERE execution_id = ? AND output_type = ? AND content = ?", (execution, kind, content))
+        if path:
+            number(con, execution, redact(path)[0])
 
 
 def _outputs(con, project, message):

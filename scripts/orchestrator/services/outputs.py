@@ -93,13 +93,14 @@ def keep(con: Any, project: str, execution: str, kind: str, text: str, now: str)
     elif kind == "validation_result":
         name, verdict = outputs.halves(content)
         content = con.execute("SELECT json_object(?, ?)", (name, verdict)).fetchone()[0]
-    return int(
-        con.execute(
-            "INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, "
-            "content_hash, version) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (execution, kind, content, now, path, digest, version),
-        ).rowcount
-    )
+    new: int = con.execute(
+        "INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, "
+        "content_hash, version) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (execution, kind, content, now, path, digest, version),
+    ).rowcount
+    if new and path:
+        outputs.number(con, execution, path)
+    return new
 
 
 def query(
