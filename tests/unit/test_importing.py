@@ -183,9 +183,13 @@ def test_a_fork_copies_nothing(machine):
     assert machine.take() == (0, 0, 0), "also when only the fork is read again"
 
 
-def test_an_agent_whose_transcript_is_gone(machine):
-    """The client deletes transcripts: what the conversation was told of an agent is then all there is."""
+@pytest.mark.parametrize("left", [None, "", '{"type": "user", "times'], ids=["gone", "empty", "cut"])
+def test_an_agent_whose_transcript_is_gone(machine, left):
+    """The client deletes transcripts: what the conversation was told of an agent is then all there is; so where nothing can be
+    read in one."""
     machine.session(asked(), launched(), told(result="three adders"))
+    if left is not None:
+        machine.agent("a1", meta=META).write_text(left)
     machine.take()
     assert machine.rows("status, end_reason, inferred, final_message, context_size") == [
         ("completed", "end_turn", 1, "three adders", 77)]  # fmt: skip

@@ -131,7 +131,7 @@ class _Taking:
         for told, at in self.session.told.items():
             self._told(told, at)
         for agent, stretches in self.session.agents.items():
-            if agent in self.execution:
+            if agent in self.execution and stretches:
                 self._ends(agent, stretches)
         for call in self.session.calls.values():
             self._unanswered(call)
@@ -305,8 +305,8 @@ class _Taking:
                           agent, agent_id=agent)  # fmt: skip
 
     def _without_transcript(self, agent: str, words: Optional[str], at: str) -> None:
-        """An agent whose transcript is gone: its last words, as they were told, are what it ended with."""
-        if agent not in self.paths and words:
+        """An agent whose transcript is gone, or empty: its last words, as they were told, are what it ended with."""
+        if not self.session.agents.get(agent) and words:
             how = "api_error" if words.startswith("API Error") else "end_turn"
             broken = words if how == "api_error" else None
             self._say("tail", at, "%s %s" % (self.execution[agent], at), agent, status=how, reason=broken,
