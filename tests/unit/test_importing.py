@@ -290,7 +290,13 @@ def test_only_what_was_written_since(machine):
 
 
 def test_secrets_do_not_get_in(machine):
-    """Prompts, results, descriptions, errors and last words are masked on their way in."""
+    """Prompts, results, descriptions, errors and last words are masked on their way in, the names of models and types too."""
+    named = said("by")
+    named["message"]["model"] = "m-" + SECRET
+    machine.session(named, asked("toolu_3", subagent_type="t-" + SECRET, model="m-" + SECRET),
+                    back("toolu_3", "yes", status="completed", agentId="a3", resolvedModel="m-" + SECRET))  # fmt: skip
+    machine.agent("a3", named, meta={**META, "toolUseId": "toolu_3", "agentType": "t-" + SECRET})
+    machine.take()
     machine.session(asked(prompt="use " + SECRET, description="with " + SECRET), launched(), told(result="got " + SECRET),
                     asked("toolu_2"), back("toolu_2", "no " + SECRET, error=True))  # fmt: skip
     machine.agent("a1", said("got " + SECRET), meta={**META, "description": SECRET})

@@ -161,3 +161,13 @@ def test_the_first_prompts(con, main):
     assert transcript.first_prompts(con, write(main, lines)) == (["asked was:\n  find it", "do it"], False)
     lines += [assistant("1", "done"), user("go on")]
     assert transcript.first_prompts(con, write(main, lines)) == (["asked was:\n  find it", "do it"], True)
+
+
+def test_names_that_hold_a_secret(con, main):
+    """The model that a transcript names and the type that a meta file names are masked before anybody gets them."""
+    secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" + "k1L2m3N4o5P6q7R8"
+    line = assistant("m1", "done")
+    line["message"]["model"] = "model-" + secret
+    path = write(main, [line], meta={"agentType": "type " + secret})
+    assert transcript.tail(con, path).model == "model-[masked:github-token]"
+    assert transcript.meta(con, main, AGENT).agent_type == "type [masked:github-token]"

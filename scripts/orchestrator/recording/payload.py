@@ -37,7 +37,12 @@ class Payload:
         for name in ("agent_type", "input_type", "input_model", "given_model", "model", "why"):  # anything may stand there
             value = getattr(self, name)
             if value and len(value) >= SHORTEST_TOKEN:
-                setattr(self, name, redact(value)[0])
+                setattr(self, name, masked(value))
+
+
+def masked(name):
+    """The name of a model or of an agent type, or None, as it is kept."""
+    return redact(name)[0] if name and len(name) >= SHORTEST_TOKEN else name
 
 
 _NOTHING = (None, None)

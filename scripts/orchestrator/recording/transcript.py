@@ -3,7 +3,7 @@
 import os
 
 from orchestrator.paths import regular
-from orchestrator.recording.payload import members, mend
+from orchestrator.recording.payload import masked, members, mend
 
 _TAIL = 262144  # bytes at a transcript's end
 _LONG = 8_000_000  # the same where those say nothing: a picture that was read is a line of more than that
@@ -68,6 +68,7 @@ def meta(con, main_transcript, agent):
         found.mate = word("name") and word("teamName") and "%s@%s" % (word("name"), word("teamName"))
     if found.mate:
         found.agent_type = word("spawnedAgentType")  # what it says for its type is its name
+    found.agent_type = masked(found.agent_type)
     folder = os.path.dirname(path)
     found.run = os.path.basename(folder) if os.path.basename(os.path.dirname(folder)) == "workflows" else None
     return found
@@ -173,7 +174,8 @@ def _tail(con, lines):
         elif error:
             found.how, found.error = "api_error", last_text(con, [line], True)
         else:
-            found.how, found.model = "unfinished" if reason == "tool_use" else "end_turn", model
+            found.how = "unfinished" if reason == "tool_use" else "end_turn"
+            found.model = masked(model) if isinstance(model, str) else None
         return found
     return None
 

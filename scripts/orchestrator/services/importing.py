@@ -85,7 +85,7 @@ def _session(con: Any, found: Found, session: Session) -> None:
     con.execute(
         "INSERT OR IGNORE INTO claude_sessions (claude_session_id, started_at, cwd, transcript_path, model, permission_mode, "
         "client_version) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (found.session, session.began, session.cwd, found.path, session.model, session.mode, session.version),
+        (found.session, session.began, session.cwd, found.path, record.clean(session.model), session.mode, session.version),
     )
     con.execute(
         "UPDATE claude_sessions SET ended_at = ?2, end_reason = ?3 WHERE claude_session_id = ?1 AND pid IS NULL AND "
@@ -159,13 +159,14 @@ class _Taking:
         if self.found.alive and call.answered is None and agent not in self.paths:
             return  # it is being asked for now
         prompt = text(call.given.get("prompt"))
-        kind = text(call.given.get("subagent_type")) or text(call.result.get("agentType"))
+        kind = record.clean(text(call.given.get("subagent_type")) or text(call.result.get("agentType")))
+        asked = record.clean(text(call.given.get("model")))
         meta = self.metas.get(agent) if agent else None
         if of is None:
             of = record.by_call(self.con, self.found.session, call.call) or self._open(
                 call.at, agent, tool_use_id=call.call, prompt_id=call.prompt, scope=text(call.given.get("description")),
                 agent_type=kind or (meta.agent_type if meta else None) or "general-purpose",
-                parent_agent_id=call.parent, model=text(call.given.get("model")),
+                parent_agent_id=call.parent, model=asked,
                 briefing_hash=blobs.put(self.con, record.clean(prompt or "").encode("utf-8", "replace")),
             )  # fmt: skip
             self.con.execute("INSERT OR IGNORE INTO temp.known_calls VALUES (?, ?, 1)", (call.call, self.found.session))
@@ -174,10 +175,10 @@ class _Taking:
             self.execution[agent] = of
         once = "%s %s" % (self.found.session, call.call)
         self._say("intent", call.at, once, call.call, tool_use_id=call.call, parent_agent_id=call.parent, text=prompt,
-                  prompt_id=call.prompt, agent_type=kind, model=text(call.given.get("model")))  # fmt: skip
+                  prompt_id=call.prompt, agent_type=kind, model=asked)  # fmt: skip
         if call.answered is None:
             return
-        model, back = text(call.result.get("resolvedModel")), past_session.returned_text(call)
+        model, back = record.clean(text(call.result.get("resolvedModel"))), past_session.returned_text(call)
         if call.error:
             broken = agent is not None and call.words.startswith(_INTERRUPTED)
             if broken:  # the user broke it off while it worked
@@ -324,7 +325,8 @@ class _Taking:
         """What each stretch ends with, as evidence; the end of one that nothing else tells of."""
         for stretch in stretches:
             self._say("tail", stretch.last, "%s %s" % (self.execution[agent], stretch.last), agent, status=stretch.how,
-                      text=stretch.text, model=stretch.model, reason=stretch.failure, body=stretch.last)  # fmt: skip
+                      text=stretch.text, model=record.clean(stretch.model), reason=stretch.failure,
+                      body=stretch.last)  # fmt: skip
             if stretch.how == "api_error":  # the client's own word, as StopFailure has it
                 once = "%s %s %s %s %s" % (self.found.session, agent, stretch.prompt, stretch.error, stretch.failure)
                 self._say("api_error", stretch.last, once, agent, agent_id=agent, prompt_id=stretch.prompt,
