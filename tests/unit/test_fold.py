@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.services.gate import supersede
 from orchestrator.store import open as store
-from streams import ENDS, SAID, History, World
+from streams import ENDS, SAID, History, World, assistant
 
 EXAMPLES = int(os.environ.get("ORCHESTRATOR_TEST_EXAMPLES", "20"))
 SLOW = settings(
@@ -293,6 +293,30 @@ def test_an_agent_that_was_sent_back_left_what_it_names_last(turned):
             history.take(event)
         assert history.con.execute("SELECT output_type, content FROM outputs ORDER BY 1").fetchall() == [
             ("deliverable", '{"file_path":"src/adder.py"}'), ("validation_result", '{"tests":"passed"}')]  # fmt: skip
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize(("version", "background"), [("329", True), ("197", True), ("197", False)])
+@pytest.mark.parametrize("written", [None, 1], ids=["nothing", "its prompt"])
+def test_words_that_are_written_after_the_failure_was_heard(version, background, written):
+    """What an agent said before its model could not be reached is its partial result, also where its transcript held no more
+    than `written` when its own hook was heard: the conversation is told of the end a moment later."""
+    world = World(version=version)
+    try:
+        agent = world.agent(10, "api_error", background)
+        path = Path(world.path(agent))
+        first, last = path.read_text().splitlines()
+        whole = [first, json.dumps(assistant("m1", "so far")), last]
+        history = History(world)
+        path.unlink() if written is None else path.write_text(first + "\n")
+        for event in world.events:
+            history.take(event)
+            if event["hook_event_name"] == "StopFailure":
+                path.write_text("\n".join(whole) + "\n")
+        history.settle()
+        assert history.ends()[agent][:2] == ("failed", "api_error")
+        assert history.con.execute("SELECT final_message FROM executions").fetchall() == [("so far",)]
     finally:
         world.close()
 

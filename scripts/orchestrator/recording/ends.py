@@ -69,7 +69,7 @@ def notified(con, p, project, told, now):
     if execution is None:
         return None  # nobody knows yet whose it is: it will be found by its agent
     path = transcript.path_of(p.transcript, told.task_id)
-    if told.status == "completed" and _said(con, execution) != 1:
+    if told.status == "completed" and _said(con, execution) != 1 or _wordless(con, execution):
         look(con, execution, path, now)  # 197 says completed of everything: the transcript knows better
     record.fill(con, execution, transcript_path=path)
     conclude(con, project, execution, now)
@@ -81,6 +81,11 @@ def _said(con, execution):
     """How often the agent's own hooks, or TaskStop, have said how it ended."""
     return con.execute("SELECT count(*) FROM events WHERE execution_id = ? AND kind IN ('stopped', 'handback', 'api_error', "
                        "'killed')", (execution,)).fetchone()[0]
+
+
+def _wordless(con, execution):
+    """Whether no words of the agent's are known: they may not have been in its transcript when its own hook was heard."""
+    return con.execute("SELECT final_message IS NULL FROM executions WHERE execution_id = ?", (execution,)).fetchone()[0]
 
 
 def doubted(con, execution, now):
@@ -95,7 +100,8 @@ def returned(con, p, project, execution, text, now):
     new = record.append(con, "returned", now, "%s %s %s" % (p.session, p.call, p.given_agent), claude_session_id=p.session,
                         agent_id=p.given_agent, tool_use_id=p.call, execution_id=execution, status=p.given_status,
                         model=p.given_model, text=text, body=p.given_tokens)
-    if not _said(con, execution) and record.by_agent(con, p.given_agent) == execution:  # not where it names another's agent
+    if (not _said(con, execution) or _wordless(con, execution)) and (
+            record.by_agent(con, p.given_agent) == execution):  # not where it names another's agent
         look(con, execution, transcript.path_of(p.transcript, p.given_agent), now)
     return new
 
