@@ -323,13 +323,15 @@ def test_a_backup_is_whole_and_private(here, tmp_path):
 
 
 def test_a_backup_replaces_nothing_unasked(here, tmp_path):
-    """A file that is there stays, a folder is no file, and the history is not its own copy."""
+    """A file that is there stays, a folder, a device or a pipe is no file, and the history is not its own copy."""
     here.run("task", "add", "Look around", "--agent", "scout")
     there = tmp_path / "there.db"
     there.write_text("mine")
     assert "--force" in here.says("backup", there, code=1)
     assert there.read_text() == "mine"
     assert "is a folder" in here.says("backup", tmp_path, code=1)
+    os.mkfifo(tmp_path / "pipe")
+    assert "is a device or a pipe" in here.says("backup", "--force", tmp_path / "pipe", code=1)
     assert "itself" in here.says("backup", "--force", here.workspace / "history.db", code=1)
     assert "cannot be written" in here.says("backup", tmp_path / "no/such.db", code=1)
     here.run("backup", "--force", there)

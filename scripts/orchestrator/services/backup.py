@@ -17,6 +17,8 @@ def backup(history: str, target: str, force: bool = False) -> int:
         raise OrchestratorError(f"There is no history to copy: {history} is not there.")
     if os.path.isdir(target):
         raise OrchestratorError(f"{target} is a folder: name the file the copy is to be.")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise OrchestratorError(f"{target} is a device or a pipe: name the file the copy is to be.")
     if os.path.exists(target) and os.path.samefile(target, history):
         raise OrchestratorError(f"{target} is the history itself: name another file.")
     if os.path.lexists(target) and not force:
