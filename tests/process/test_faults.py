@@ -514,8 +514,13 @@ def test_a_log_whose_index_cannot_be_shared(hooked, before):
     assert hooked.waiting() == [] and hooked.log() == []
 
 
-def test_the_log_stays_short(hooked):
+@pytest.mark.parametrize("in_line", [True, False], ids=["in line", "where nobody can stand in line"])
+def test_the_log_stays_short(hooked, in_line):
     """Hooks that each write once bring a long log home, and with it what the sums by day had not taken in; nothing is lost."""
+    if not in_line:
+        hooked.hook(intents(hooked, 1)[0])
+        (hooked.workspace / "history.db.line").unlink()
+        (hooked.workspace / "history.db.line").mkdir()
     for event in intents(hooked, 30):
         hooked.hook(event)
         log = hooked.workspace / "history.db-wal"

@@ -243,7 +243,10 @@ def _wait(handle, place, until):
 def _line_is_free():
     """Whether nobody writes or waits to write, as far as they stand in line."""
     if _line:
-        handle = _open_line()
+        try:
+            handle = _open_line()
+        except OSError:
+            return True  # nobody can stand in it
         try:
             os.lockf(handle, os.F_TEST, 0)  # OSError where another has it
         finally:
