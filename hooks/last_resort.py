@@ -1,11 +1,13 @@
 """Last resort of the hooks: what is left to do when the recorder itself cannot be loaded, or broke before it kept the event.
 
-It needs nothing of the package. The event goes to the inbox of the workspace that is there, without its texts: nothing
-here can mask secrets, and the client's transcripts hold them. A line in the log says what happened.
+It needs nothing of the package, and asks of it what it can. The event goes to the inbox of the workspace that is there,
+without its texts: nothing here can mask secrets, and the client's transcripts hold them. A line in the log says what
+happened.
 """
 
 import json
 import os
+import sys
 import time
 
 _WORDS = ("hook_event_name", "session_id", "transcript_path", "cwd", "prompt_id", "permission_mode", "agent_id", "agent_type",
@@ -44,7 +46,15 @@ def keep(raw, argv, problem):
 
 
 def _workspace():
-    """The nearest workspace of this user above the project's folder, or None."""
+    """The project's workspace, where the package can still tell; else the nearest one of this user above its folder, or None."""
+    try:
+        sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts"))
+        from orchestrator import paths
+
+        found = paths.workspace_of(paths.project_of())
+        return found if os.path.isdir(found) else None
+    except Exception:
+        pass
     folder = os.environ.get("ORCHESTRATOR_PROJECT") or os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd()
     while True:
         found = os.path.join(folder, ".orchestrator")

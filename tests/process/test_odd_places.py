@@ -117,6 +117,22 @@ def test_a_plugin_that_is_being_removed(project, hook, plugin):
         hook("PreToolUse", **deployment(0))
 
 
+def test_a_broken_recorder_in_a_linked_worktree(project, hook, plugin, tmp_path):
+    """What cannot be recorded waits in the workspace of the repository, also where the session works in a worktree beside it."""
+    hook("PreToolUse", **deployment(0))
+    git, linked = project / ".git/worktrees/w", tmp_path / "linked"
+    git.mkdir(parents=True)
+    linked.mkdir()
+    (linked / ".git").write_text("gitdir: %s\n" % git)
+    (git / "commondir").write_text("../..\n")
+    (git / "gitdir").write_text("%s\n" % (linked / ".git"))
+    door = plugin / "scripts/orchestrator/edges/hooks.py"
+    door.write_text("import nothing_of_that_name\n" + door.read_text())
+    hook("PreToolUse", {"CLAUDE_PROJECT_DIR": str(linked)}, **deployment(1))
+    assert len([name for name in os.listdir(project / ".orchestrator/inbox") if name[0] != "."]) == 1
+    assert os.listdir(linked) == [".git"]
+
+
 def test_names_that_hold_a_secret(project, hook):
     """A model's or a type's name, and the reason of an end, are masked like any other text."""
     asked = {"description": "d", "prompt": "Go.", "subagent_type": TOKEN, "model": TOKEN}

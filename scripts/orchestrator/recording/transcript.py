@@ -146,10 +146,9 @@ class Tail:
 
 def tail(con, path):
     """The Tail of a transcript; None when it cannot be read, or says nothing."""
-    for most in (_TAIL, _LONG):
-        found = _tail(con, _last_lines(path, most) or ())
-        if found and found.text:
-            break
+    found = _tail(con, _last_lines(path) or ())
+    if not (found and found.text) and os.path.exists(path) and os.path.getsize(path) > _TAIL:
+        found = _tail(con, _last_lines(path, _LONG) or ())
     return found
 
 

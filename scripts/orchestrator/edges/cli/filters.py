@@ -48,7 +48,7 @@ def options(rows: Sequence[Option]) -> Callable[[Any], Any]:
 
     def add(command: Any) -> Any:
         for names, key, kind, metavar, said, default in reversed(rows):
-            kinds: Any = {"words": WORDS, "count": click.IntRange(min=1)}
+            kinds: Any = {"words": WORDS, "count": click.IntRange(1, 999_999_999)}
             taken = click.Choice(kind) if isinstance(kind, tuple) else kinds.get(kind) or Moment(kind)
             command = click.option(
                 *names, key, type=taken, metavar=metavar, help=said, default=default, show_default=default is not None
