@@ -66,7 +66,7 @@ def rows(number, of, dice):
         None if status == "deployed" else "end_turn" if status == "completed" else "api_error",
         None if status == "deployed" else int(status == "completed"), words if status == "completed" else None,
         "API Error: 500" if status == "failed" else None, size, "bun-%07d" % (number // 3), 12, int(dice.random() < 0.1), 1, 2, 1,
-        10, 3, "/nowhere/%s.jsonl" % name, "" if ended else None, ended,
+        10, 3, "/nowhere/%s.jsonl" % name, "" if ended else None, ended or (None if late else moment(number // 40 * 3600 + 9000)),
     )  # fmt: skip
     files = ["src/%s/%s.py" % (WORDS[dice.randrange(20)], WORDS[dice.randrange(40)]) for _ in range(3)]
     outputs = [

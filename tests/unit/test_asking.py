@@ -1,5 +1,6 @@
 """Lists and searches: each finds exactly what reading every row finds, by whatever index it goes; totals agree with rows."""
 
+import contextlib
 import itertools
 import json
 import sqlite3
@@ -9,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench import make_history
-from orchestrator.services import conditions, outputs, queries, stats
+from orchestrator.services import conditions, finding, outputs, queries, stats
 from orchestrator.store import open as store
-from orchestrator.store import search
+from orchestrator.store import search, search_index, words
 
 EXECUTIONS = 400
 DAY = ("2024-01-01", "2024-01-02")
@@ -55,7 +56,7 @@ def fits(con, e, asked):
         "since": lambda v: e["deployed_at"] >= v,
         "until": lambda v: e["deployed_at"] <= v,
         "at": lambda v: e["deployed_at"] <= v < until,
-        "text": lambda v: search.holds(text, v),
+        "text": lambda v: words.holds(text, v),
         "file": lambda v: any(p == v or p.startswith(v + "/") for (p,) in paths),
     }
     return all(checks[name](v) if name in checks else e[of[name]] == v for name, v in asked.items())
@@ -79,30 +80,42 @@ asked = st.fixed_dictionaries(
 )
 
 
-@given(asked, st.sampled_from([1, 7, 10_000]), st.sampled_from([2, 30, 2000]))
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_asked_is_what_is_found(con, asked, limit, few):
+ways = st.fixed_dictionaries({"FEW": st.sampled_from([2, 30, 2000]), "READ": st.sampled_from([1, 20, 300]),
+                              "PATIENCE": st.sampled_from([-1, 60]), "READING": st.sampled_from([-1, 60])})  # fmt: skip
+
+
+@contextlib.contextmanager
+def by_way_of(way, ends=300):
+    """What counts as few, and how long is looked for without the index, decides the way, never the answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in way.items():
+            patch.setattr(conditions if name == "FEW" else finding, name, value)
+        patch.setattr(finding, "_CHECK", 1)
+        patch.setattr(search, "ENDS", ends)
+        yield
+
+
+@given(asked, st.sampled_from([1, 7, 10_000]), ways, st.sampled_from([0, 300]))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_asked_is_what_is_found(con, asked, limit, way, ends):
     """Executions come newest first and are exactly those that fit, few or many, by the index or without."""
-    whole = conditions.FEW
-    conditions.FEW = few  # what counts as few decides the way, never the answer
-    try:
+    with by_way_of(way, ends):
         found = [e["execution_id"] for e in queries.executions(con, limit=limit, **asked)]
-    finally:
-        conditions.FEW = whole
     assert found == [e["execution_id"] for e in every(con) if fits(con, e, asked)][:limit]
 
 
-@pytest.mark.parametrize("text", WORDS)
-@pytest.mark.parametrize("few", [2, 2000])
-def test_outputs_are_found_as_reading_finds_them(con, text, few, monkeypatch):
-    """Outputs with a text, of a type or an agent, come newest first and are exactly those there are (S2-29)."""
-    monkeypatch.setattr(conditions, "FEW", few)
-    rows = con.execute("SELECT o.output_id, o.content, o.output_type, e.agent_type FROM outputs o JOIN executions e "
+@pytest.mark.parametrize("text", [*WORDS, None])
+@pytest.mark.parametrize(("few", "patience"), [(2, -1), (2, 60), (2000, 60)])
+def test_outputs_are_found_as_reading_finds_them(con, text, few, patience):
+    """Outputs with a text, of a type, a task or an agent, come newest first and are exactly those there are (S2-29)."""
+    rows = con.execute("SELECT o.output_id, o.content, o.output_type, e.agent_type, e.task_id FROM outputs o JOIN executions e "
                        "USING (execution_id) ORDER BY o.created_at DESC, o.output_id DESC").fetchall()  # fmt: skip
-    for kind, agent in itertools.product((None, "insight", "error"), (None, "scout")):
-        wanted = [number for number, content, its_kind, its_agent in rows
-                  if search.holds(content, text) and kind in (None, its_kind) and its_agent.endswith(agent or "")]  # fmt: skip
-        found = outputs.query(con, text=text, output_type=kind, agent_type=agent, limit=5)
+    for kind, agent, task in itertools.product((None, "insight", "error", "deliverable"), (None, "scout"), (None, "t3")):
+        wanted = [number for number, content, its_kind, its_agent, its_task in rows
+                  if words.holds(content, text or "") and kind in (None, its_kind) and its_agent.endswith(agent or "")
+                  and task in (None, its_task)]  # fmt: skip
+        with by_way_of({"FEW": few, "READ": few, "PATIENCE": patience, "READING": patience}):
+            found = outputs.query(con, text=text, output_type=kind, agent_type=agent, task=task, limit=5)
         assert [o["output_id"] for o in found] == wanted[:5]
 
 
@@ -140,6 +153,56 @@ def test_new_and_changed_words_are_found_and_old_ones_are_not(tmp_path):
     con.close()
 
 
+def test_marks_follow_the_history(tmp_path):
+    """A type, model, task, file or end that becomes known later is found together with a text, and what it was before is not."""
+    con = store.open_history(str(tmp_path / "history.db"))
+    insert = "INSERT INTO %s (%s) VALUES (%s)"
+
+    def add(table, **columns):
+        con.execute(insert % (table, ", ".join(columns), ", ".join("?" * len(columns))), tuple(columns.values()))
+
+    def event(kind):
+        add("events", dedupe_key=kind, at="", kind=kind, execution_id="e1")
+
+    def found(kind="executions", **asked):
+        with by_way_of({"FEW": 1, "READ": 0, "PATIENCE": -1, "READING": -1}):
+            query = queries.executions if kind == "executions" else outputs.query
+            return [row["execution_id"] for row in query(con, text="clocks", **asked)]
+
+    add("claude_sessions", claude_session_id="s", started_at="2026-11-20", ended_at="2026-11-22")
+    for name in ("e1", "e2"):
+        add("executions", execution_id=name, origin="unplanned", agent_type="unknown", scope="look at clocks", status="completed",
+            claude_session_id="s", deployed_at="2026-11-21T08:00:00.000Z")  # fmt: skip
+        add("outputs", execution_id=name, output_type="insight", content="clocks tick", created_at="2026-11-21T08:00:00.000Z")
+    for kind in search.KINDS:
+        assert found(kind, agent_type="unknown") == ["e2", "e1"] and found(kind, agent_type="scout") == []
+    con.execute("UPDATE executions SET agent_type = 'scout', resolved_model = 'opus', task_id = 't3' WHERE execution_id = 'e1'")
+    event("stopped")
+    for kind in search.KINDS:
+        assert found(kind, agent_type="scout") == found(kind, task="t3") == ["e1"] and found(kind, agent_type="unknown") == ["e2"]
+    assert found(model="opus", agent_type="scout", task="t3") == ["e1"] and found(model="opus", agent_type="unknown") == []
+    add("outputs", execution_id="e2", output_type="deliverable", content="x", created_at="2026-11-21", path="src/dials/face.py")
+    assert found(file="src/dials/face.py") == found(file="src") == found(file="src/dials", agent_type="unknown") == ["e2"]
+    con.execute("UPDATE executions SET status = 'failed' WHERE execution_id = 'e1'")
+    event("corrected")
+    assert found(status="failed") == ["e1"] and found(status="completed") == ["e2"] and found() == ["e2", "e1"]
+    con.close()
+
+
+def test_a_list_does_not_wait_for_the_index_of_a_large_history(tmp_path, monkeypatch):
+    """A list of no words takes in a bounded number of rows, and goes by the history until the index has caught up."""
+    path = str(tmp_path / "history.db")
+    make_history.make(path, EXECUTIONS)
+    con = store.open_history(path)
+    monkeypatch.setattr(search_index, "BATCH", 150)
+    want = [e["execution_id"] for e in every(con) if fits(con, e, {"agent_type": "builder", "model": "opus"})][:20]
+    for taken in (150, 300, EXECUTIONS):
+        with by_way_of({"FEW": 1, "PATIENCE": -1}):
+            assert [e["execution_id"] for e in queries.executions(con, agent_type="builder", model="opus")] == want
+        assert con.execute("SELECT value FROM found.kept WHERE name = 'executions'").fetchone() == (taken,)
+    con.close()
+
+
 def test_the_index_is_a_cache(tmp_path):
     """An index that is damaged, of another history, or cannot be made loses nothing: the same is found."""
     path = str(tmp_path / "history.db")
@@ -156,6 +219,11 @@ def test_the_index_is_a_cache(tmp_path):
     assert first and (tmp_path / "history.db-search").stat().st_mode & 0o777 == 0o600
     (tmp_path / "history.db-search").write_bytes(b"no database at all" * 1000)
     assert found() == first
+    whole = bytearray((tmp_path / "history.db-search").read_bytes())
+    for at in range(4096 * 8, len(whole), 4096):  # all but what the tables are
+        whole[at : at + 4096] = b"\xff" * 4096
+    (tmp_path / "history.db-search").write_bytes(whole)
+    assert found() == first == found()
     other = str(tmp_path / "other.db")
     make_history.make(other, 60)
     con = store.open_history(other)
@@ -163,7 +231,7 @@ def test_the_index_is_a_cache(tmp_path):
     con.close()
     (tmp_path / "other.db-search").replace(tmp_path / "history.db-search")
     assert found() == first
-    search.remove(path)
+    search_index.remove(path)
     (tmp_path / "history.db-search").mkdir()
     assert found() == first
 
@@ -172,16 +240,18 @@ def test_the_index_is_a_cache(tmp_path):
 @settings(deadline=None)
 def test_reading_and_the_index_agree_on_any_text(text, wanted):
     """What `holds` says of a text is what the index finds, for whatever the index can be asked."""
-    asked = search.phrase(wanted)
     plain = [c for c in text + wanted if not c.isascii()]
-    if asked is None or any(not c.isalpha() or len(c.lower()) > 1 or c.lower() != c.casefold() for c in plain):
+    if words.terms(wanted) is None or any(not c.isalpha() or len(c.lower()) > 1 or c.lower() != c.casefold() for c in plain):
         return  # where Unicode's tables differ with the version of SQLite, either may be right
     con = sqlite3.connect(":memory:")
-    con.execute("CREATE VIRTUAL TABLE t USING fts5(words, tokenize = 'unicode61 remove_diacritics 2')")
-    con.execute("INSERT INTO t VALUES (?)", (text,))
-    found = con.execute("SELECT 1 FROM t WHERE words MATCH ?", (asked,)).fetchone() is not None
+    con.execute("ATTACH ':memory:' AS found")
+    con.execute("CREATE VIRTUAL TABLE found.outputs_rest USING fts5(words, tokenize = 'unicode61 remove_diacritics 2')")
+    con.execute("INSERT INTO found.outputs_rest VALUES (?)", (text,))
+    _, (asked, whole) = search.expressions(con, "outputs", "rest", wanted, {})
+    found = con.execute("SELECT 1 FROM found.outputs_rest WHERE words MATCH ?", (asked,)).fetchone() is not None
     con.close()
-    assert search.holds(text, wanted) == found
+    assert whole
+    assert words.holds(text, wanted) == found
 
 
 def test_totals_of_every_view_are_the_sums_of_the_rows(con):

@@ -7,12 +7,11 @@ from orchestrator.store.open import NOW
 
 TYPE_CHECKING = False  # what hooks and lists load costs them time: typing is for the checker only
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, Optional, Sequence
+    from typing import Any, Callable, Optional, Sequence
 
     Progress = Optional[Callable[[int, int], None]]
 
-FEW = 2000  # rows that are fetched one by one sooner than looked for among all
-_STEP = 8  # how many times as many touches of a file are looked at first as rows are wanted
+FEW = 1000  # rows that are fetched one by one sooner than looked for among all
 
 # kind: (its table under its own letter, what else its conditions may speak of, its number, its time, its last order)
 _KINDS = {
@@ -25,12 +24,11 @@ WITH RECURSIVE used (name) AS (
     SELECT min({MODEL}) FROM executions
     UNION ALL SELECT (SELECT min({MODEL}) FROM executions WHERE {MODEL} > used.name) FROM used WHERE used.name IS NOT NULL)
 SELECT name FROM used WHERE name IS NOT NULL"""
-_TOUCHES = """
-SELECT execution_id, last_at FROM file_touches WHERE path = ?1
-UNION ALL SELECT execution_id, created_at FROM outputs WHERE path = ?1 ORDER BY 2 DESC"""
 _BELOW = """
 SELECT execution_id FROM file_touches WHERE path >= ? AND path < ?
 UNION ALL SELECT execution_id FROM outputs WHERE path >= ? AND path < ?"""
+_TOUCHED = "SELECT execution_id FROM file_touches WHERE path = ? UNION ALL SELECT execution_id FROM outputs WHERE path = ?"
+FILE_OF_E = f"EXISTS ({_TOUCHED.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"
 _IN_IT = f"EXISTS ({_BELOW.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"  # of an execution `e`
 _LOST = "SELECT number FROM lost_executions"
 _AT_WORK = """
@@ -48,11 +46,7 @@ UNION SELECT r.number FROM executions r LEFT JOIN claude_sessions s USING (claud
 
 
 class Where:
-    """Conditions on one kind of row and the values they are asked with; `e` is executions, `o` outputs.
-
-    Where one of them names only a few rows, these are fetched and sorted; else the newest are gone through, by the
-    index that fits.
-    """
+    """Conditions on one kind of row and the values they are asked with; `e` is executions, `o` outputs."""
 
     def __init__(self, con: Any, kind: str = "executions", progress: Progress = None) -> None:
         self.con, self.kind, self.progress = con, kind, progress
@@ -61,10 +55,12 @@ class Where:
         self.conditions: list[str] = []
         self.values: list[Any] = []
         self.branches: list[tuple[str, tuple[Any, ...]]] = []  # a column and what it may be: each is asked for apart
+        self.types: tuple[Any, ...] = ()  # of outputs, where any will do: the newest of all are the newest of each
         self.few: Optional[set[int]] = None  # the numbers of few rows among which all must be
-        self.words: Optional[str] = None  # what the search index is asked for
-        self.held: Optional[str] = None  # words that are looked for in the rows themselves, one by one
-        self.path: Optional[str] = None  # a file
+        self.path: Optional[str] = None  # a file that many touched
+        self.text = ""  # words that are looked for
+        self.parts: Sequence[str] = tuple(search.PARTS[kind][0])  # of the search index
+        self.marked: dict[str, Sequence[Any]] = {}  # what that has marks of, and what it may be
         self.between: list[tuple[str, str]] = []
 
     def add(self, condition: str, *values: Any) -> None:
@@ -126,6 +122,7 @@ class Where:
         """Adds that an execution's column is one of some names; None among them: it was not asked for."""
         if None in names:
             return
+        self.marked["model" if column == MODEL else column] = names
         marks = ", ".join("?" * len(names))
         members = f"SELECT number FROM executions WHERE {column} IN ({marks})"
         if self.kind == "outputs" or len(names) == 1:
@@ -135,10 +132,19 @@ class Where:
         else:
             self.add_members(members, names, None, "number")
 
+    def add_task(self, given: Optional[str]) -> None:
+        """Adds a task's id, of whichever orchestration."""
+        if given:
+            self.add("e.task_id = ?", given)
+            self.marked["task_id"] = (given,)
+
     def add_type(self, given: Optional[str], every: tuple[str, ...]) -> None:
-        """Adds an output's type; the newest of all types are the newest of each."""
-        if given or self.few is None and self.words is None:
-            self.branches.append(("o.output_type", (given,) if given else (*every, None)))
+        """Adds an output's type."""
+        if given:
+            self.parts = (given,)
+            self.branches.append(("o.output_type", (given,)))
+        else:
+            self.types = (*every, None)
 
     def add_path(self, given: Optional[str]) -> None:
         """Adds that an execution read, wrote or left a file, or one below a folder."""
@@ -147,8 +153,12 @@ class Where:
         below = ("", "\U0010ffff") if given == "." else (given.rstrip("/") + "/", given.rstrip("/") + "0")
         if self.con.execute(_BELOW + " LIMIT 1", below * 2).fetchone():
             self.add_members(_BELOW, below * 2, _IN_IT)
-        else:
+        elif self._many(_TOUCHED, (given,) * 2):
             self.path = given
+        else:
+            self.add_members(_TOUCHED, (given,) * 2, None)
+        if given != ".":
+            self.marked["path"] = (given.rstrip("/"),)
 
     def add_status(self, status: Optional[str]) -> None:
         """Adds a status; lost, which is a question, counts as one, and deployed leaves it out."""
@@ -157,8 +167,10 @@ class Where:
         elif status == "failed":
             if not self.add_members("SELECT number FROM executions WHERE status = 'failed'", (), "e.status = 'failed'", "number"):
                 self.index = " INDEXED BY executions_failed"
-        else:
+            self.parts = ("failed",)
+        elif status:
             self.add("e.status = ?", status)
+            self.parts = ("rest",)
 
     def add_running(self, at: Optional[str]) -> None:
         """Adds that it was at work at a moment; a lost one was until its Claude session ended."""
@@ -166,81 +178,13 @@ class Where:
             self.add_members(_RUNNING, (at,), None, "number")
 
     def add_text(self, given: Optional[str]) -> None:
-        """Adds that these words stand in a row: asked last, because few rows are read, and many looked up in the index."""
-        if not given:
-            return
-        self.words = search.phrase(given)
-        near = self.few is not None or self.path is not None
-        if near or self.words is None or not search.ready(self.con, self.kind, self.progress):
-            self.words = None
-            search.teach(self.con)
-            self.held = given
+        """Adds that these words stand in a row (store/search.py)."""
+        self.text = given or ""
 
-    def newest(self, limit: int) -> list[int]:
-        """The numbers of the newest rows that fulfil all of it, the newest first."""
-        found: list[tuple[Any, ...]] = []
-        for conditions, values in self._branches():
-            if self.path is not None:
-                found += self._of_file(conditions, values, limit)
-            else:
-                found += self._rows(conditions, values, limit, self.few)
-        found.sort(key=_newest, reverse=True)
-        return [row[2] for row in found[:limit]]
-
-    def _branches(self) -> list[tuple[list[str], list[Any]]]:
-        out = [(self.conditions, self.values)]
-        for column, names in self.branches:
-            out = [([*conditions, f"{column} IS ?"], [*values, name]) for conditions, values in out for name in names]
-        return out
-
-    def _rows(
-        self, conditions: list[str], values: list[Any], limit: int, few: Optional[Iterable[int]] = None
-    ) -> list[tuple[Any, ...]]:
-        """(time, id, number) of the newest rows, by what finds them soonest."""
-        source, order, first = self.table + self.index, f"{self.at} DESC, {self.last} DESC", []
-        if few is not None:  # CROSS JOIN: in this order
-            source = f"json_each(?) few CROSS JOIN {self.table} ON {self.number} = few.value"
-            first = ["[" + ",".join(map(str, few)) + "]"]
-        elif self.words is not None:  # the index's rows stand in the order of their times
-            source = f"found.{self.kind}_words s CROSS JOIN {self.table} ON {self.number} = {search.number('s')}"
-            order, seconds = "s.rowid DESC", "CAST(strftime('%s', ?) AS INTEGER)"
-            places = [f"s.rowid {sign} ({seconds} + {int(sign == '<=')} << {search.SECONDS})" for sign, _ in self.between]
-            here = f"s.rowid = {search.place(self.kind, self.table[-1])}"
-            conditions = ["s.words MATCH ?", here, *places, *conditions]
-            values = [self.words, *[moment for _, moment in self.between], *values]
-        return self._fetched(f"{source}{self.beside}", [*first, *values], conditions, order, limit)
-
-    def _fetched(self, source: str, values: list[Any], conditions: list[str], order: str, limit: int) -> list[tuple[Any, ...]]:
-        """Rows in order; where words are looked for in them, they are read in that order, until there are enough."""
-        every = " WHERE " + " AND ".join(conditions) if conditions else ""
-        words = "" if self.held is None else f", {search.text(self.kind, self.table[-1])} AS words"
-        rows = f"SELECT {self.at}, {self.last}, {self.number}{words} FROM {source}{every} ORDER BY {order} LIMIT ?"
-        if self.held is None:
-            found = self.con.execute(rows, (*values, limit))
-        else:
-            found = self.con.execute(f"SELECT * FROM ({rows}) WHERE holds(words, ?) LIMIT ?", (*values, -1, self.held, limit))
-        return [row[:3] for row in found]
-
-    def _of_file(self, conditions: list[str], values: list[Any], limit: int) -> list[tuple[Any, ...]]:
-        """By the latest touches of a file: nobody was deployed after touching it, so that the newest are soon sure."""
-        if self.few is not None:
-            conditions = [*conditions, "e.number IN (SELECT value FROM json_each(?))"]
-            values = [*values, "[" + ",".join(map(str, self.few)) + "]"]
-        for step in (_STEP * limit, -1):  # -1: all of them
-            touches = self.con.execute(_TOUCHES + " LIMIT ?2", (self.path, step)).fetchall() if step > 0 else []
-            source = (f"(SELECT DISTINCT execution_id FROM ({_TOUCHES.replace('?1', '?')} LIMIT ?)) t "
-                      "CROSS JOIN executions e ON e.execution_id = t.execution_id")  # fmt: skip
-            best = self._fetched(source, [self.path, self.path, step, *values], conditions, _LATEST, limit)
-            if step > 0 and (len(touches) < step or len(best) == limit and touches[-1][1] < best[-1][0]):
-                break
-        return best
-
-
-_LATEST = "e.deployed_at DESC, e.execution_id DESC"
-
-
-def _newest(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return row[0] or "", row[1]
+    @property
+    def together(self) -> bool:
+        """Whether the search index knows of more than one condition."""
+        return len(self.marked) + (len(self.parts) == 1) + bool(self.between) > 1
 
 
 def _of_e(column: str) -> str:

@@ -8,6 +8,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.recording import outputs, record
 from orchestrator.services import queries
 from orchestrator.services.conditions import TYPE_CHECKING, Where
+from orchestrator.services.finding import newest
 from orchestrator.store.open import writing
 
 if TYPE_CHECKING:
@@ -123,12 +124,12 @@ def query(
     where.add("o.output_id = ?", output)
     where.add_one_of("execution_id", [execution])
     where.add_one_of("orchestration_id", [orchestration])
-    where.add("e.task_id = ?", task)
+    where.add_task(task)
     where.add_agent_type(agent_type)
     where.add_period(since, until)
-    where.add_text(text)
     where.add_type(output_type, TYPES)
-    return [_output(con, *con.execute(_ROW, (number,)).fetchone()) for number in where.newest(limit)]
+    where.add_text(text)
+    return [_output(con, *con.execute(_ROW, (number,)).fetchone()) for number in newest(where, limit)]
 
 
 def _output(

@@ -13,7 +13,7 @@ from orchestrator.recording import sessions
 from orchestrator.services import trust
 from orchestrator.store import open as store
 from orchestrator.store import workspace as folder
-from orchestrator.store.search import SUFFIX
+from orchestrator.store.search_index import SUFFIX
 
 _SQLITE = "(-wal|-shm|-journal)?"
 _MADE = "[a-z0-9_]{8}"  # the end of a temporary folder's name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from orchestrator.services.conditions import Where
+from orchestrator.services.finding import newest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def executions(
     where = Where(con, progress=progress)
     where.add_one_of("execution_id", [execution])
     where.add_one_of("orchestration_id", [orchestration])
-    where.add("e.task_id = ?", task)
+    where.add_task(task)
     where.add_agent_type(agent_type)
     where.add_model(model)
     where.add_one_of("origin", [origin])
@@ -107,7 +108,7 @@ def executions(
     where.add_status(status)
     where.add_path(file)
     where.add_text(text)
-    return [_execution(con, number) for number in where.newest(limit)]
+    return [_execution(con, number) for number in newest(where, limit)]
 
 
 def _execution(con: Any, number: int) -> dict[str, Any]:

@@ -1,235 +1,153 @@
-"""Search: words looked for in the texts of executions and outputs, by an index beside the history that readers keep.
+"""Search: what the index beside the history (store/search_index.py) is asked for, and how its rows are numbered and marked.
 
-The index (FTS5, where this SQLite has it) is a file of its own, `history.db-search`: hooks never open it, its making
-locks nothing they need, and whoever removes it loses nothing. What came since it was used last is taken in when a
-text is looked for. Its rows are numbered by time, so that the newest are found first: seconds, number, turn (how often
-that row's words were replaced; older turns stay and are passed over). Where there is no index, texts are read.
+Its rows are numbered by time, so that the newest are found first: seconds, number, turn (how often that row was taken in
+anew; older turns stay and are passed over).
+
+Behind a row's words stand marks: one for each combination of agent type, model, origin and task, one for each of its
+files and the folders around them; failed executions and each type of output have a part of their own. So all that is
+asked together is one look into one part, however many rows have each of it. A mark is a short hash: a row that it names
+is asked for the rest.
 """
 
-import os
+import itertools
+import zlib
 
-from orchestrator.store.open import Error
+from orchestrator.store import words
 
-SUFFIX = "-search"
-BATCH = 20000  # rows of one transaction
+ENDS = 20  # words that begin with a word*, at most, that are asked for one by one
 NUMBER, TURN = 26, 4  # bits of a row's number, and of its turn, in its place in the index; above them stand seconds
 SECONDS = NUMBER + TURN
-LAST_TURN = (1 << TURN) - 1
-# kind: its number, its time, the columns that are searched
+LAST, LAST_NUMBER, LAST_TURN = (1 << 63 - SECONDS) - 1, (1 << NUMBER) - 1, (1 << TURN) - 1  # places count down from the last
+# kind: where it is read, under its own letter; its number, its time, the columns that are searched
 KINDS = {
-    "executions": ("number", "deployed_at", ("scope", "final_message", "error_message")),
-    "outputs": ("output_id", "created_at", ("content",)),
+    "executions": ("executions e", "number", "deployed_at", ("scope", "final_message", "error_message")),
+    "outputs": ("outputs o LEFT JOIN executions e ON e.execution_id = o.execution_id", "output_id", "created_at", ("content",)),
 }
-_VERSION = 1  # of the tables below; another one is made anew
-_TABLES = (
-    "CREATE TABLE found.kept (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
-    "CREATE TABLE found.turns (number INTEGER PRIMARY KEY, turn INTEGER NOT NULL)",  # executions with new words
-    "CREATE TABLE found.growing (number INTEGER PRIMARY KEY, place INTEGER, words TEXT)",  # executions not ended when read
-    *["CREATE VIRTUAL TABLE found.%s_words USING fts5(words, content = '', columnsize = 0, tokenize = 'unicode61 "
-      "remove_diacritics 2')" % kind for kind in KINDS],
-)  # fmt: skip
-
-
-def available(con):
-    """Whether this SQLite has the index's engine."""
-    return con.execute("SELECT sqlite_compileoption_used('ENABLE_FTS5')").fetchone()[0] == 1
-
-
-def phrase(text):
-    """A text as the index is asked for it: all these words, "words in quotes" in a row, word* for what begins so.
-
-    None for what only reading can find: no word at all, or writing without spaces between its words.
-    """
-    terms = _terms(text)
-    if not terms or any(0x0E00 <= ord(c) < 0x1100 or 0x2E80 <= ord(c) < 0xFB00 for c in text):
-        return None
-    return " AND ".join(['"%s"%s' % (words, "" if whole else " *") for words, whole in terms])
-
-
-def holds(text, wanted):
-    """Whether a text holds what is wanted, as the index would say; without a word, or spaces, in it: just as it is."""
-    if phrase(wanted) is None:
-        return wanted.casefold() in text.casefold()
-    terms, small = _terms(wanted), text.lower()
-    if text.isascii() and any(term.isascii() and term.partition(" ")[0] not in small for term, _ in terms):
-        return False
-    words = " " + _words(text) + " "
-    return all(" " + term + (" " if whole else "") in words for term, whole in terms)
-
-
-def _terms(text):
-    """[(words in a row, whether the last of them is whole)] of which all are wanted."""
-    found = []
-    for place, part in enumerate(text.split('"')):
-        for term in [part] if place % 2 else part.split():
-            words = _words(term)
-            if words:
-                found.append((words, not term.endswith("*")))
-    return found
+# kind: the parts of its index with SQL of the rows in each, and what has marks in every combination
+PARTS = {
+    "executions": (
+        {"failed": "e.status = 'failed'", "rest": "e.status != 'failed'"},
+        {"agent_type": "e.agent_type", "model": "COALESCE(e.resolved_model, e.model)", "origin": "e.origin",
+         "task_id": "e.task_id"}),
+    "outputs": (
+        {**{name: "o.output_type = '%s'" % name for name in ("deliverable", "validation_result", "insight", "error")},
+         "rest": "o.output_type IS NULL"},
+        {"agent_type": "e.agent_type", "task_id": "e.task_id"}),
+}  # fmt: skip
+_MARK = "\ue000"  # begins a mark: a letter to the index, and to nobody's words
 
 
 def teach(con):
-    """Makes `holds` known to SQL."""
-    con.create_function("holds", 2, holds)
+    """Makes what reading rows, and the index, asks of them known to SQL."""
+    con.create_function("holds", 2, words.holds)
+    con.create_function("marks", -1, marks)
 
 
-def _words(text):
-    """A text's words, small, without accents, one space between them."""
-    text = text.lower()
-    if not text.isascii():
-        import unicodedata
+def expressions(con, kind, part, text, marked):
+    """[loosely, strictly]: each (what one part of a ready index is asked for, whether that says all that is asked).
 
-        text = "".join([c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)])
-    return " ".join("".join([c if c.isalnum() else " " for c in text]).split())
-
-
-def text(kind, row):
-    """SQL of the text that is searched in a row."""
-    return " || char(10) || ".join(["COALESCE(%s.%s, '')" % (row, column) for column in KINDS[kind][2]])
-
-
-def ready(con, kind, progress=None):
-    """Brings the index of one kind up to date. False where there is none to be had."""
-    if not available(con):
-        return False
-    for _ in range(2):
-        try:
-            if not _attach(con):
-                return False
-            _further(con, kind, progress)
-            return True
-        except Error as problem:
-            _detach(con)
-            if "malformed" not in str(problem) and "not a database" not in str(problem):
-                return False
-            remove(_file(con))  # a cache that is damaged is made anew
-    return False
+    `marked` is {column, or path: what it may be, each}. What is said loosely is soon found, and each row has to be read:
+    the words of a phrase, in whatever order. Even strictly there is more to read where a word* may end in too many ways
+    (FTS5 would go through all rows of all of them before it named the first), and where only reading finds a text.
+    """
+    asked = words.terms(text) if text else []
+    loose, strict, whole = _marked(kind, marked), _marked(kind, marked), asked is not None
+    alone = whole
+    for term, complete in asked or []:
+        each = term.split(" ")
+        ends = [each.pop()] if complete else _begun(con, "%s_%s" % (kind, part), each.pop())
+        whole, alone = whole and ends is not None, alone and ends is not None and not each
+        loose += ['"%s"' % word for word in each]
+        if ends is not None:
+            loose.append(_any(ends))
+            strict.append(_any([" ".join([*each, end]) for end in ends]))
+        elif each:
+            strict.append(_any([" ".join(each)]))
+    return [(" AND ".join(["(%s)" % one for one in said]), all_of_it) for said, all_of_it in ((loose, alone), (strict, whole))]
 
 
-def place(kind, row):
-    """SQL of where a row (`e`, `o`) stands in the index now."""
-    number, at, _ = KINDS[kind]
-    turn = "COALESCE((SELECT turn FROM found.turns t WHERE t.number = %s.number), 0)" % row if kind == "executions" else "0"
-    return "((COALESCE(CAST(strftime('%%s', %s.%s) AS INTEGER), 0) << %d) | (%s.%s << %d) | %s)" % (
-        row, at, SECONDS, row, number, TURN, turn)  # fmt: skip
+def _any(texts):
+    return " OR ".join(['"%s"' % text for text in texts]) or '"%s"' % _MARK  # which nobody has
+
+
+def _marked(kind, marked):
+    names = [name for name in PARTS[kind][1] if name in marked]
+    each = [_mark(_bits(kind, names), values) for values in itertools.product(*[marked[name] for name in names])] if names else []
+    asked = [each] if each else []
+    asked += [[_mark(0, [path])] for path in marked.get("path", ())]
+    said = [_any(one) for one in asked]
+    # put so that FTS5 goes on to the words only where all marks are: it would go on with every word from each of one
+    return ['(%s) OR "%s"' % (" AND ".join(["(%s)" % one for one in said]), _MARK)] if len(said) > 1 else said
+
+
+def _bits(kind, names):
+    every = list(PARTS[kind][1])
+    return sum([1 << every.index(name) for name in names])
+
+
+def _mark(bits, values):
+    return "%s%x%08x" % (_MARK, bits, zlib.crc32("\0".join(map(str, values)).encode("utf-8", "surrogatepass")))
+
+
+def marks(paths, *values):
+    """A row's marks: of its paths (NUL between them), and of its values in the order of PARTS; what is NULL has none."""
+    found = _known.get(values)
+    if found is None:
+        each = [(n, [value for bit, value in enumerate(values) if n >> bit & 1]) for n in range(1, 1 << len(values))]
+        found = " ".join([_mark(n, chosen) for n, chosen in each if None not in chosen])
+        _remember(values, found)
+    return " ".join([found, *[_of_path(path) for path in (paths or "").split("\0")]])
+
+
+def _of_path(path):
+    found = _known.get(path)
+    if found is None:
+        ends = [at for at, letter in enumerate(path) if letter == "/" and at]
+        found = " ".join([_mark(0, [path[:end]]) for end in (*ends, len(path)) if end])
+        _remember(path, found)
+    return found
+
+
+def _remember(name, found):
+    if len(_known) > _MOST:
+        _known.clear()
+    _known[name] = found
+
+
+_MOST = 20000
+_known = {}  # what was marked lately, and how: at most so many
+
+
+def _begun(con, table, word):
+    """The words of an index that begin with a word, found one after another; None for too many."""
+    con.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.begun_%s USING fts5vocab('found', '%s', 'instance')" % (table, table))
+    found = [row[0] for row in con.execute(_BEGUN.format(table), (word, word + "\U0010ffff", ENDS + 1))]
+    return found if len(found) <= ENDS else None
+
+
+_BEGUN = """WITH RECURSIVE t (term) AS (
+    SELECT (SELECT term FROM temp.begun_{0} WHERE term >= ?1 LIMIT 1)
+    UNION ALL SELECT (SELECT v.term FROM temp.begun_{0} v WHERE v.term >= t.term || char(1) LIMIT 1) FROM t WHERE t.term < ?2)
+SELECT term FROM t WHERE term < ?2 LIMIT ?3"""
+
+
+def text(kind):
+    """SQL of the text that is searched in a row (`e`, `o`)."""
+    return " || char(10) || ".join(["COALESCE(%s.%s, '')" % (kind[0], column) for column in KINDS[kind][3]])
+
+
+def place(kind):
+    """SQL of where a row (`e`, `o`) stands in the index now; the newest come first."""
+    _, number, at, _ = KINDS[kind]
+    turn = "COALESCE((SELECT turn FROM found.turns t WHERE t.kind = '%s' AND t.number = %s.%s), 0)" % (kind, kind[0], number)
+    return "(%s | (%d - %s.%s << %d) | %s)" % (moment("%s.%s" % (kind[0], at)), LAST_NUMBER, kind[0], number, TURN, turn)
+
+
+def moment(at):
+    """SQL of the first place of a second, from SQL of a time."""
+    return "(%d - max(0, min(%d, COALESCE(CAST(strftime('%%s', %s) AS INTEGER), 0))) << %d)" % (LAST, LAST, at, SECONDS)
 
 
 def number(row):
     """SQL of the number in a place."""
-    return "(%s.rowid >> %d & %d)" % (row, TURN, (1 << NUMBER) - 1)
-
-
-def remove(history):
-    """Removes a history's index."""
-    for end in ("", "-wal", "-shm", "-journal"):
-        try:
-            os.unlink(history + SUFFIX + end)
-        except OSError:
-            pass
-
-
-def _file(con):
-    return [row[2] for row in con.execute("PRAGMA database_list") if row[1] == "main"][0]
-
-
-def _attach(con):
-    """Opens the index, made anew where it is another history's or an older kind. False: it can have none."""
-    if any(row[1] == "found" for row in con.execute("PRAGMA database_list")):
-        return True
-    path = _file(con)
-    if not path:
-        return False
-    fresh = not os.path.exists(path + SUFFIX)
-    con.execute("ATTACH ? AS found", (path + SUFFIX,))
-    if fresh:
-        os.chmod(path + SUFFIX, 0o600)
-        con.execute("PRAGMA found.journal_mode = WAL").fetchone()
-    con.execute("PRAGMA found.synchronous = OFF")  # what a power cut spoils is made anew
-    if con.execute("PRAGMA found.user_version").fetchone()[0] == _VERSION:
-        kept = dict(con.execute("SELECT name, value FROM found.kept").fetchall())
-        mark = con.execute("SELECT dedupe_key FROM events WHERE event_id = ?", (kept.get("event"),)).fetchone()
-        if mark is None and kept.get("mark") is None or mark and mark[0] == kept.get("mark"):
-            return True
-    if not fresh:
-        _detach(con)
-        remove(path)
-        return _attach(con)
-    con.execute("BEGIN")
-    for statement in _TABLES:
-        con.execute(statement)
-    con.execute("PRAGMA found.user_version = %d" % _VERSION)
-    con.execute("COMMIT")
-    return True
-
-
-def _detach(con):
-    if con.in_transaction:
-        con.execute("ROLLBACK")
-    if any(row[1] == "found" for row in con.execute("PRAGMA database_list")):
-        con.execute("DETACH found")
-
-
-def _further(con, kind, progress):
-    """Takes in what came, and what changed, since the last time."""
-    column = KINDS[kind][0]
-    last = con.execute("SELECT COALESCE(max(%s), 0) FROM %s" % (column, kind)).fetchone()[0]
-    kept = dict(con.execute("SELECT name, value FROM found.kept").fetchall())
-    if kind == "executions":
-        seen = con.execute("SELECT COALESCE(max(event_id), 0) FROM events").fetchone()[0]
-        if seen != kept.get("event", 0) or con.execute("SELECT 1 FROM (%s) LIMIT 1" % _GROWN).fetchone():
-            _transaction(con, _changed)
-    first = done = kept.get(kind, 0)
-    while done < last:
-        done = _transaction(con, _some, kind)
-        if progress and last - first > BATCH:
-            progress(min(done, last) - first, last - first)
-
-
-def _transaction(con, work, *more):
-    """Writes to the index, and only to it: the history is read, and its writers wait for nothing."""
-    con.execute("BEGIN")
-    con.execute("INSERT OR IGNORE INTO found.kept VALUES ('executions', 0), ('outputs', 0), ('event', 0), ('mark', NULL)")
-    answer = work(con, *more)
-    con.execute("COMMIT")
-    return answer
-
-
-def _some(con, kind):
-    """Some more rows, in the order of their places. Returns the last one's number; others may have been here meanwhile."""
-    column = KINDS[kind][0]
-    done = con.execute("SELECT value FROM found.kept WHERE name = ?", (kind,)).fetchone()[0]
-    upto = con.execute("SELECT max(%s) FROM (SELECT %s FROM %s WHERE %s > ? ORDER BY 1 LIMIT ?)" % (column, column, kind, column),
-                       (done, BATCH)).fetchone()[0]  # fmt: skip
-    if upto is None:
-        return done
-    row = "SELECT %s, %s FROM %s o WHERE o.%s > ?1 AND o.%s <= ?2" % (place(kind, "o"), text(kind, "o"), kind, column, column)
-    if kind == "executions":
-        con.execute("INSERT INTO found.growing SELECT o.number, %s AND o.status = 'deployed'" % row[7:], (done, upto))
-    con.execute("INSERT INTO found.%s_words (rowid, words) %s ORDER BY 1" % (kind, row), (done, upto))
-    con.execute("UPDATE found.kept SET value = ? WHERE name = ?", (upto, kind))
-    return upto
-
-
-_NOW = "SELECT e.number, %s, %s FROM executions e WHERE e.number IN (SELECT number FROM temp.changed)" % (
-    place("executions", "e"), text("executions", "e"))  # fmt: skip
-_GROWN = ("SELECT g.number FROM found.growing g LEFT JOIN executions e USING (number) WHERE e.status IS NOT 'deployed' OR "
-          "g.words IS NOT %s OR g.place IS NOT %s") % (text("executions", "e"), place("executions", "e"))  # fmt: skip
-_TOLD = ("SELECT e.number FROM events v CROSS JOIN executions e ON e.execution_id = v.execution_id WHERE v.event_id > ? AND "
-         "e.number <= ? AND NOT EXISTS (SELECT 1 FROM found.growing g WHERE g.number = e.number)")  # fmt: skip
-
-
-def _changed(con):
-    """Executions that had not ended, or that a later event spoke of, and whose words or times are others now."""
-    done, seen = [con.execute("SELECT value FROM found.kept WHERE name = ?", (n,)).fetchone()[0] for n in ("executions", "event")]
-    con.execute("CREATE TEMP TABLE IF NOT EXISTS changed (number INTEGER PRIMARY KEY)")
-    con.execute("DELETE FROM temp.changed")
-    con.execute("INSERT OR IGNORE INTO temp.changed " + _TOLD, (seen, done))
-    con.execute("INSERT OR IGNORE INTO temp.changed " + _GROWN)
-    con.execute("DELETE FROM found.growing WHERE number IN (SELECT number FROM temp.changed)")
-    con.execute("INSERT INTO found.turns SELECT number, 1 FROM temp.changed WHERE true ON CONFLICT DO UPDATE SET turn = "
-                "min(turn + 1, %d)" % LAST_TURN)  # fmt: skip
-    con.execute("INSERT INTO found.growing %s AND e.status = 'deployed'" % _NOW)
-    con.execute("INSERT INTO found.executions_words (rowid, words) %s ORDER BY 1" % _NOW.replace("e.number, ", "", 1))
-    con.execute("UPDATE found.kept SET value = COALESCE((SELECT max(event_id) FROM events), 0) WHERE name = 'event'")
-    con.execute("UPDATE found.kept SET value = (SELECT dedupe_key FROM events ORDER BY event_id DESC LIMIT 1) "
-                "WHERE name = 'mark'")  # fmt: skip
+    return "(%d - (%s.rowid >> %d & %d))" % (LAST_NUMBER, row, TURN, LAST_NUMBER)

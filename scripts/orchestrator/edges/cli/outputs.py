@@ -122,6 +122,7 @@ def query(
         since=since,
         until=until,
         limit=limit,
+        progress=place.progress("indexing texts") if text else None,
     )
     tables.emit(found, OUTPUTS, form, "No output fits. What an agent said last is its result: `orchestrator show ID --result`.")
 

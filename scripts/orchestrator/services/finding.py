@@ -1,0 +1,176 @@
+"""Finding: the newest rows that fulfil all conditions, by the way that is shortest, whatever is asked together."""
+
+from __future__ import annotations
+
+import time
+
+from orchestrator.services.conditions import FILE_OF_E, TYPE_CHECKING
+from orchestrator.store import search, search_index
+from orchestrator.store.open import Error
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
+    from orchestrator.services.conditions import Where
+
+    Row = tuple[Any, ...]  # time, id, number
+
+READ = 300  # rows whose words are read sooner than looked up
+PATIENCE = 0.002  # seconds of looking where one condition alone is known, until the search index is asked for all together
+READING = 0.003  # seconds of reading rows that have all words of a phrase, until the index is asked for these in their order
+_CHECK = 500  # steps of SQLite after which that is looked at
+_STEP = 8  # how many times as many touches of a file are looked at first as rows are wanted
+_TOUCHES = """
+SELECT execution_id, last_at FROM file_touches WHERE path = ?1
+UNION ALL SELECT execution_id, created_at FROM outputs WHERE path = ?1 ORDER BY 2 DESC"""
+_LATEST = "e.deployed_at DESC, e.execution_id DESC"
+
+
+def newest(where: Where, limit: int) -> list[int]:
+    """The numbers of the newest rows, the newest first.
+
+    Where a condition names only a few rows, these are fetched and sorted; else the newest are gone through, by the
+    index that fits; and where that takes long, or words are looked for, the search index is asked for all together.
+    """
+    if where.text:
+        search.teach(where.con)
+    found = None
+    if where.few is not None:
+        if where.text and len(where.few) > READ and search_index.ready(where.con, where.kind, where.progress):
+            _narrow(where)
+    elif where.text:
+        found = _looked_up(where, limit, where.progress)
+    elif where.together:
+        found = _within(where.con, PATIENCE, _walked, where, limit)
+        if found is None:
+            found = _looked_up(where, limit)
+    found = _walked(where, limit) if found is None else found
+    return [row[2] for row in sorted(found, key=_at, reverse=True)[:limit]]
+
+
+def _at(row: Row) -> Row:
+    return row[0] or "", row[1]
+
+
+def _within(con: Any, seconds: float, look: Callable[..., list[Row]], *given: Any) -> Optional[list[Row]]:
+    """What a look finds; None where that takes longer."""
+    until = time.process_time() + seconds
+    con.set_progress_handler(lambda: time.process_time() > until, _CHECK)
+    try:
+        return look(*given)
+    except Error as problem:
+        if "interrupted" not in str(problem):
+            raise
+        return None
+    finally:
+        con.set_progress_handler(None, 0)
+
+
+def _walked(where: Where, limit: int) -> list[Row]:
+    """Among one condition's few, or newest first by the index of one condition."""
+    each = [(where.conditions, where.values)]
+    types = [("o.output_type", where.types)] if where.types and where.few is None else []
+    for column, names in [*where.branches, *types]:
+        each = [([*conditions, f"{column} IS ?"], [*values, name]) for conditions, values in each for name in names]
+    found: list[Row] = []
+    for conditions, values in each:
+        if where.path is not None and where.few is None:
+            found += _of_file(where, conditions, values, limit)
+        else:
+            found += _rows(where, *_with_file(where, conditions, values), limit)
+    return found
+
+
+def _with_file(where: Where, conditions: list[str], values: list[Any]) -> tuple[list[str], list[Any]]:
+    return (conditions, values) if where.path is None else ([*conditions, FILE_OF_E], [*values, where.path, where.path])
+
+
+def _rows(where: Where, conditions: list[str], values: list[Any], limit: int) -> list[Row]:
+    source, first = where.table + where.index, []
+    if where.few is not None:  # CROSS JOIN: in this order
+        source = f"json_each(?) few CROSS JOIN {where.table} ON {where.number} = few.value"
+        first = ["[" + ",".join(map(str, where.few)) + "]"]
+    order = f"{where.at} DESC, {where.last} DESC"
+    return _fetched(where, source + where.beside, [*first, *values], conditions, order, limit, bool(where.text))
+
+
+def _of_file(where: Where, conditions: list[str], values: list[Any], limit: int) -> list[Row]:
+    """By the latest touches of a file: nobody was deployed after touching it, so that the newest are soon sure."""
+    for step in (_STEP * limit, -1):  # -1: all of them
+        touches = where.con.execute(_TOUCHES + " LIMIT ?2", (where.path, step)).fetchall() if step > 0 else []
+        source = (f"(SELECT DISTINCT execution_id FROM ({_TOUCHES.replace('?1', '?')} LIMIT ?)) t "
+                  "CROSS JOIN executions e ON e.execution_id = t.execution_id")  # fmt: skip
+        named = [where.path, where.path, step, *values]
+        best = _fetched(where, source, named, conditions, _LATEST, limit, bool(where.text))
+        if step > 0 and (len(touches) < step or len(best) == limit and touches[-1][1] < best[-1][0]):
+            break
+    return best
+
+
+def _narrow(where: Where) -> None:
+    """Leaves of few rows those that the search index names, where these are few too."""
+    hits: set[int] = set()
+    most = len(where.few or ())
+    for part in where.parts:
+        (asked, _), _ = search.expressions(where.con, where.kind, part, where.text, where.marked)
+        if not asked or len(hits) >= most:
+            return
+        places, values = _places(where)
+        rows = f"SELECT {search.number('s')} FROM found.{where.kind}_{part} s WHERE s.words MATCH ?{places} LIMIT ?"
+        hits.update([row[0] for row in where.con.execute(rows, (asked, *values, most))])
+    if len(hits) < most and where.few is not None:
+        where.few &= hits
+
+
+def _places(where: Where) -> tuple[str, list[Any]]:
+    """SQL of the places of the time that is asked for."""
+    places = [f" AND s.rowid {'<' if sign == '>=' else '>='} {search.moment('?')} + {int(sign == '>=') << search.SECONDS}"
+              for sign, _ in where.between]  # fmt: skip
+    return "".join(places), [at for _, at in where.between]
+
+
+def _looked_up(where: Where, limit: int, progress: Any = None) -> Optional[list[Row]]:
+    """By the search index. None where it cannot be had, or, for a list of no words, not soon."""
+    if not search_index.ready(where.con, where.kind, progress, 0 if where.text else search_index.BATCH):
+        return None
+    found: list[Row] = []
+    try:
+        for part in where.parts:
+            loose, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)
+            rows = None
+            if loose != strict:
+                rows = _within(where.con, READING, _of_part, where, limit, part, *loose)
+            found += _of_part(where, limit, part, *strict) if rows is None else rows
+    except Error as problem:
+        if not search_index.damaged(where.con, problem):
+            raise
+        return None
+    return found
+
+
+def _of_part(where: Where, limit: int, part: str, asked: str, whole: bool) -> list[Row]:
+    """What a part of the search index names for what it is asked."""
+    conditions, values = _with_file(where, where.conditions, where.values)
+    for column, names in where.branches:
+        conditions = [*conditions, f"{column} IN ({', '.join('?' * len(names))})"]
+        values = [*values, *names]
+    if not asked:
+        return _rows(where, [*conditions, search.PARTS[where.kind][0][part]], values, limit)
+    places, moments = _places(where)
+    source = f"found.{where.kind}_{part} s CROSS JOIN {where.table} ON {where.number} = {search.number('s')}{where.beside}"
+    conditions = [f"s.words MATCH ?{places}", f"s.rowid = {search.place(where.kind)}", *conditions]
+    return _fetched(where, source, [asked, *moments, *values], conditions, "s.rowid", limit, not whole)
+
+
+def _fetched(
+    where: Where, source: str, values: list[Any], conditions: list[str], order: str, limit: int, read: bool
+) -> list[Row]:
+    """Rows in order; where words are looked for in them, they are read in that order, until there are enough."""
+    every = " WHERE " + " AND ".join(conditions) if conditions else ""
+    words = f", {search.text(where.kind)} AS words" if read else ""
+    rows = f"SELECT {where.at}, {where.last}, {where.number}{words} FROM {source}{every} ORDER BY {order} LIMIT ?"
+    if read:
+        found = where.con.execute(f"SELECT * FROM ({rows}) WHERE holds(words, ?) LIMIT ?", (*values, -1, where.text, limit))
+    else:
+        found = where.con.execute(rows, (*values, limit))
+    return [row[:3] for row in found]

@@ -1,0 +1,225 @@
+"""The search index: a file of its own beside the history, `history.db-search`, that readers keep.
+
+FTS5, where this SQLite has it. Hooks never open it, its making locks nothing they need, and whoever removes it loses
+nothing. What came since it was used last is taken in before it is asked (store/search.py).
+"""
+
+import os
+
+from orchestrator.store.open import Error
+from orchestrator.store.search import KINDS, LAST_TURN, PARTS, place, teach, text
+
+SUFFIX = "-search"
+BATCH = 20000  # rows of one transaction
+MANY = 5 * BATCH  # rows after which the index is put together in one piece
+_PATHS = {
+    "executions": "(SELECT group_concat(path, char(0)) FROM (SELECT path FROM file_touches WHERE execution_id = e.execution_id "
+    "UNION ALL SELECT path FROM outputs WHERE execution_id = e.execution_id AND path IS NOT NULL))",
+    "outputs": "NULL",
+}
+_VERSION = 2  # of the tables below; another one is made anew
+_TABLES = (
+    "CREATE TABLE found.kept (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    # rows that were taken in more than once
+    "CREATE TABLE found.turns (kind TEXT, number INTEGER, turn INTEGER NOT NULL, PRIMARY KEY (kind, number)) WITHOUT ROWID",
+    # rows that could still change without an event when they were taken in
+    "CREATE TABLE found.growing (kind TEXT, number INTEGER, place INTEGER, part TEXT, words TEXT, PRIMARY KEY (kind, number))",
+    *["CREATE VIRTUAL TABLE found.%s_%s USING fts5(words, content = '', columnsize = 0, tokenize = 'unicode61 "
+      "remove_diacritics 2')" % (kind, part) for kind, (parts, _) in PARTS.items() for part in parts],
+)  # fmt: skip
+
+
+def available(con):
+    """Whether this SQLite has the index's engine."""
+    return con.execute("SELECT sqlite_compileoption_used('ENABLE_FTS5')").fetchone()[0] == 1
+
+
+def ready(con, kind, progress=None, most=0):
+    """Brings the index of one kind up to date, or with `most` on by so many rows. False where it is not, or not to be had."""
+    if not available(con):
+        return False
+    for _ in range(2):
+        try:
+            if not _attach(con):
+                return False
+            teach(con)
+            return _further(con, kind, progress, most)
+        except Error as problem:
+            if not damaged(con, problem):
+                return False
+    return False
+
+
+def damaged(con, problem):
+    """Whether an error says that the index is damaged: it is removed then, to be made anew. It is left in any case."""
+    if con.in_transaction:
+        con.execute("ROLLBACK")
+    if any(row[1] == "found" for row in con.execute("PRAGMA database_list")):
+        con.execute("DETACH found")
+    found = any(words in str(problem) for words in ("malformed", "not a database", "corrupt"))
+    if found:
+        remove(_file(con))
+    return found
+
+
+def remove(history):
+    """Removes a history's index."""
+    for end in ("", "-wal", "-shm", "-journal"):
+        try:
+            os.unlink(history + SUFFIX + end)
+        except OSError:
+            pass
+
+
+def _file(con):
+    return [row[2] for row in con.execute("PRAGMA database_list") if row[1] == "main"][0]
+
+
+def _attach(con):
+    """Opens the index, made anew where it is another history's or an older kind. False: it can have none."""
+    if any(row[1] == "found" for row in con.execute("PRAGMA database_list")):
+        return True
+    path = _file(con)
+    if not path:
+        return False
+    fresh = not os.path.exists(path + SUFFIX)
+    con.execute("ATTACH ? AS found", (path + SUFFIX,))
+    if fresh:
+        os.chmod(path + SUFFIX, 0o600)
+        con.execute("PRAGMA found.journal_mode = WAL").fetchone()
+    con.execute("PRAGMA found.synchronous = OFF")  # what a power cut spoils is made anew
+    if con.execute("PRAGMA found.user_version").fetchone()[0] == _VERSION:
+        kept = dict(con.execute("SELECT name, value FROM found.kept").fetchall())
+        mark = con.execute("SELECT dedupe_key FROM events WHERE event_id = ?", (kept.get("event"),)).fetchone()
+        if mark is None and kept.get("mark") is None or mark and mark[0] == kept.get("mark"):
+            return True
+    if not fresh:
+        con.execute("DETACH found")
+        remove(path)
+        return _attach(con)
+    con.execute("BEGIN")
+    for statement in _TABLES:
+        con.execute(statement)
+    con.execute("PRAGMA found.user_version = %d" % _VERSION)
+    con.execute("COMMIT")
+    return True
+
+
+def _further(con, kind, progress, most):
+    """Takes in what came, and what changed, since the last time. Returns whether that is all."""
+    column = KINDS[kind][1]
+    last = con.execute("SELECT COALESCE(max(%s), 0) FROM %s" % (column, kind)).fetchone()[0]
+    kept = dict(con.execute("SELECT name, value FROM found.kept").fetchall())
+    seen = con.execute("SELECT COALESCE(max(event_id), 0) FROM events").fetchone()[0]
+    left = con.execute("SELECT COALESCE(max(output_id), 0) FROM outputs").fetchone()[0]
+    if (seen, left) != (kept.get(kind + " events", 0), kept.get(kind + " left", 0)) or con.execute(
+            "SELECT 1 FROM (%s) LIMIT 1" % _grown(kind)).fetchone():  # fmt: skip
+        _transaction(con, _changed, kind)
+    first = done = kept.get(kind, 0)
+    while done < last and not (most and done - first >= most):
+        done = _transaction(con, _some, kind)
+        if progress and last - first > BATCH:
+            progress(min(done, last) - first, last - first)
+    if done - first >= MANY:
+        for part in PARTS[kind][0]:
+            con.execute("INSERT INTO found.%s_%s (%s_%s) VALUES ('optimize')" % ((kind, part) * 2))
+    return done >= last
+
+
+def _transaction(con, work, *more):
+    """Writes to the index, and only to it: the history is read, and its writers wait for nothing."""
+    con.execute("BEGIN")
+    answer = work(con, *more)
+    con.execute("COMMIT")
+    return answer
+
+
+def _kept(con, name):
+    row = con.execute("SELECT value FROM found.kept WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else 0
+
+
+def _keep(con, name, value):
+    con.execute("INSERT OR REPLACE INTO found.kept VALUES (?, ?)", (name, value))
+
+
+def _row(kind):
+    """SQL of a row as it is taken in: number, place, part, words with marks."""
+    return "%s.%s AS number, %s AS place, %s AS part, %s AS words" % (
+        kind[0], KINDS[kind][1], place(kind), _part(kind), _words_of(kind))  # fmt: skip
+
+
+def _part(kind):
+    return "CASE %s END" % " ".join(["WHEN %s THEN '%s'" % (which, part) for part, which in PARTS[kind][0].items()])
+
+
+def _words_of(kind):
+    return "%s || char(10) || marks(%s, %s)" % (text(kind), _PATHS[kind], ", ".join(PARTS[kind][1].values()))
+
+
+# An execution that may still change, with no event that says so: at work, its meta file or its transcript not read yet
+_OPEN = """e.number IN (
+    SELECT x.number FROM executions x LEFT JOIN claude_sessions s ON s.claude_session_id = x.claude_session_id
+    WHERE x.number = e.number AND (
+        x.status = 'deployed' AND s.ended_at IS NULL AND COALESCE(x.deployed_at >= s.started_at, 1)
+        OR x.agent_id IS NOT NULL AND COALESCE(x.usage_read_at, '') < COALESCE(x.completed_at, s.ended_at)
+        OR x.agent_id IS NOT NULL AND s.claude_session_id IS NOT NULL AND s.ended_at IS NULL AND NOT EXISTS (
+            SELECT 1 FROM events v WHERE v.execution_id = x.execution_id AND v.kind = 'met')))"""
+
+
+def _take_in(con, kind, which, values):
+    """Rows go into their part of the index, in the order of their places."""
+    rows = "SELECT %s FROM %s WHERE %s" % (_row(kind), KINDS[kind][0], which)
+    for part, of_it in PARTS[kind][0].items():
+        con.execute("INSERT INTO found.%s_%s (rowid, words) SELECT place, words FROM (%s AND %s) ORDER BY place" % (
+            kind, part, rows, of_it), values)  # fmt: skip
+    growing = "INSERT INTO found.growing SELECT '%s', number, place, part, words FROM (%s AND %s)"
+    con.execute(growing % (kind, rows, _OPEN), values)
+
+
+def _some(con, kind):
+    """Some more rows. Returns the last one's number; others may have been here meanwhile."""
+    column = KINDS[kind][1]
+    done = _kept(con, kind)
+    upto = con.execute("SELECT max(%s) FROM (SELECT %s FROM %s WHERE %s > ? ORDER BY 1 LIMIT ?)" % (column, column, kind, column),
+                       (done, BATCH)).fetchone()[0]  # fmt: skip
+    if upto is None:
+        return done
+    _take_in(con, kind, "%s.%s > ? AND %s.%s <= ?" % (kind[0], column, kind[0], column), (done, upto))
+    _keep(con, kind, upto)
+    return upto
+
+
+def _grown(kind):
+    """SQL of the numbers of growing rows that are others now."""
+    table, column, *_ = KINDS[kind]
+    same = "%s.%s = g.number AND g.place = %s AND g.part = %s AND g.words = %s" % (
+        kind[0], column, place(kind), _part(kind), _words_of(kind))  # fmt: skip
+    return "SELECT g.number FROM found.growing g WHERE g.kind = '%s' AND NOT EXISTS (SELECT 1 FROM %s WHERE %s)" % (
+        kind, table, same)  # fmt: skip
+
+
+def _changed(con, kind):
+    """Takes in anew what was growing and is another now, and what later events spoke of."""
+    letter, column, done = kind[0], KINDS[kind][1], _kept(con, kind)
+    con.execute("CREATE TEMP TABLE IF NOT EXISTS changed (number INTEGER PRIMARY KEY)")
+    con.execute("DELETE FROM temp.changed")
+    for table, number, name in (("events", "event_id", " events"), ("outputs", "output_id", " left")):
+        if done and (kind, table) != ("outputs", "outputs"):
+            con.execute(
+                "INSERT OR IGNORE INTO temp.changed SELECT {0}.{1} FROM {2} v CROSS JOIN {3} {0} ON {0}.execution_id = "
+                "v.execution_id WHERE v.{4} > ? AND {0}.{1} <= ? AND NOT EXISTS (SELECT 1 FROM found.growing g WHERE "
+                "g.kind = '{3}' AND g.number = {0}.{1})".format(letter, column, table, kind, number),
+                (_kept(con, kind + name), done))  # fmt: skip
+    con.execute("INSERT OR IGNORE INTO temp.changed " + _grown(kind))
+    con.execute("DELETE FROM found.growing WHERE kind = ? AND number IN (SELECT number FROM temp.changed)", (kind,))
+    con.execute("INSERT INTO found.turns SELECT ?, number, 1 FROM temp.changed WHERE true ON CONFLICT DO UPDATE SET turn = "
+                "min(turn + 1, %d)" % LAST_TURN, (kind,))  # fmt: skip
+    _take_in(con, kind, "%s.%s IN (SELECT number FROM temp.changed)" % (letter, column), ())
+    con.execute("DELETE FROM found.growing WHERE kind = '%s' AND number NOT IN (SELECT %s.%s FROM %s WHERE %s.%s IN (SELECT "
+                "number FROM found.growing WHERE kind = '%s') AND %s)" % (
+                    kind, letter, column, KINDS[kind][0], letter, column, kind, _OPEN))  # fmt: skip
+    last = con.execute("SELECT event_id, dedupe_key FROM events ORDER BY event_id DESC LIMIT 1").fetchone() or (0, None)
+    left = con.execute("SELECT COALESCE(max(output_id), 0) FROM outputs").fetchone()[0]
+    for name, value in ((kind + " events", last[0]), (kind + " left", left), ("event", last[0]), ("mark", last[1])):
+        _keep(con, name, value)
