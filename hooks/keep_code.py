@@ -5,12 +5,14 @@ Standard library, Python 3.9. What cannot be kept (a folder that is not ours to 
 
 import _imp
 import ast
+import itertools
 import marshal
 import os
 import time
 
 PACKAGE = "orchestrator"
 LEAN, COMMON, LATER, WHOLE = "?lean", "?common", "?later", "?whole"  # what else is in the index, see preload
+ALL = "*"  # each kind of event
 FUNCTION = 2  # CO_NEWLOCALS: the code of a function, not of a class
 PIECE = 30000  # bytes that are read at a stroke
 SMALL = 600  # bytes of code below which another reading costs more
@@ -42,28 +44,34 @@ def keep(here, place, lean):
 
 
 def often(here):
-    """The functions that many events run, as module:name, so that their code is read with their module's; and as
-    event>module the modules that most events of a kind load."""
+    """{module, or module:function: the kinds of events that mostly load or run it, or "*" for all}."""
     with open(os.path.join(here, "often.txt"), encoding="utf-8") as f:
-        return [line.strip() for line in f if line[:1] != "#"]
+        return {line.split()[0]: line.split()[1:] for line in f if line[:1] != "#"}
 
 
 def whole(modules, lean, often=()):
     """The file: the code of `preload` and the index, which says where in it each code lies; then the codes."""
-    later, parts, index = [], [], {LEAN: (lean,)}
-    functions = set(often)
-    rest = {}
-    for name, row in modules.items():
-        rest[name] = row[:5], (row[5] if name == "preload" else _sparing(name, row[5], row[6], functions, later))
+    often = dict(often)
+    later, parts, index = {}, [], {LEAN: (lean,)}
+    kinds = sorted({kind for of in often.values() for kind in of} - {ALL})
+
+    def spared(name, *events):
+        return _sparing(name, modules[name][5], modules[name][6], later, lambda function: any(
+            event in often.get("%s:%s" % (name, function), ()) for event in (ALL, *events)))
+
+    rest = {name: (row[:5], row[5] if name == "preload" else spared(name)) for name, row in modules.items()}
     common = _common(modules)
-    for line in often:
-        event, mark, name = line.partition(">")
-        if mark and name in modules:
-            index[event] = index.get(event, ()) + tuple([one for one in (*modules[name][4], name) if one not in common])
     pieces = list(_pieces(common, {name: rest[name][1] for name in common}))
     parts += [(COMMON, piece) for _, piece in pieces]
+    for kind in kinds:
+        loaded = []
+        for name in modules:
+            if kind in often.get(name, ()):
+                loaded += [one for one in (*modules[name][4], name) if one not in common and one not in loaded]
+        parts.append(("?" + kind, marshal.dumps((tuple([(name, spared(name, kind)) for name in loaded]),
+                                                 tuple(_run(modules, common, often, later, kind))))))
     parts += [(name, marshal.dumps(code)) for name, (_, code) in rest.items() if name not in common and name != "preload"]
-    parts.append((LATER, b"".join(later)))
+    parts.append((LATER, b"".join(later.values())))
     body = b"".join([code for _, code in parts])
     size, last = 0, None
     while size != last:  # how long the numbers are moves what they tell
@@ -74,6 +82,8 @@ def whole(modules, lean, often=()):
                 index[name] += ((pieces[len(index[name])][0], len(code), at),)
             elif name == LATER:
                 index[name] = (at,)
+            elif name[0] == "?":
+                index[name] = (len(code), at)
             else:
                 row = rest[name][0]
                 index[name] = row[:4] + (tuple([need for need in row[4] if need not in common]), len(code), at)
@@ -84,6 +94,15 @@ def whole(modules, lean, often=()):
         head = marshal.dumps((rest["preload"][1], index))
         size = len(head) + 12
     return _imp.source_hash(0, head) + size.to_bytes(4, "little") + head + body
+
+
+def _run(modules, common, often, later, kind):
+    """(module, its functions' names, their codes): of the common modules, what events of a kind run and not all do."""
+    for name in common:
+        codes = [const for const in modules[name][5].co_consts if (name, getattr(const, "co_name", "")) in later
+                 and kind in often.get("%s:%s" % (name, const.co_name), ())]  # fmt: skip
+        if codes:
+            yield name, tuple([code.co_name for code in codes]), tuple(codes)
 
 
 def _pieces(names, codes):
@@ -122,22 +141,21 @@ def _extensions():
     return found
 
 
-def _sparing(module, code, plain, often, later):
-    """A module's code in which `plain` functions that few events run are replaced by one that has the code read when it is
-    called.
+def _sparing(module, code, plain, later, is_run):
+    """A module's code in which `plain` functions that are not run are replaced by one that has the code read when it is called.
 
-    `later` gets their codes, one after the other.
+    `later` gets their codes, {(module, name): code}, one after the other.
     """
     consts = []
     for const in code.co_consts:
-        if (isinstance(const, type(code)) and const.co_flags & FUNCTION and const.co_name in plain
-                and "%s:%s" % (module, const.co_name) not in often):
-            text = marshal.dumps(const)
-            stand_in = "def %s(*args, **more):\n return __wake__(%s, %d, %d)(*args, **more)" % (
-                const.co_name, const.co_name, len(text), sum(map(len, later)))
+        if isinstance(const, type(code)) and const.co_flags & FUNCTION and const.co_name in plain and not is_run(const.co_name):
+            text, name = marshal.dumps(const), (module, const.co_name)
             if len(text) > SMALL:
-                later.append(text)
-                const = compile(stand_in, code.co_filename, "exec", dont_inherit=True, optimize=2).co_consts[0]
+                at = sum([len(later[one]) for one in itertools.takewhile(lambda one: one != name, later)])  # noqa: B023
+                later[name] = text
+                stand_in = "def {0}(*args, **more):\n return __wake__({0}, {1}, {2})(*args, **more)"
+                stand_in = compile(stand_in.format(name[1], len(text), at), code.co_filename, "exec", 0, True, 2)
+                const = stand_in.co_consts[0]
         consts.append(const)
     return code.replace(co_consts=tuple(consts))
 

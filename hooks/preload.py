@@ -74,9 +74,9 @@ class Kept:
 
     `needs` are the modules of ours that it imports at its top, each after those that it needs itself; they are made without
     a search. A path that begins with "/" is that of an extension of Python's, the others lie below the plugin. The codes of
-    those that every event loads lie together: COMMON holds (names, length, offset) of each piece; under an event's name stand
-    those that most of its kind load beside. LATER is where the functions begin whose code is read when they are called,
-    WHOLE the (length, offset, hash) of all that follows the head.
+    those that every event loads lie together: COMMON holds (names, length, offset) of each piece; so does what most events
+    of a kind load and run beside: (length, offset) of "?" and its name. LATER is where the functions begin whose code is
+    read when they are called, WHOLE the (length, offset, hash) of all that follows the head.
     """
 
     def __init__(self, here, file, index):
@@ -129,10 +129,23 @@ class Kept:
                 self._make(name, code)
 
     def make_for(self, event):
-        """Makes the modules that most events of this kind load beside, without a search for each."""
-        for name in self.index.get(event, ()):
+        """Makes the modules that most events of this kind load beside, and gives functions of the common ones their code."""
+        if self.stale or "?" + event not in self.index:
+            return
+        try:
+            modules, functions = loads(posix.pread(self.file, *self.index["?" + event]))
+        except Exception:  # cut short, or spoilt
+            self.stale = True
+            return
+        for name, code in modules:
             if name not in sys.modules:
-                self._make(name)
+                if not self.is_fresh(name):
+                    return
+                self._make(name, code)
+        for module, names, codes in functions:
+            space = sys.modules[module].__dict__
+            for name, code in zip(names, codes):  # noqa: B905 (3.9)
+                space[name].__code__ = code
 
     def _make(self, name, code=None):
         code = code or self._code(name)

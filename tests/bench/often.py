@@ -1,5 +1,5 @@
-"""Writer of hooks/often.txt: the functions that at least a quarter of a typical orchestration's events run, and the modules
-that at least half of the events of a kind load.
+"""Writer of hooks/often.txt: which kinds of a typical orchestration's events load a module, or run a function, at least half the
+time.
 
 Usage: python tests/bench/often.py. It plays the orchestration of test_hooks.py in processes of its own.
 """
@@ -18,11 +18,11 @@ from bench import test_hooks as bench  # noqa: E402
 
 LIST = bench.ROOT / "hooks" / "often.txt"
 HEAD = """\
-# Functions that many events run, whose code is not left to be read when they are called, and event>module for the modules
-# that most events of a kind load. Written by tests/bench/often.py.
+# Which events mostly load a module, or run a function: what they load and run is read at a stroke, any other code when it is
+# called. Written by tests/bench/often.py.
 """
-SHARE, HALF = 4, 2  # one in so many events
-counted, kinds, loaded = Counter(), Counter(), Counter()
+HALF, NEARLY_ALL = 2, 6  # of the events of a kind; kinds of events
+kinds, seen = Counter(), Counter()
 
 
 class Watched(bench.Place):
@@ -48,8 +48,7 @@ class Watched(bench.Place):
         with os.fdopen(out, "rb") as f:
             answer, names, modules = pickle.load(f)
         os.wait()
-        counted.update(names)
-        loaded.update([(command[1], name) for name in modules])
+        seen.update([(command[1], name) for name in (*modules, *names)])
         return (answer or "").encode()
 
 
@@ -80,11 +79,14 @@ def main():
         plan = place.plan
         place.plan = lambda session, _: plan(session, tasks[8:])
         bench.orchestration(place, tasks)
-    often = sorted(name for name, times in counted.items() if times * SHARE >= kinds.total())
-    beside = sorted("%s>%s" % (kind, name) for (kind, name), times in loaded.items() if times * HALF >= kinds[kind]
-                    and any(loaded[other, name] * HALF < kinds[other] for other in kinds))
-    LIST.write_text(HEAD + "".join(name + "\n" for name in often + beside))
-    print("%d of %d functions, %d modules of kinds, %d events" % (len(often), len(counted), len(beside), kinds.total()))
+    often = {}
+    for (kind, name), times in sorted(seen.items(), key=lambda one: one[0][::-1]):
+        if times * HALF >= kinds[kind]:
+            often.setdefault(name, []).append(kind)
+    lines = ["%s %s\n" % (name, "*" if ":" in name and len(of) >= NEARLY_ALL else " ".join(of))
+             for name, of in often.items() if ":" in name or len(of) < len(kinds)]  # fmt: skip
+    LIST.write_text(HEAD + "".join(lines))
+    print("%d modules and functions, %d for all, %d events" % (len(lines), sum("*" in line for line in lines), kinds.total()))
 
 
 if __name__ == "__main__":

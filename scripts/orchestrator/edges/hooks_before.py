@@ -32,7 +32,7 @@ def before_tool(e):
             # whether a workflow may run at all is the user's to say: the client asks, with these args
             return hooks.change(e.con, changed, allow=False)
         changed = gate.agent_call(e.con, e.p, e.project, e.now)
-        _project(e)
+        _project(e, results=False)  # a deployment leaves none
         return hooks.change(e.con, changed) if changed else None
     except gate.Refused as refused:
         with writing(e.con):
@@ -54,12 +54,12 @@ def _late(e):
     return None
 
 
-def _project(e):
+def _project(e, results=True):
     orchestration = gate.current(e.con, e.p.session)
     if orchestration:
         from orchestrator.recording.projections import project
 
-        project(e.con, e.workspace, orchestration, e.now, record.moved)
+        project(e.con, e.workspace, orchestration, e.now, record.moved, results)
 
 
 def own_command(e):

@@ -7,8 +7,8 @@ from orchestrator.store.open import Error
 from orchestrator.store.workspace import write
 
 
-def project(con, workspace, orchestration, now, changed=None):
-    """Writes status.json and the results of this orchestration's finished tasks: those that are missing, and those of the
+def project(con, workspace, orchestration, now, changed=None, results=True):
+    """Writes status.json and the `results` of this orchestration's finished tasks: those that are missing, and those of the
     executions that `changed`; all where that is not said. What cannot be written now is written after the next change:
     the rows are the record.
 
@@ -18,7 +18,8 @@ def project(con, workspace, orchestration, now, changed=None):
         version = con.execute("PRAGMA data_version").fetchone()
         try:
             _status(con, workspace, orchestration, Graph(con, orchestration), now)
-            _results(con, workspace, orchestration, changed)
+            if results:
+                _results(con, workspace, orchestration, changed)
         except (OSError, Error):
             return
         if con.execute("PRAGMA data_version").fetchone() == version:
@@ -42,8 +43,12 @@ def _status(con, workspace, orchestration, graph, now):
 
 def _object(pairs):
     """A JSON object of texts, or nulls, by plain names."""
-    return "{%s}" % ",".join(['"%s":%s' % (name, "null" if text is None else '"%s"' % text.translate(_ESCAPES))
-                              for name, text in pairs])
+    return "{%s}" % ",".join(['"%s":%s' % (name, "null" if text is None else _text(text)) for name, text in pairs])
+
+
+def _text(text):
+    plain = text.isprintable() and '"' not in text and "\\" not in text  # as most are: translating takes longer than looking
+    return '"%s"' % (text if plain else text.translate(_ESCAPES))
 
 
 _ESCAPES = {code: "\\u%04x" % code for code in (*range(32), 34, 92)}  # control characters, the quote, the backslash

@@ -42,9 +42,14 @@ def unfit_for_workflow(con, orchestration_id, task):
 
 def places(con, graph, limit):
     """How many more planned agents may be at work in this project."""
-    busy = con.execute("SELECT count(*) FROM executions e WHERE status = 'deployed' AND task_id IS NOT NULL AND NOT EXISTS "
-                       "(SELECT 1 FROM lost_executions l WHERE l.execution_id = e.execution_id)").fetchone()[0]
+    busy = con.execute(_BUSY).fetchone()[0]
     return max(0, limit - busy)
+
+
+# not by the view of what is lost, which SQLite would have to prepare
+_BUSY = """
+SELECT count(*) FROM executions e INDEXED BY executions_in_flight LEFT JOIN claude_sessions s USING (claude_session_id)
+WHERE e.status = 'deployed' AND e.task_id IS NOT NULL AND s.ended_at IS NULL AND COALESCE(e.deployed_at >= s.started_at, 1)"""
 
 
 def full(limit):

@@ -143,14 +143,14 @@ def _planned(con, p, project, task, now):
                       "`orchestrator plan -` begins one.")
     done = con.execute("SELECT execution_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? AND task_id = ?",
                        (p.session, p.call, task)).fetchone()
-    most = limit(con)
-    if done is None:
-        _deployable(con, orchestration, task, most)
+    most, version = limit(con), con.execute("PRAGMA data_version").fetchone()
+    graph = _deployable(con, orchestration, task, most) if done is None else None
     text, sent, bundle, tokens, how = brief(con, project, orchestration, task)
     with writing(con):
         agent_type, title, asked = spec_of(con, orchestration, task)
-        if done is None:
-            graph = _deployable(con, orchestration, task, most)
+        if graph:
+            if con.execute("PRAGMA data_version").fetchone() != version:  # others wrote in between
+                graph = _deployable(con, orchestration, task, most)
             if graph.states[task] == "lost":
                 supersede(con, graph.execution[task], now)
             execution = record.open_execution(
