@@ -191,8 +191,8 @@ def combinations(texts):
 
 
 def test_whatever_is_asked_together(con):
-    """Lists with any filters together take at most 10 ms, and so do 99 of 100 with words; words in a row may take longer."""
-    rows, worst, hundredth = [], {}, {}
+    """Whatever filters are asked together, with words, words in a row or without, takes at most 10 ms; one in 1,000 may not."""
+    rows, slow = [], 0
     for name, texts in (("no text", [None]), ("words", WORDS), ("words in a row", IN_A_ROW)):
         times = []
         for kind, asked in combinations(texts):
@@ -200,13 +200,13 @@ def test_whatever_is_asked_together(con):
             ms, _ = quickest(lambda ask=ask, asked=asked: ask(con, **asked), 3)
             times.append((ms, f"{kind} {spelled(asked)}"))
         times.sort()
-        slow = sum(ms > MOST for ms, _ in times)
-        worst[name], hundredth[name] = times[-1][0], times[len(times) * 99 // 100][0]
-        rows.append((name, len(times), f"{times[len(times) // 2][0]:.1f}", f"{hundredth[name]:.1f}", f"{worst[name]:.1f}", slow,
-                     times[-1][1]))  # fmt: skip
+        over = sum(ms > MOST for ms, _ in times)
+        slow += over
+        parts = [f"{times[len(times) * part // 1000][0]:.1f}" for part in (500, 990)]
+        rows.append((name, len(times), *parts, f"{times[-1][0]:.1f}", over, times[-1][1]))
     table(f"A sample of all combinations of filters, ms (processor), {COUNT:,} executions",
           ["with", "asked", "median", "99 of 100", "slowest", f"over {MOST:.0f} ms", "that is"], rows)  # fmt: skip
-    assert worst["no text"] <= MOST and hundredth["words"] <= MOST
+    assert slow * 1000 <= sum(row[1] for row in rows)
 
 
 MEASURE = """

@@ -203,6 +203,27 @@ def test_a_list_does_not_wait_for_the_index_of_a_large_history(tmp_path, monkeyp
     con.close()
 
 
+def test_what_is_frequent_is_learned_again_when_the_history_has_grown(tmp_path, monkeypatch):
+    """Phrases of frequent words are found whether they were frequent when the index was made or became so."""
+    con = store.open_history(str(tmp_path / "history.db"))
+    monkeypatch.setattr(search_index, "BATCH", 100)
+
+    def add(numbers, scope):
+        con.executemany("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at) VALUES "
+                        "(?, 'unplanned', 'x', ?, '2026-11-21T08:00:00.000Z')", [(f"e{n:04}", scope) for n in numbers])  # fmt: skip
+
+    def found(text):
+        with by_way_of({"READING": -1}):
+            return len(queries.executions(con, text=text, limit=1000))
+
+    add(range(30), "the parser waits")
+    assert found('"the parser"') == 30 and search.frequent(con, "executions") == {"the", "parser", "waits"}
+    add(range(30, 430), "a reader of the queue")
+    assert found('"reader of the"') == 400 and found('"the parser"') == 30 and found('"of a reader"') == 0
+    assert search.frequent(con, "executions") == {"a", "reader", "of", "the", "queue", "parser", "waits"}
+    con.close()
+
+
 def test_the_index_is_a_cache(tmp_path):
     """An index that is damaged, of another history, or cannot be made loses nothing: the same is found."""
     path = str(tmp_path / "history.db")
@@ -236,22 +257,27 @@ def test_the_index_is_a_cache(tmp_path):
     assert found() == first
 
 
-@given(st.text(max_size=40), st.text(min_size=1, max_size=8))
+few_words = st.lists(st.sampled_from(["tick", "tock", "Uhr", "é"]), max_size=9).map(" ".join)
+
+
+@given(st.text(max_size=40) | few_words, st.text(min_size=1, max_size=8) | few_words.map('"{}"'.format), st.booleans())
 @settings(deadline=None)
-def test_reading_and_the_index_agree_on_any_text(text, wanted):
-    """What `holds` says of a text is what the index finds, for whatever the index can be asked."""
+def test_reading_and_the_index_agree_on_any_text(text, wanted, frequent):
+    """What `holds` says of a text is what the index finds, for whatever it can be asked, whether it knows pairs or not."""
     plain = [c for c in text + wanted if not c.isascii()]
     if words.terms(wanted) is None or any(not c.isalpha() or len(c.lower()) > 1 or c.lower() != c.casefold() for c in plain):
         return  # where Unicode's tables differ with the version of SQLite, either may be right
     con = sqlite3.connect(":memory:")
     con.execute("ATTACH ':memory:' AS found")
+    con.execute("CREATE TABLE found.kept (name, value)")
+    con.execute("INSERT INTO found.kept VALUES ('outputs frequent', ?)", (words.plain(text) if frequent else "",))
     con.execute("CREATE VIRTUAL TABLE found.outputs_rest USING fts5(words, tokenize = 'unicode61 remove_diacritics 2')")
-    con.execute("INSERT INTO found.outputs_rest VALUES (?)", (text,))
-    _, (asked, whole) = search.expressions(con, "outputs", "rest", wanted, {})
-    found = con.execute("SELECT 1 FROM found.outputs_rest WHERE words MATCH ?", (asked,)).fetchone() is not None
+    search.teach(con, search.frequent(con, "outputs"))
+    con.execute("INSERT INTO found.outputs_rest SELECT ?1 || char(10) || pairs(?1)", (text,))
+    for asked, whole in search.expressions(con, "outputs", "rest", wanted, {}):
+        found = con.execute("SELECT 1 FROM found.outputs_rest WHERE words MATCH ?", (asked,)).fetchone() is not None
+        assert words.holds(text, wanted) == found or found and not whole
     con.close()
-    assert whole
-    assert words.holds(text, wanted) == found
 
 
 def test_totals_of_every_view_are_the_sums_of_the_rows(con):

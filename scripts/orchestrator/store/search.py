@@ -6,7 +6,8 @@ anew; older turns stay and are passed over).
 Behind a row's words stand marks: one for each combination of agent type, model, origin and task, one for each of its
 files and the folders around them; failed executions and each type of output have a part of their own. So all that is
 asked together is one look into one part, however many rows have each of it. A mark is a short hash: a row that it names
-is asked for the rest.
+is asked for the rest. And there stand pairs: two words in a row that are frequent both, as FTS5 goes through all rows that
+have them to find one that has them in a row.
 """
 
 import itertools
@@ -34,13 +35,25 @@ PARTS = {
          "rest": "o.output_type IS NULL"},
         {"agent_type": "e.agent_type", "task_id": "e.task_id"}),
 }  # fmt: skip
-_MARK = "\ue000"  # begins a mark: a letter to the index, and to nobody's words
+_MARK, _PAIR = "\ue000", "\ue001"  # begin a mark, a pair: letters to the index, and to nobody's words
 
 
-def teach(con):
+def teach(con, frequent=frozenset()):
     """Makes what reading rows, and the index, asks of them known to SQL."""
     con.create_function("holds", 2, words.holds)
     con.create_function("marks", -1, marks)
+    con.create_function("pairs", 1, lambda text: " ".join(_pairs(words.plain(text).split(), frequent)))
+
+
+def _pairs(each, frequent):
+    two = zip(each, each[1:], strict=False)
+    return [_PAIR + one + _PAIR + other for one, other in two if one in frequent and other in frequent]
+
+
+def frequent(con, kind):
+    """The words of which a ready index knows what pairs there are."""
+    row = con.execute("SELECT value FROM found.kept WHERE name = ?", (kind + " frequent",)).fetchone()
+    return frozenset(row[0].split()) if row else frozenset()
 
 
 def expressions(con, kind, part, text, marked):
@@ -52,12 +65,18 @@ def expressions(con, kind, part, text, marked):
     """
     asked = words.terms(text) if text else []
     loose, strict, whole = _marked(kind, marked), _marked(kind, marked), asked is not None
-    alone = whole
+    alone, known = whole, frequent(con, kind) if asked else ()
     for term, complete in asked or []:
         each = term.split(" ")
+        pairs = _pairs(each[: None if complete else -1], known)
+        if complete and pairs and len(pairs) == len(each) - 1:  # two are a pair, more may be pairs here and there
+            loose += [_any([pair]) for pair in pairs]
+            strict += [_any([pair]) for pair in pairs]
+            whole, alone = whole and len(pairs) == 1, alone and len(pairs) == 1
+            continue
         ends = [each.pop()] if complete else _begun(con, "%s_%s" % (kind, part), each.pop())
         whole, alone = whole and ends is not None, alone and ends is not None and not each
-        loose += ['"%s"' % word for word in each]
+        loose += [_any([one]) for one in (*each, *pairs)]
         if ends is not None:
             loose.append(_any(ends))
             strict.append(_any([" ".join([*each, end]) for end in ends]))

@@ -6,18 +6,21 @@ nothing. What came since it was used last is taken in before it is asked (store/
 
 import os
 
+from orchestrator.store import words
 from orchestrator.store.open import Error
-from orchestrator.store.search import KINDS, LAST_TURN, PARTS, place, teach, text
+from orchestrator.store.search import KINDS, LAST_TURN, PARTS, frequent, place, teach, text
 
 SUFFIX = "-search"
 BATCH = 20000  # rows of one transaction
 MANY = 5 * BATCH  # rows after which the index is put together in one piece
+SAMPLE, SHARE = 5000, 20  # the newest rows, and of how many one must have a word, to learn which words are frequent
+GROWN = 10  # times as many rows as it was made with, and more than a batch, after which an index is made anew to learn it again
 _PATHS = {
     "executions": "(SELECT group_concat(path, char(0)) FROM (SELECT path FROM file_touches WHERE execution_id = e.execution_id "
     "UNION ALL SELECT path FROM outputs WHERE execution_id = e.execution_id AND path IS NOT NULL))",
     "outputs": "NULL",
 }
-_VERSION = 2  # of the tables below; another one is made anew
+_VERSION = 3  # of the tables below; another one is made anew
 _TABLES = (
     "CREATE TABLE found.kept (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
     # rows that were taken in more than once
@@ -42,7 +45,11 @@ def ready(con, kind, progress=None, most=0):
         try:
             if not _attach(con):
                 return False
-            teach(con)
+            if not most and _outgrown(con, kind):
+                con.execute("DETACH found")
+                remove(_file(con))
+                _attach(con)
+            _learn(con, kind)
             return _further(con, kind, progress, most)
         except Error as problem:
             if not damaged(con, problem):
@@ -105,10 +112,31 @@ def _attach(con):
     return True
 
 
+def _last(con, kind):
+    return con.execute("SELECT COALESCE(max(%s), 0) FROM %s" % (KINDS[kind][1], kind)).fetchone()[0]
+
+
+def _outgrown(con, kind):
+    learned = _kept(con, kind + " learned")
+    return learned and _last(con, kind) > max(BATCH, GROWN * learned)
+
+
+def _learn(con, kind):
+    """Learns, once an index, which words are frequent, and makes it known to SQL."""
+    if not _kept(con, kind + " learned"):
+        letter, last, rows = kind[0], _last(con, kind), {}
+        for (said,) in con.execute("SELECT %s FROM %s ORDER BY %s.%s DESC LIMIT %d" % (
+                text(kind), KINDS[kind][0], letter, KINDS[kind][1], SAMPLE)):  # fmt: skip
+            for word in set(words.plain(said).split()):
+                rows[word] = rows.get(word, 0) + 1
+        found = [word for word, times in rows.items() if times * SHARE >= min(SAMPLE, last)]
+        _transaction(con, lambda con: (_keep(con, kind + " frequent", " ".join(found)), _keep(con, kind + " learned", last)))
+    teach(con, frequent(con, kind))
+
+
 def _further(con, kind, progress, most):
     """Takes in what came, and what changed, since the last time. Returns whether that is all."""
-    column = KINDS[kind][1]
-    last = con.execute("SELECT COALESCE(max(%s), 0) FROM %s" % (column, kind)).fetchone()[0]
+    last = _last(con, kind)
     kept = dict(con.execute("SELECT name, value FROM found.kept").fetchall())
     seen = con.execute("SELECT COALESCE(max(event_id), 0) FROM events").fetchone()[0]
     left = con.execute("SELECT COALESCE(max(output_id), 0) FROM outputs").fetchone()[0]
@@ -154,7 +182,8 @@ def _part(kind):
 
 
 def _words_of(kind):
-    return "%s || char(10) || marks(%s, %s)" % (text(kind), _PATHS[kind], ", ".join(PARTS[kind][1].values()))
+    return "%s || char(10) || marks(%s, %s) || ' ' || pairs(%s)" % (
+        text(kind), _PATHS[kind], ", ".join(PARTS[kind][1].values()), text(kind))  # fmt: skip
 
 
 # An execution that may still change, with no event that says so: at work, its meta file or its transcript not read yet
@@ -171,8 +200,8 @@ def _take_in(con, kind, which, values):
     """Rows go into their part of the index, in the order of their places."""
     rows = "SELECT %s FROM %s WHERE %s" % (_row(kind), KINDS[kind][0], which)
     for part, of_it in PARTS[kind][0].items():
-        con.execute("INSERT INTO found.%s_%s (rowid, words) SELECT place, words FROM (%s AND %s) ORDER BY place" % (
-            kind, part, rows, of_it), values)  # fmt: skip
+        con.execute("INSERT INTO found.%s_%s (rowid, words) SELECT place, words FROM (%s AND +%s) ORDER BY place" % (
+            kind, part, rows, of_it), values)  # +: not by an index of all times  # fmt: skip
     growing = "INSERT INTO found.growing SELECT '%s', number, place, part, words FROM (%s AND %s)"
     con.execute(growing % (kind, rows, _OPEN), values)
 

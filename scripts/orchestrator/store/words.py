@@ -17,7 +17,7 @@ def holds(text, wanted):
         return wanted.casefold() in text.casefold()
     if text.isascii() and any(term.isascii() and term.partition(" ")[0] not in small for term, _ in asked):
         return False
-    words = " " + _words(text) + " "
+    words = " " + plain(text) + " "
     return all(" " + term + (" " if whole else "") in words for term, whole in asked)
 
 
@@ -26,13 +26,13 @@ def _terms(text):
     found = []
     for place, part in enumerate(text.split('"')):
         for term in [part] if place % 2 else part.split():
-            words = _words(term)
+            words = plain(term)
             if words:
                 found.append((words, not term.endswith("*")))
     return found
 
 
-def _words(text):
+def plain(text):
     """A text's words, small, without accents, one space between them."""
     text = text.lower()
     if text.isascii():
