@@ -210,7 +210,7 @@ def test_what_is_frequent_is_learned_again_when_the_history_has_grown(tmp_path, 
 
     def add(numbers, scope):
         con.executemany("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at) VALUES "
-                        "(?, 'unplanned', 'x', ?, '2026-11-21T08:00:00.000Z')", [(f"e{n:04}", scope) for n in numbers])  # fmt: skip
+                        "(?, 'unplanned', 'x', ?, '2026-11-21')", [(f"e{n:04}", scope) for n in numbers])  # fmt: skip
 
     def found(text):
         with by_way_of({"READING": -1}):
