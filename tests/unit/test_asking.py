@@ -224,6 +224,30 @@ def test_what_is_frequent_is_learned_again_when_the_history_has_grown(tmp_path, 
     con.close()
 
 
+def test_two_who_make_the_index_at_once_learn_the_same(tmp_path, monkeypatch):
+    """Which words are frequent is learned by one process only: the rows stand in the index with its pairs."""
+    path = str(tmp_path / "history.db")
+    make_history.make(path, EXECUTIONS)
+    con, other = [store.open_history(path) for _ in range(2)]
+    real, meanwhile = search_index._transaction, []
+
+    def transaction(writer, work, *more):
+        if writer is con and not meanwhile:
+            meanwhile.append(True)
+            with monkeypatch.context() as patch:
+                patch.setattr(search_index, "SHARE", 1)  # no word is in every row
+                assert queries.executions(other, text='"the parser"')
+        return real(writer, work, *more)
+
+    monkeypatch.setattr(search_index, "_transaction", transaction)
+    with by_way_of({"READING": -1}):
+        found = [e["execution_id"] for e in queries.executions(con, text='"the parser"', limit=1000)]
+    assert found == [e["execution_id"] for e in every(con) if fits(con, e, {"text": '"the parser"'})]
+    assert meanwhile and search.frequent(con, "executions") == search.frequent(other, "executions")
+    for each in (con, other):
+        each.close()
+
+
 def test_the_index_is_a_cache(tmp_path):
     """An index that is damaged, of another history, or cannot be made loses nothing: the same is found."""
     path = str(tmp_path / "history.db")

@@ -124,14 +124,21 @@ def _outgrown(con, kind):
 def _learn(con, kind):
     """Learns, once an index, which words are frequent, and makes it known to SQL."""
     if not _kept(con, kind + " learned"):
-        letter, last, rows = kind[0], _last(con, kind), {}
-        for (said,) in con.execute("SELECT %s FROM %s ORDER BY %s.%s DESC LIMIT %d" % (
-                text(kind), KINDS[kind][0], letter, KINDS[kind][1], SAMPLE)):  # fmt: skip
-            for word in set(words.plain(said).split()):
-                rows[word] = rows.get(word, 0) + 1
-        found = [word for word, times in rows.items() if times * SHARE >= min(SAMPLE, last)]
-        _transaction(con, lambda con: (_keep(con, kind + " frequent", " ".join(found)), _keep(con, kind + " learned", last)))
+        _transaction(con, _learned, kind)
     teach(con, frequent(con, kind))
+
+
+def _learned(con, kind):
+    if _kept(con, kind + " learned"):
+        return  # by another process, just now
+    letter, last, rows = kind[0], _last(con, kind), {}
+    for (said,) in con.execute("SELECT %s FROM %s ORDER BY %s.%s DESC LIMIT %d" % (
+            text(kind), KINDS[kind][0], letter, KINDS[kind][1], SAMPLE)):  # fmt: skip
+        for word in set(words.plain(said).split()):
+            rows[word] = rows.get(word, 0) + 1
+    found = [word for word, times in rows.items() if times * SHARE >= min(SAMPLE, last)]
+    _keep(con, kind + " frequent", " ".join(found))
+    _keep(con, kind + " learned", last)
 
 
 def _further(con, kind, progress, most):
@@ -157,6 +164,7 @@ def _further(con, kind, progress, most):
 def _transaction(con, work, *more):
     """Writes to the index, and only to it: the history is read, and its writers wait for nothing."""
     con.execute("BEGIN")
+    con.execute("INSERT OR IGNORE INTO found.kept VALUES ('begun', 1)")  # so that what is read next is not another's to change
     answer = work(con, *more)
     con.execute("COMMIT")
     return answer
