@@ -1,6 +1,7 @@
 """In a terminal: a wave as a person sees it, types meanwhile, breaks it off; the question about a workflow."""
 
 import re
+import time
 
 from orchestrator.edges.scripted_model import Play, call, say
 from plays import ask, deploy, digests, idle, main, news, noticed, once, results, shell, states, submit, task
@@ -71,7 +72,11 @@ def consent(terminal, project, play, answer):
     window.type("go")
     screen = window.wait_for(lambda screen: re.search(r"\d\. No\b", screen))
     assert '"tasks":[{"id":"t1"' in screen and "Run the planned tasks" in screen
-    window.key(re.search(r"(\d)\. %s" % answer, screen)[1])
+    deadline = time.monotonic() + 20
+    while re.search(r"\d\. No\b", screen) and time.monotonic() < deadline:  # a key that comes with the dialog is not always taken
+        window.key(re.search(r"(\d)\. %s" % answer, screen)[1])
+        time.sleep(1)
+        screen = window.screen()
     return window
 
 

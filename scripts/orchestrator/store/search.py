@@ -46,7 +46,7 @@ def teach(con, frequent=frozenset()):
 
 
 def _pairs(each, frequent):
-    two = zip(each, each[1:], strict=False)
+    two = zip(each, each[1:])
     return [_PAIR + one + _PAIR + other for one, other in two if one in frequent and other in frequent]
 
 
