@@ -66,8 +66,11 @@ class Where:
     def add(self, condition: str, *values: Any) -> None:
         """Adds a condition; one whose first value is None or empty was not asked for."""
         if not values or values[0]:
-            self.conditions.append(f"({condition})")
-            self.values += values
+            self._add(condition, values)
+
+    def _add(self, condition: str, values: Sequence[Any]) -> None:
+        self.conditions.append(f"({condition})")
+        self.values += values
 
     def add_members(self, members: str, values: Sequence[Any], condition: Optional[str], column: str = "execution_id") -> bool:
         """Adds that an execution's `column` is among what `members` (a query) finds; returns whether those are few.
@@ -75,13 +78,13 @@ class Where:
         Asked as `condition` on `e`, with the same values, when they are many; None: they never are.
         """
         if condition is not None and self._many(members, values):
-            self.add(condition, *values)
+            self._add(condition, values)
             return False
         if self.kind == "outputs":
             members = f"SELECT execution_id FROM executions WHERE {column} IN ({members})" if column == "number" else members
             members = f"SELECT output_id FROM outputs WHERE execution_id IN ({members})"
             if condition is not None and self._many(members, values):
-                self.add(condition, *values)
+                self._add(condition, values)
                 return False
         elif column != "number":
             members = f"SELECT number FROM executions WHERE {column} IN ({members})"
@@ -151,13 +154,13 @@ class Where:
         if not given:
             return
         below = ("", "\U0010ffff") if given == "." else (given.rstrip("/") + "/", given.rstrip("/") + "0")
-        if self.con.execute(_BELOW + " LIMIT 1", below * 2).fetchone():
-            self.add_members(_BELOW, below * 2, _IN_IT)
+        if self.con.execute(_BELOW + " LIMIT 1", below * 2).fetchone():  # what is a folder now may have been a file
+            self.add_members(f"{_BELOW} UNION ALL {_TOUCHED}", (*below * 2, given, given), f"{_IN_IT} OR {FILE_OF_E}")
         elif self._many(_TOUCHED, (given,) * 2):
             self.path = given
         else:
             self.add_members(_TOUCHED, (given,) * 2, None)
-        if given != ".":
+        if given.strip("/") not in ("", "."):
             self.marked["path"] = (given.rstrip("/"),)
 
     def add_status(self, status: Optional[str]) -> None:

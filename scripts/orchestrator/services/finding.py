@@ -32,24 +32,35 @@ def newest(where: Where, limit: int) -> list[int]:
     Where a condition names only a few rows, these are fetched and sorted; else the newest are gone through, by the
     index that fits; and where that takes long, or words are looked for, the search index is asked for all together.
     """
-    if where.text:
-        search.teach(where.con)
     found = None
-    if where.few is not None:
-        if where.text and len(where.few) > READ and search_index.ready(where.con, where.kind, where.progress):
-            _narrow(where)
-    elif where.text:
-        found = _looked_up(where, limit, where.progress)
-    elif where.together:
+    if where.few is None and where.together and not where.text:
         found = _within(where.con, PATIENCE, _walked, where, limit)
-        if found is None:
-            found = _looked_up(where, limit)
-    found = _walked(where, limit) if found is None else found
+    if found is None:
+        found = _asked(where, limit)
+    if found is None:
+        search.teach(where.con)
+        found = _walked(where, limit)
     return [row[2] for row in sorted(found, key=_at, reverse=True)[:limit]]
 
 
 def _at(row: Row) -> Row:
     return row[0] or "", row[1]
+
+
+def _asked(where: Where, limit: int) -> Optional[list[Row]]:
+    """What the search index is good for: all of it, or fewer of a few rows. None: the rows are still to be looked at."""
+    if not (where.text or where.together) or where.few is not None and (len(where.few) <= READ or not where.text):
+        return None
+    if not search_index.ready(where.con, where.kind, where.progress, 0 if where.text else search_index.BATCH):
+        return None  # it cannot be had, or, for a list of no words, not soon
+    try:
+        if where.few is None:
+            return _looked_up(where, limit)
+        _narrow(where)
+    except search_index.TROUBLE as problem:
+        if not search_index.damaged(where.con, problem):
+            raise
+    return None
 
 
 def _within(con: Any, seconds: float, look: Callable[..., list[Row]], *given: Any) -> Optional[list[Row]]:
@@ -113,12 +124,13 @@ def _narrow(where: Where) -> None:
     most = len(where.few or ())
     for part in where.parts:
         (asked, _), _ = search.expressions(where.con, where.kind, part, where.text, where.marked)
-        if not asked or len(hits) >= most:
-            return
         places, values = _places(where)
         rows = f"SELECT {search.number('s')} FROM found.{where.kind}_{part} s WHERE s.words MATCH ?{places} LIMIT ?"
-        hits.update([row[0] for row in where.con.execute(rows, (asked, *values, most))])
-    if len(hits) < most and where.few is not None:
+        found = where.con.execute(rows, (asked, *values, most)).fetchall() if asked else ()
+        if len(found) >= most or not asked:
+            return
+        hits.update([row[0] for row in found])
+    if where.few is not None:
         where.few &= hits
 
 
@@ -129,22 +141,13 @@ def _places(where: Where) -> tuple[str, list[Any]]:
     return "".join(places), [at for _, at in where.between]
 
 
-def _looked_up(where: Where, limit: int, progress: Any = None) -> Optional[list[Row]]:
-    """By the search index. None where it cannot be had, or, for a list of no words, not soon."""
-    if not search_index.ready(where.con, where.kind, progress, 0 if where.text else search_index.BATCH):
-        return None
+def _looked_up(where: Where, limit: int) -> list[Row]:
+    """By the search index."""
     found: list[Row] = []
-    try:
-        for part in where.parts:
-            loose, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)
-            rows = None
-            if loose != strict:
-                rows = _within(where.con, READING, _of_part, where, limit, part, *loose)
-            found += _of_part(where, limit, part, *strict) if rows is None else rows
-    except Error as problem:
-        if not search_index.damaged(where.con, problem):
-            raise
-        return None
+    for part in where.parts:
+        loose, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)
+        rows = _within(where.con, READING, _of_part, where, limit, part, *loose) if loose != strict else None
+        found += _of_part(where, limit, part, *strict) if rows is None else rows
     return found
 
 
@@ -154,12 +157,24 @@ def _of_part(where: Where, limit: int, part: str, asked: str, whole: bool) -> li
     for column, names in where.branches:
         conditions = [*conditions, f"{column} IN ({', '.join('?' * len(names))})"]
         values = [*values, *names]
+    of_it = search.PARTS[where.kind][0][part]
     if not asked:
-        return _rows(where, [*conditions, search.PARTS[where.kind][0][part]], values, limit)
+        return _rows(where, [*conditions, of_it], values, limit)
     places, moments = _places(where)
     source = f"found.{where.kind}_{part} s CROSS JOIN {where.table} ON {where.number} = {search.number('s')}{where.beside}"
-    conditions = [f"s.words MATCH ?{places}", f"s.rowid = {search.place(where.kind)}", *conditions]
-    return _fetched(where, source, [asked, *moments, *values], conditions, "s.rowid", limit, not whole)
+    conditions = [f"s.words MATCH ?{places}", f"s.rowid = {search.place(where.kind)}", of_it, *conditions]
+    values = [asked, *moments, *values]
+    if whole and where.text:  # a row's last turn is taken in over and over: its former words are found too
+        conditions.append(f"(s.rowid & {search.LAST_TURN} < {search.LAST_TURN} OR holds({search.text(where.kind)}, ?))")
+        values.append(where.text)
+    found = _fetched(where, source, values, conditions, "s.rowid", limit, not whole)
+    if len(found) < limit:
+        return found
+    # a place knows only seconds: all of the last one, of which the newest are wanted
+    conditions.insert(1, f"s.rowid >= {search.moment('?')} AND s.rowid < {search.moment('?')} + {1 << search.SECONDS}")
+    values[1 + len(moments) : 1 + len(moments)] = [found[-1][0]] * 2
+    more = _fetched(where, source, values, conditions, "s.rowid", -1, not whole)
+    return list({row[2]: row for row in (*found, *more)}.values())
 
 
 def _fetched(

@@ -279,4 +279,4 @@ def path_in(project: str, given: str) -> str:
     root = os.path.realpath(project)
     if full == root or full.startswith(root.rstrip(os.sep) + os.sep):
         return os.path.relpath(full, root).replace(os.sep, "/")
-    return given.strip("/")
+    return full if os.path.isabs(given) else given.strip("/")

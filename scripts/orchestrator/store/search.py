@@ -42,7 +42,13 @@ def teach(con, frequent=frozenset()):
     """Makes what reading rows, and the index, asks of them known to SQL."""
     con.create_function("holds", 2, words.holds)
     con.create_function("marks", -1, marks)
-    con.create_function("pairs", 1, lambda text: " ".join(_pairs(words.plain(text).split(), frequent)))
+    con.create_function("said", 1, lambda text: _said(text, frequent))
+
+
+def _said(text, frequent):
+    """A text as it is taken in: its words as reading sees them, so that the index sees the same, and their pairs."""
+    plain = words.plain(text)
+    return " ".join([plain, *_pairs(plain.split(" "), frequent)])
 
 
 def _pairs(each, frequent):

@@ -20,15 +20,15 @@ _PATHS = {
     "UNION ALL SELECT path FROM outputs WHERE execution_id = e.execution_id AND path IS NOT NULL))",
     "outputs": "NULL",
 }
-_VERSION = 3  # of the tables below; another one is made anew
+_VERSION = 4  # of the tables below; another one is made anew
 _TABLES = (
     "CREATE TABLE found.kept (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
     # rows that were taken in more than once
     "CREATE TABLE found.turns (kind TEXT, number INTEGER, turn INTEGER NOT NULL, PRIMARY KEY (kind, number)) WITHOUT ROWID",
     # rows that could still change without an event when they were taken in
     "CREATE TABLE found.growing (kind TEXT, number INTEGER, place INTEGER, part TEXT, words TEXT, PRIMARY KEY (kind, number))",
-    *["CREATE VIRTUAL TABLE found.%s_%s USING fts5(words, content = '', columnsize = 0, tokenize = 'unicode61 "
-      "remove_diacritics 2')" % (kind, part) for kind, (parts, _) in PARTS.items() for part in parts],
+    *["CREATE VIRTUAL TABLE found.%s_%s USING fts5(words, content = '', columnsize = 0, tokenize = 'ascii')" % (kind, part)
+      for kind, (parts, _) in PARTS.items() for part in parts],
 )  # fmt: skip
 
 
@@ -51,19 +51,29 @@ def ready(con, kind, progress=None, most=0):
                 _attach(con)
             _learn(con, kind)
             return _further(con, kind, progress, most)
-        except Error as problem:
+        except TROUBLE as problem:
             if not damaged(con, problem):
                 return False
     return False
 
 
+TROUBLE = (Error, UnicodeDecodeError, ValueError, TypeError, AttributeError)  # what a spoilt index may raise
+_SPOILT = ("malformed", "not a database", "corrupt", "vtable constructor failed", "fts5", "no such table: found")
+
+
 def damaged(con, problem):
     """Whether an error says that the index is damaged: it is removed then, to be made anew. It is left in any case."""
-    if con.in_transaction:
-        con.execute("ROLLBACK")
-    if any(row[1] == "found" for row in con.execute("PRAGMA database_list")):
-        con.execute("DETACH found")
-    found = any(words in str(problem) for words in ("malformed", "not a database", "corrupt"))
+    import traceback
+
+    traceback.clear_frames(problem.__traceback__)  # a statement that was left in the middle holds the index
+    try:
+        if con.in_transaction:
+            con.execute("ROLLBACK")
+        if any(row[1] == "found" for row in con.execute("PRAGMA database_list")):
+            con.execute("DETACH found")
+    except Error:
+        pass  # it cannot be left: whoever opens the history next makes it anew
+    found = not isinstance(problem, Error) or any(part in str(problem) for part in _SPOILT)
     if found:
         remove(_file(con))
     return found
@@ -92,7 +102,10 @@ def _attach(con):
     fresh = not os.path.exists(path + SUFFIX)
     con.execute("ATTACH ? AS found", (path + SUFFIX,))
     if fresh:
-        os.chmod(path + SUFFIX, 0o600)
+        try:
+            os.chmod(path + SUFFIX, 0o600)
+        except OSError:
+            pass  # another process found it wanting, and removed it
         con.execute("PRAGMA found.journal_mode = WAL").fetchone()
     con.execute("PRAGMA found.synchronous = OFF")  # what a power cut spoils is made anew
     if con.execute("PRAGMA found.user_version").fetchone()[0] == _VERSION:
@@ -103,7 +116,7 @@ def _attach(con):
     if not fresh:
         con.execute("DETACH found")
         remove(path)
-        return _attach(con)
+        return not os.path.exists(path + SUFFIX) and _attach(con)
     con.execute("BEGIN")
     for statement in _TABLES:
         con.execute(statement)
@@ -138,7 +151,7 @@ def _learned(con, kind):
             rows[word] = rows.get(word, 0) + 1
     found = [word for word, times in rows.items() if times * SHARE >= min(SAMPLE, last)]
     _keep(con, kind + " frequent", " ".join(found))
-    _keep(con, kind + " learned", last)
+    _keep(con, kind + " learned", max(1, last))
 
 
 def _further(con, kind, progress, most):
@@ -190,8 +203,7 @@ def _part(kind):
 
 
 def _words_of(kind):
-    return "%s || char(10) || marks(%s, %s) || ' ' || pairs(%s)" % (
-        text(kind), _PATHS[kind], ", ".join(PARTS[kind][1].values()), text(kind))  # fmt: skip
+    return "said(%s) || ' ' || marks(%s, %s)" % (text(kind), _PATHS[kind], ", ".join(PARTS[kind][1].values()))
 
 
 # An execution that may still change, with no event that says so: at work, its meta file or its transcript not read yet
