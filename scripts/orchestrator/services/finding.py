@@ -167,25 +167,27 @@ def _of_part(where: Where, limit: int, part: str, asked: str, whole: bool) -> li
     if whole and where.text:  # a row's last turn is taken in over and over: its former words are found too
         conditions.append(f"(s.rowid & {search.LAST_TURN} < {search.LAST_TURN} OR holds({search.text(where.kind)}, ?))")
         values.append(where.text)
-    found = _fetched(where, source, values, conditions, "s.rowid", limit, not whole)
-    if len(found) < limit:
-        return found
-    # a place knows only seconds: all of the last one, of which the newest are wanted
-    conditions.insert(1, f"s.rowid >= {search.moment('?')} AND s.rowid < {search.moment('?')} + {1 << search.SECONDS}")
-    values[1 + len(moments) : 1 + len(moments)] = [found[-1][0]] * 2
-    more = _fetched(where, source, values, conditions, "s.rowid", -1, not whole)
-    return list({row[2]: row for row in (*found, *more)}.values())
+    return _fetched(where, source, values, conditions, "s.rowid", limit, not whole, f"s.rowid >> {search.SECONDS}")
 
 
 def _fetched(
-    where: Where, source: str, values: list[Any], conditions: list[str], order: str, limit: int, read: bool
+    where: Where, source: str, values: list[Any], conditions: list[str], order: str, limit: int, read: bool, second: str = "0"
 ) -> list[Row]:
-    """Rows in order; where words are looked for in them, they are read in that order, until there are enough."""
+    """Rows in order; where words are looked for in them, they are read in that order, until there are enough.
+
+    Where their order is that of their `second`, all of the last one, of which the newest are wanted.
+    """
     every = " WHERE " + " AND ".join(conditions) if conditions else ""
     words = f", {search.text(where.kind)} AS words" if read else ""
-    rows = f"SELECT {where.at}, {where.last}, {where.number}{words} FROM {source}{every} ORDER BY {order} LIMIT ?"
+    rows = f"SELECT {where.at}, {where.last}, {where.number}, {second}{words} FROM {source}{every} ORDER BY {order} LIMIT ?"
+    most = limit if second == "0" else -1
     if read:
-        found = where.con.execute(f"SELECT * FROM ({rows}) WHERE holds(words, ?) LIMIT ?", (*values, -1, where.text, limit))
+        every_row = where.con.execute(f"SELECT * FROM ({rows}) WHERE holds(words, ?) LIMIT ?", (*values, -1, where.text, most))
     else:
-        found = where.con.execute(rows, (*values, limit))
+        every_row = where.con.execute(rows, (*values, most))
+    found: list[Row] = []
+    for row in every_row:
+        if len(found) >= max(1, limit) and row[3] != found[-1][3]:
+            break
+        found.append(row)
     return [row[:3] for row in found]
