@@ -432,6 +432,25 @@ def test_a_failure_that_is_not_written_yet(version):
         world.close()
 
 
+@pytest.mark.parametrize("version", ("197", "329"))
+def test_partial_results_that_are_not_written_yet(version):
+    """What an agent that ran out of turns had said is its partial result also where the client wrote it after it told the end."""
+    world = played(version, [("agent", "max_turns", True)])
+    try:
+        (agent,) = world.pairs
+        path = next(Path(world.folder).rglob("agent-%s.jsonl" % agent))
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text(lines[0])
+        history = taken(world, [e for e in world.events if "task-notification" not in e.get("prompt", "")])  # lost, or without it
+        said = "SELECT status, final_message FROM executions WHERE agent_id = ?"
+        assert history.con.execute(said, (agent,)).fetchone() == ("failed", None)
+        path.write_text("".join(lines))
+        history.settle()
+        assert history.con.execute(said, (agent,)).fetchone() == ("failed", "so far: toolu_010")
+    finally:
+        world.close()
+
+
 @SLOW
 @given(VERSIONS, PIECES, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_spoilt_signals(version, pieces, beside, shuffled, chance):

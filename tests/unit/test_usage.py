@@ -556,16 +556,17 @@ def test_names_are_masked_too(con, tmp_path):
 
 
 @pytest.mark.parametrize("noticed", [None, "2026-11-20T08:00:00.050Z"], ids=["", "its call came back"])
-@pytest.mark.parametrize("status", ["completed", "failed"])
+@pytest.mark.parametrize("status", ["completed", "failed", "failed, inferred"])
 def test_what_is_read_before_the_last_words_are_written_is_read_again(con, tmp_path, noticed, status):
     """An agent, and the call that it came from, say that it ended a moment before its transcript holds its last words: those
-    count as soon as they are there. One that failed in the middle has none."""
+    count as soon as they are there. One that is said to have failed in the middle has none."""
     lines = (DATA / "2.1.329" / "worker.jsonl").read_text().splitlines(keepends=True)
     path = tmp_path / "agent.jsonl"
     con.execute(
         "INSERT INTO executions (execution_id, origin, runtime, claude_session_id, agent_id, agent_type, status, deployed_at, "
-        "completed_at, transcript_path, noticed_at) VALUES ('e', 'unplanned', 'agent', 's', 'a', 't', ?3, ?1, ?1, ?2, ?4)",
-        ("2026-11-20T08:00:00.000Z", str(path), status, noticed),
+        "completed_at, transcript_path, noticed_at, inferred) VALUES ('e', 'unplanned', 'agent', 's', 'a', 't', ?3, ?1, ?1, ?2, "
+        "?4, ?5)",
+        ("2026-11-20T08:00:00.000Z", str(path), status.split(",")[0], noticed, "inferred" in status),
     )
     found, calling = [], [n for n, line in enumerate(lines) if '"stop_reason":"tool_use"' in line.replace(": ", ":")][0]
     for text, at in (("".join(lines[: calling + 1]), "08:00:00.100"), ("".join(lines), "08:00:01.000")):
@@ -573,6 +574,6 @@ def test_what_is_read_before_the_last_words_are_written_is_read_again(con, tmp_p
         with writing(con):
             usage.due(con, PROJECT, "2026-11-20T%sZ" % at)
         found.append(con.execute("SELECT COALESCE(sum(messages), 0) FROM usage").fetchone()[0])
-    assert found[0] < found[1] if status == "completed" else found[0] == found[1] > 0
-    whole = "2026-11-20T08:00:01.000Z" if status == "completed" else "2026-11-20T08:00:00.100Z"
+    assert found[0] < found[1] if status != "failed" else found[0] == found[1] > 0
+    whole = "2026-11-20T08:00:01.000Z" if status != "failed" else "2026-11-20T08:00:00.100Z"
     assert con.execute("SELECT usage_read_at FROM executions WHERE execution_id = 'e'").fetchone() == (whole,)

@@ -43,9 +43,12 @@ def never_started(con, project, execution, now):
 
 
 def look(con, execution, path, now, unless=None):
-    """Adds what the transcript ends with as evidence (kind tail), `unless` it ends so. Returns it: a Tail, or None."""
+    """Adds what the transcript ends with as evidence (kind tail), `unless` it ends so, or (so, with these words). Returns it, a
+    Tail, or None where nothing was added."""
     found = transcript.tail(con, path) if path else None
-    if found and found.how != unless:
+    if found and unless in (found.how, (found.how, record.clean(found.text) or None)):
+        return None
+    if found:
         con.execute("UPDATE executions SET transcript_path = ? WHERE execution_id = ?", (path, execution))
         record.append(con, "tail", now, "%s %s" % (execution, now), execution_id=execution, status=found.how, text=found.text,
                       model=found.model, reason=found.error, body=found.at)
@@ -150,13 +153,13 @@ def _just_begun(con, begun, now):
 def _look_again(con, p, project, now):
     """Ends that were concluded from an unfinished transcript, failures that it did not show: by now it is written to its end.
     A failure is told before it is written: that it is not there counts only some seconds later."""
-    for execution, agent, old in con.execute(
-            "SELECT execution_id, agent_id, end_reason = 'api_error' AND julianday(?2) - julianday(completed_at) > 5 / 86400.0 "
-            "FROM executions WHERE claude_session_id = ?1 AND status != 'deployed' AND transcript_path IS NOT NULL AND inferred "
-            "= 1 AND (end_reason = 'api_error' OR end_reason IN ('max_turns', 'ended') AND (usage_read_at IS NULL OR "
-            "usage_read_at < completed_at))", (p.session, now)).fetchall():
-        found = look(con, execution, transcript.path_of(p.transcript, agent), now, unless=None if old else "unfinished")
-        if found and (found.how != "unfinished" or old):
+    for execution, agent, said, failure, old in con.execute(
+            "SELECT execution_id, agent_id, final_message, end_reason = 'api_error', julianday(?2) - julianday(completed_at) > "
+            "5 / 86400.0 FROM executions WHERE claude_session_id = ?1 AND status != 'deployed' AND transcript_path IS NOT NULL "
+            "AND inferred = 1 AND (end_reason = 'api_error' OR end_reason IN ('max_turns', 'ended') AND (usage_read_at IS NULL "
+            "OR usage_read_at < completed_at))", (p.session, now)).fetchall():
+        unless = ("unfinished", said) if not failure else None if old else "unfinished"
+        if look(con, execution, transcript.path_of(p.transcript, agent), now, unless):
             conclude(con, project, execution, now)
 
 

@@ -15,12 +15,12 @@ _GROWN = (
 )
 
 # An agent's last words reach its transcript a moment after it, or the call that it came from, said that it ended: until they
-# are there, what was read is read once more, unless it failed in the middle; of several segments an earlier one's words
-# prove nothing.
+# are there, what was read is read once more, unless it is said to have failed in the middle; of several segments an
+# earlier one's words prove nothing.
 _WHOLE = (
     "UPDATE executions SET usage_read_at = ?1 WHERE execution_id = ?2 AND (completed_at IS NULL OR "
     "julianday(?1) - julianday(completed_at) > 5 / 86400.0 OR NOT EXISTS (SELECT 1 FROM segments WHERE execution_id = ?2 "
-    "AND ordinal = 2) AND (stop_reason NOT IN ('tool_use', 'pause_turn') OR status = 'failed'))"
+    "AND ordinal = 2) AND (stop_reason NOT IN ('tool_use', 'pause_turn') OR status = 'failed' AND inferred = 0))"
 )
 
 
