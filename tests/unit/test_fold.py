@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.model import fold
 from orchestrator.services.gate import supersede
 from orchestrator.store import open as store
 from streams import ENDS, SAID, History, World, assistant
@@ -430,6 +431,28 @@ def test_a_failure_that_is_not_written_yet(version):
         assert history.ends()[agent] == ("failed", "api_error", 0)
     finally:
         world.close()
+
+
+@pytest.mark.parametrize(("status", "at"), [("end_turn", 2), ("unfinished", 3)], ids=["its end before", "the message to it"])
+def test_a_failure_of_a_second_stretch_that_is_not_written_yet(status, at):
+    """What the transcript showed before a message put the agent to work again says nothing of the failure that followed."""
+    told = [("started", 1, {"prompt": "p1"}), ("stopped", 2, {"text": "one", "prompt": "p1"}),
+            ("notified", 3, {"status": "completed", "text": "one", "call": "c1"}),
+            ("resumed", 4, {"call": "c2", "prompt": "p2"}), ("started", 5, {"prompt": "p2"}),
+            ("api_error", 6, {"reason": "server_error", "text": "API Error", "prompt": "p2"}),
+            ("tail", 6, {"status": status, "text": "one", "body": at}),
+            ("notified", 7, {"status": "completed", "text": "API Error", "call": "c2"}),
+            ("tail", 7, {"status": status, "text": "one", "body": at})]  # fmt: skip
+    moment = "2026-11-29T10:00:{:02}.000Z".format
+    events = []
+    for number, (kind, second, more) in enumerate(told):
+        row = {"kind": kind, "at": moment(second), "event_id": number, **more}
+        row["tool_use_id"], row["prompt_id"] = row.get("call"), row.get("prompt")
+        row["body"] = moment(row["body"]) if "body" in row else None
+        events.append(tuple(row.get(name) for name in fold.COLUMNS.split(", ")))
+    row = fold.fold(events)
+    assert [end[:3] for _, end in row.segments] == [("completed", "end_turn", 0), ("failed", "api_error", 0)]
+    assert (row.status, row.end_reason) == ("completed", "end_turn")
 
 
 @pytest.mark.parametrize("version", ("197", "329"))

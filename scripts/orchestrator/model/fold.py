@@ -249,6 +249,8 @@ def _end(segment):
     error, told, back = found.get("api_error"), found.get("notified"), found.get("returned")
     tail = found.get("tail") or Event((None,) * 10)
     told_so = told and told.status == "failed"
+    if error and tail.body and segment.begun and tail.body < segment.begun:
+        tail = Event((None,) * 10)  # its transcript shows nothing of this stretch of work yet
     if error and not told_so and tail.status in ("end_turn", "unfinished") and tail.at > error.at:
         error = None  # another agent's: looked at again, its own transcript shows no failure
     at = min([e.at for e in segment.all if e.kind in SAID or e.kind in ("notified", "returned", "killed", "refused",
