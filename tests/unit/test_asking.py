@@ -221,6 +221,46 @@ def test_an_execution_that_changes_with_every_search(tmp_path):
     con.close()
 
 
+@pytest.mark.parametrize("given, found", [
+    ("/etc/hosts", ["outside"]), ("/etc", ["outside"]), ("/etc/", ["outside"]), ("/", ["outside"]), (".", ["outside", "inside"]),
+    ("src", ["inside"]), ("etc/hosts", []),
+])  # fmt: skip
+@pytest.mark.parametrize("text", [None, "clocks"])
+def test_files_outside_the_project(tmp_path, given, found, text):
+    """A file elsewhere is asked for by its whole path, as it was recorded, also together with a text."""
+    con = store.open_history(str(tmp_path / "history.db"))
+    for name, path in (("inside", "src/a.py"), ("outside", "/etc/hosts")):
+        con.execute("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at) VALUES (?, 'unplanned', 'x', "
+                    "'clocks', '2026-11-21')", (name,))  # fmt: skip
+        con.execute("INSERT INTO file_touches (execution_id, path, mode) VALUES (?, ?, 'read')", (name, path))
+    asked = queries.path_in(str(tmp_path), given if given != "." else str(tmp_path))
+    with by_way_of({"FEW": 1, "READ": 0, "PATIENCE": -1}):
+        assert [e["execution_id"] for e in queries.executions(con, file=asked, text=text)] == found
+    con.close()
+
+
+@pytest.mark.parametrize("kind", search.KINDS)
+def test_an_index_made_of_nothing(tmp_path, monkeypatch, kind):
+    """A search of an empty history learns nothing that a row which comes while it is made would be searched by."""
+    con, other = [store.open_history(str(tmp_path / "history.db")) for _ in range(2)]
+    real = search_index._further
+
+    def further(*given):
+        if not other.execute("SELECT 1 FROM executions").fetchone():
+            other.execute("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at) VALUES ('e', 'skill', "
+                          "'x', 'alpha beta', '2026-11-21')")  # fmt: skip
+            other.execute("INSERT INTO outputs (execution_id, content, created_at) VALUES ('e', 'alpha beta', '2026-11-21')")
+        return real(*given)
+
+    monkeypatch.setattr(search_index, "_further", further)
+    ask = queries.executions if kind == "executions" else outputs.query
+    for _ in range(2):
+        with by_way_of({"READING": -1}):
+            assert len(ask(con, text='"alpha beta"')) == 1
+    con.close()
+    other.close()
+
+
 def test_a_list_does_not_wait_for_the_index_of_a_large_history(tmp_path, monkeypatch):
     """A list of no words takes in a bounded number of rows, and goes by the history until the index has caught up."""
     path = str(tmp_path / "history.db")
