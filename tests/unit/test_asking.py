@@ -247,8 +247,8 @@ def test_an_index_made_of_nothing(tmp_path, monkeypatch, kind):
 
     def further(*given):
         if not other.execute("SELECT 1 FROM executions").fetchone():
-            other.execute("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at) VALUES ('e', 'skill', "
-                          "'x', 'alpha beta', '2026-11-21')")  # fmt: skip
+            other.execute("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at, status) VALUES ('e', "
+                          "'skill', 'x', 'alpha beta', '2026-11-21', 'completed')")  # fmt: skip
             other.execute("INSERT INTO outputs (execution_id, content, created_at) VALUES ('e', 'alpha beta', '2026-11-21')")
         return real(*given)
 
