@@ -433,6 +433,19 @@ def test_a_failure_that_is_not_written_yet(version):
         world.close()
 
 
+def test_a_failure_that_two_signals_tell_in_the_same_words():
+    """Where the notification carries the failure's own words, a transcript that is not written yet takes nothing from it."""
+    moment = "2026-11-29T10:00:{:02}.000Z".format
+    events = []
+    for number, (kind, more) in enumerate((
+            ("started", {}), ("api_error", {"reason": "x", "text": "API Error: 400"}), ("tail", {"status": "unfinished"}),
+            ("notified", {"status": "completed", "text": "API Error: 400"}), ("tail", {"status": "unfinished"}))):  # fmt: skip
+        row = {"kind": kind, "at": moment(number), "event_id": number, **more}
+        events.append(tuple(row.get(name) for name in fold.COLUMNS.split(", ")))
+    row = fold.fold(events)
+    assert (row.status, row.end_reason, row.inferred, row.final_message) == ("failed", "api_error", 0, None)
+
+
 @pytest.mark.parametrize(("status", "at"), [("end_turn", 2), ("unfinished", 3)], ids=["its end before", "the message to it"])
 def test_a_failure_of_a_second_stretch_that_is_not_written_yet(status, at):
     """What the transcript showed before a message put the agent to work again says nothing of the failure that followed."""

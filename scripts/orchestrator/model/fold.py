@@ -248,7 +248,7 @@ def _end(segment):
     found = segment.found
     error, told, back = found.get("api_error"), found.get("notified"), found.get("returned")
     tail = found.get("tail") or Event((None,) * 10)
-    told_so = told and told.status == "failed"
+    told_so = told and (told.status == "failed" or error and error.text and told.text == error.text)
     if error and tail.body and segment.begun and tail.body < segment.begun:
         tail = Event((None,) * 10)  # its transcript shows nothing of this stretch of work yet
     if error and not told_so and tail.status in ("end_turn", "unfinished") and tail.at > error.at:
