@@ -5,7 +5,6 @@ Standard library, Python 3.9. What cannot be kept (a folder that is not ours to 
 
 import _imp
 import ast
-import itertools
 import marshal
 import os
 import time
@@ -71,7 +70,7 @@ def whole(modules, lean, often=()):
         parts.append(("?" + kind, marshal.dumps((tuple([(name, spared(name, kind)) for name in loaded]),
                                                  tuple(_run(modules, common, often, later, kind))))))
     parts += [(name, marshal.dumps(code)) for name, (_, code) in rest.items() if name not in common and name != "preload"]
-    parts.append((LATER, b"".join(later.values())))
+    parts.append((LATER, b"".join([code for _, code in later.values()])))
     body = b"".join([code for _, code in parts])
     size, last = 0, None
     while size != last:  # how long the numbers are moves what they tell
@@ -144,15 +143,14 @@ def _extensions():
 def _sparing(module, code, plain, later, is_run):
     """A module's code in which `plain` functions that are not run are replaced by one that has the code read when it is called.
 
-    `later` gets their codes, {(module, name): code}, one after the other.
+    `later` gets where each code lies among theirs, and the code: {(module, name): (offset, code)}.
     """
     consts = []
     for const in code.co_consts:
         if isinstance(const, type(code)) and const.co_flags & FUNCTION and const.co_name in plain and not is_run(const.co_name):
             text, name = marshal.dumps(const), (module, const.co_name)
             if len(text) > SMALL:
-                at = sum([len(later[one]) for one in itertools.takewhile(lambda one: one != name, later)])  # noqa: B023
-                later[name] = text
+                at, _ = later.setdefault(name, (sum([len(code) for _, code in later.values()]), text))
                 stand_in = "def {0}(*args, **more):\n return __wake__({0}, {1}, {2})(*args, **more)"
                 stand_in = compile(stand_in.format(name[1], len(text), at), code.co_filename, "exec", 0, True, 2)
                 const = stand_in.co_consts[0]
