@@ -23,7 +23,7 @@ from orchestrator.edges import hooks
 from orchestrator.services import details, outputs, queries, stats
 from orchestrator.services.reconcile import reconcile
 from orchestrator.store import open as store
-from orchestrator.store import search, search_index, workspace
+from orchestrator.store import search, search_bits, search_index, workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = int(os.environ.get("ORCHESTRATOR_TEST_EXECUTIONS", "1000000"))
@@ -58,6 +58,9 @@ OUTPUTS = [
 PERIODS = [{}, {"since": HALF % 1}, {"until": HALF % 1}, {"since": HALF % 1, "until": HALF % 3}, {"until": "2024-02-01"}]
 WORDS = ["zirconium", "nowhere", "parser", "babace", "the", "a", "rows for each", "the parser reads", "API Error", "zirc*", "ba*",
          "error*"]  # fmt: skip
+SEVERAL = ["the parser reads", "each lock parser config", "reads cover a has", "block seen and", "own file the", "for of a",
+           "babaka bagufo bapuka", "badile batise bativo hold", "cebara bavoba baraba batise", "bafora vocele senovo kaleno",
+           "nozufo cerano rows", "parser bavovo bavoce"]  # fmt: skip
 IN_A_ROW = ['"config file"', '"the parser"', '"rows for each"']
 TOGETHER = {
     "history": ({"agent_type": [None, None, "builder", "Explore", "planner", "nobody"],
@@ -81,7 +84,8 @@ COMMANDS = [
 @pytest.fixture(scope="module")
 def large():
     """The path of the history, with its search index."""
-    parts = [str(ROOT / "assets/execution_db.schema.sql"), *[module.__file__ for module in (make_history, search, search_index)]]
+    modules = (make_history, search, search_bits, search_index)
+    parts = [str(ROOT / "assets/execution_db.schema.sql"), *[module.__file__ for module in modules]]
     mark = hashlib.sha256(b"".join([Path(part).read_bytes() for part in parts])).hexdigest()[:12]
     given = os.environ.get("ORCHESTRATOR_TEST_HISTORY")
     path = Path(given) if given else clients.cache() / f"history-{COUNT}-{mark}.db"
@@ -193,7 +197,7 @@ def combinations(texts):
 def test_whatever_is_asked_together(con):
     """Whatever filters are asked together, with words, words in a row or without, takes at most 10 ms; one in 1,000 may not."""
     rows, slow = [], 0
-    for name, texts in (("no text", [None]), ("words", WORDS), ("words in a row", IN_A_ROW)):
+    for name, texts in (("no text", [None]), ("words", WORDS), ("several words", SEVERAL), ("words in a row", IN_A_ROW)):
         times = []
         for kind, asked in combinations(texts):
             ask = queries.executions if kind == "history" else outputs.query

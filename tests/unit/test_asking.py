@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from bench import make_history
 from orchestrator.services import conditions, finding, outputs, queries, stats
 from orchestrator.store import open as store
-from orchestrator.store import search, search_index, words
+from orchestrator.store import search, search_bits, search_index, words
 
 EXECUTIONS = 400
 DAY = ("2024-01-01", "2024-01-02")
 WORDS = ["parser", "the parser", '"the parser"', 'config "file option*"', "src/parser/*", "zirconium", "babace", "config file",
-         "queue*", "API Error", "%", "nowhere", "src", "tests pass"]  # fmt: skip
+         "queue*", "API Error", "%", "nowhere", "src", "tests pass", "the parser reads", "table of the lock config", 'of "the a"',
+         "page the tests hol*"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,12 @@ def con(tmp_path_factory):
     con.execute("INSERT INTO file_touches (execution_id, path, mode) VALUES ('exec-0000000005', 'src', 'read')")
     con.execute("DELETE FROM file_touches WHERE execution_id = 'exec-0000000007'")
     con.execute("DELETE FROM outputs WHERE execution_id = 'exec-0000000007'")
-    yield con
+    with pytest.MonkeyPatch.context() as patch:  # its index is made as a large one's is: in several batches, with bits in pieces
+        patch.setattr(search_index, "BATCH", 150)
+        patch.setattr(search_bits, "PIECE", 64)
+        patch.setattr(search_bits, "SHARE", 10)  # some words are common, others are not
+        patch.setattr(search_index, "ENOUGH", 20)
+        yield con
     con.close()
 
 
@@ -293,6 +299,54 @@ def test_what_is_frequent_is_learned_again_when_the_history_has_grown(tmp_path, 
     add(range(30, 430), "a reader of the queue")
     assert found('"reader of the"') == 400 and found('"the parser"') == 30 and found('"of a reader"') == 0
     assert search.frequent(con, "executions") == {"a", "reader", "of", "the", "queue", "parser", "waits"}
+    con.close()
+
+
+@pytest.mark.parametrize("kind", search.KINDS)
+def test_words_that_hardly_any_row_has_together_are_not_gone_through(tmp_path, monkeypatch, kind):
+    """Where common words and filters are rare together, a search reads the few rows that have all; FTS5 is not asked."""
+    path = str(tmp_path / "history.db")
+    con = store.open_history(path)
+    monkeypatch.setattr(search_index, "BATCH", 100)
+    monkeypatch.setattr(search_bits, "PIECE", 64)
+    monkeypatch.setattr(search_index, "ENOUGH", 10)
+    ask = queries.executions if kind == "executions" else outputs.query
+
+    def add(number, text, **columns):
+        row = {"execution_id": f"e{number:03}", "origin": "unplanned", "agent_type": "scout" if number % 2 else "tester",
+               "scope": text, "deployed_at": "2026-11-21", "status": "completed", **columns}  # fmt: skip
+        con.execute(f"INSERT INTO executions ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+        con.execute("INSERT INTO outputs (execution_id, output_type, content, created_at) VALUES (?, ?, ?, '2026-11-21')",
+                    (row["execution_id"], "insight" if number % 3 else "error", text))  # fmt: skip
+
+    def found(text, **asked):
+        return [row["execution_id"] for row in ask(con, text=text, **asked)]
+
+    three = ["alpha", "beta", "gamma"]
+    for number in range(300):
+        add(number, " ".join(word for word in three if word != three[number % 3]))
+    for number in (17, 250):
+        add(number + 300, f"alpha beta gamma number{number}")
+    asked = set()
+    with by_way_of({"FEW": 2, "READ": 20}), monkeypatch.context() as patch:
+        patch.setattr(finding, "_of_part", lambda where, limit, part, *of: asked.add(part) or [])
+        assert found("alpha beta gamma") == ["e550", "e317"] and found("gamma alpha beta", agent_type="scout") == ["e317"]
+        assert found('"beta alpha" gamma') == [] and found("alpha gamma beta bet*", agent_type="tester") == ["e550"]
+        assert found("alpha gamma beta number17 bet*") == ["e317"] and found("alpha number18 gamma beta") == []
+        assert not asked & {"insight", "error"} and ("rest" in asked) == (kind == "outputs")  # which has no such rows
+        asked.clear()
+        assert found("alpha beta") == [] and asked & {"rest", "insight"}  # many have these: FTS5 finds the newest
+        if kind == "outputs":
+            asked.clear()
+            assert found("alpha beta", output_type="error") == [] and found("alpha beta", output_type="insight") == []
+            assert asked == {"insight"}
+    con.execute("UPDATE executions SET scope = 'alpha, beta, gamma' WHERE number = 5")
+    con.execute("UPDATE outputs SET content = 'alpha, beta, gamma' WHERE output_id = 5")
+    add(700, "gamma, beta, alpha")
+    for name in ("e004", "e550"):
+        con.execute("INSERT INTO events (dedupe_key, at, kind, execution_id) VALUES (?, '', 'stopped', ?)", (name, name))
+    with by_way_of({"FEW": 2, "READ": 20}):
+        assert found("alpha beta gamma") == ["e700", "e550", "e317", "e004"]
     con.close()
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 from orchestrator.services.conditions import FILE_OF_E, TYPE_CHECKING
-from orchestrator.store import search, search_index
+from orchestrator.store import search, search_bits, search_index
 from orchestrator.store.open import Error
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional
+    from typing import Any, Callable, Iterable, Optional
 
     from orchestrator.services.conditions import Where
 
@@ -88,7 +88,7 @@ def _walked(where: Where, limit: int) -> list[Row]:
         if where.path is not None and where.few is None:
             found += _of_file(where, conditions, values, limit)
         else:
-            found += _rows(where, *_with_file(where, conditions, values), limit)
+            found += _rows(where, *_with_file(where, conditions, values), limit, where.few)
     return found
 
 
@@ -96,11 +96,11 @@ def _with_file(where: Where, conditions: list[str], values: list[Any]) -> tuple[
     return (conditions, values) if where.path is None else ([*conditions, FILE_OF_E], [*values, where.path, where.path])
 
 
-def _rows(where: Where, conditions: list[str], values: list[Any], limit: int) -> list[Row]:
+def _rows(where: Where, conditions: list[str], values: list[Any], limit: int, few: Optional[Iterable[int]] = None) -> list[Row]:
     source, first = where.table + where.index, []
-    if where.few is not None:  # CROSS JOIN: in this order
+    if few is not None:  # CROSS JOIN: in this order
         source = f"json_each(?) few CROSS JOIN {where.table} ON {where.number} = few.value"
-        first = ["[" + ",".join(map(str, where.few)) + "]"]
+        first = ["[" + ",".join(map(str, few)) + "]"]
     order = f"{where.at} DESC, {where.last} DESC"
     return _fetched(where, source + where.beside, [*first, *values], conditions, order, limit, bool(where.text))
 
@@ -125,7 +125,8 @@ def _narrow(where: Where) -> None:
     for part in where.parts:
         (asked, _), _ = search.expressions(where.con, where.kind, part, where.text, where.marked)
         places, values = _places(where)
-        rows = f"SELECT {search.number('s')} FROM found.{where.kind}_{part} s WHERE s.words MATCH ?{places} LIMIT ?"
+        source, now = search.rows(where.kind, part)
+        rows = f"SELECT r.number FROM {source} WHERE s.words MATCH ? AND {now}{places} LIMIT ?"
         found = where.con.execute(rows, (asked, *values, most)).fetchall() if asked else ()
         if len(found) >= most or not asked:
             return
@@ -144,29 +145,47 @@ def _places(where: Where) -> tuple[str, list[Any]]:
 def _looked_up(where: Where, limit: int) -> list[Row]:
     """By the search index."""
     found: list[Row] = []
+    wanted = search.terms(where.kind, where.text, where.marked) if where.text else []
     for part in where.parts:
-        loose, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)
-        rows = _within(where.con, READING, _of_part, where, limit, part, *loose) if loose != strict else None
-        found += _of_part(where, limit, part, *strict) if rows is None else rows
+        rows = _among_few(where, limit, part, wanted)
+        if rows is None:
+            loose, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)
+            rows = _within(where.con, READING, _of_part, where, limit, part, *loose) if loose != strict else None
+            rows = _of_part(where, limit, part, *strict) if rows is None else rows
+        found += rows
     return found
 
 
-def _of_part(where: Where, limit: int, part: str, asked: str, whole: bool) -> list[Row]:
-    """What a part of the search index names for what it is asked."""
+def _among_few(where: Where, limit: int, part: str, wanted: list[list[str]]) -> Optional[list[Row]]:
+    """Among the few rows of a part that have all words and marks that are wanted; None where they are many."""
+    index = f"{where.kind}_{part}"
+    taken = search_bits.few(where.con, index, wanted, *_places(where), READ)
+    if taken is None:
+        return None
+    rows = f"SELECT number FROM json_each(?) few CROSS JOIN found.{index}_rows r ON r.taken = few.value"
+    numbers = {row[0] for row in where.con.execute(rows, ("[" + ",".join(map(str, taken)) + "]",))}
+    return _rows(where, *_of_it(where, part), limit, numbers)
+
+
+def _of_it(where: Where, part: str) -> tuple[list[str], list[Any]]:
+    """All conditions on rows of a part, with their values."""
     conditions, values = _with_file(where, where.conditions, where.values)
     for column, names in where.branches:
         conditions = [*conditions, f"{column} IN ({', '.join('?' * len(names))})"]
         values = [*values, *names]
-    of_it = search.PARTS[where.kind][0][part]
+    return [search.PARTS[where.kind][0][part], *conditions], values
+
+
+def _of_part(where: Where, limit: int, part: str, asked: str, whole: bool) -> list[Row]:
+    """What a part of the search index names for what it is asked."""
+    conditions, values = _of_it(where, part)
     if not asked:
-        return _rows(where, [*conditions, of_it], values, limit)
+        return _rows(where, conditions, values, limit)
     places, moments = _places(where)
-    source = f"found.{where.kind}_{part} s CROSS JOIN {where.table} ON {where.number} = {search.number('s')}{where.beside}"
-    conditions = [f"s.words MATCH ?{places}", f"s.rowid = {search.place(where.kind)}", of_it, *conditions]
+    source, now = search.rows(where.kind, part)
+    source = f"{source} CROSS JOIN {where.table} ON {where.number} = r.number{where.beside}"
+    conditions = [f"s.words MATCH ?{places}", now, *conditions]
     values = [asked, *moments, *values]
-    if whole and where.text:  # a row's last turn is taken in over and over: its former words are found too
-        conditions.append(f"(s.rowid & {search.LAST_TURN} < {search.LAST_TURN} OR holds({search.text(where.kind)}, ?))")
-        values.append(where.text)
     return _fetched(where, source, values, conditions, "s.rowid", limit, not whole, f"s.rowid >> {search.SECONDS}")
 
 

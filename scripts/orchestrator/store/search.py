@@ -1,7 +1,7 @@
 """Search: what the index beside the history (store/search_index.py) is asked for, and how its rows are numbered and marked.
 
-Its rows are numbered by time, so that the newest are found first: seconds, number, turn (how often that row was taken in
-anew; older turns stay and are passed over).
+Its rows are numbered by time, so that the newest are found first: seconds, and the order in which they were taken into
+their part (a row that changed is taken in anew; where it stood before stays, and is passed over).
 
 Behind a row's words stand marks: one for each combination of agent type, model, origin and task, one for each of its
 files and the folders around them; failed executions and each type of output have a part of their own. So all that is
@@ -16,9 +16,8 @@ import zlib
 from orchestrator.store import words
 
 ENDS = 20  # words that begin with a word*, at most, that are asked for one by one
-NUMBER, TURN = 26, 4  # bits of a row's number, and of its turn, in its place in the index; above them stand seconds
-SECONDS = NUMBER + TURN
-LAST, LAST_NUMBER, LAST_TURN = (1 << 63 - SECONDS) - 1, (1 << NUMBER) - 1, (1 << TURN) - 1  # places count down from the last
+SECONDS = 30  # bits of a row's order in its place in the index; above them stand seconds
+LAST, LAST_ORDER = (1 << 63 - SECONDS) - 1, (1 << SECONDS) - 1  # places count down from the last
 # kind: where it is read, under its own letter; its number, its time, the columns that are searched
 KINDS = {
     "executions": ("executions e", "number", "deployed_at", ("scope", "final_message", "error_message")),
@@ -76,23 +75,38 @@ def expressions(con, kind, part, text, marked):
         each = term.split(" ")
         pairs = _pairs(each[: None if complete else -1], known)
         if complete and pairs and len(pairs) == len(each) - 1:  # two are a pair, more may be pairs here and there
-            loose += [_any([pair]) for pair in pairs]
-            strict += [_any([pair]) for pair in pairs]
+            loose += [any_of([pair]) for pair in pairs]
+            strict += [any_of([pair]) for pair in pairs]
             whole, alone = whole and len(pairs) == 1, alone and len(pairs) == 1
             continue
         ends = [each.pop()] if complete else _begun(con, "%s_%s" % (kind, part), each.pop())
         whole, alone = whole and ends is not None, alone and ends is not None and not each
-        loose += [_any([one]) for one in (*each, *pairs)]
+        loose += [any_of([one]) for one in (*each, *pairs)]
         if ends is not None:
-            loose.append(_any(ends))
-            strict.append(_any([" ".join([*each, end]) for end in ends]))
+            loose.append(any_of(ends))
+            strict.append(any_of([" ".join([*each, end]) for end in ends]))
         elif each:
-            strict.append(_any([" ".join(each)]))
+            strict.append(any_of([" ".join(each)]))
     return [(" AND ".join(["(%s)" % one for one in said]), all_of_it) for said, all_of_it in ((loose, alone), (strict, whole))]
 
 
-def _any(texts):
-    return " OR ".join(['"%s"' % text for text in texts]) or '"%s"' % _MARK  # which nobody has
+def terms(kind, text, marked):
+    """[[term, …]]: of each, rows that are asked for have one among their words and single marks."""
+    asked = [[_mark(_bits(kind, [name]), [value]) for value in marked[name]] for name in PARTS[kind][1] if name in marked]
+    asked += [[_mark(0, [path])] for path in marked.get("path", ())]
+    for term, complete in words.terms(text) or []:
+        asked += [[word] for word in term.split(" ")[: None if complete else -1]]
+    return asked
+
+
+def any_of(terms):
+    """One of some terms, as FTS5 is asked for it."""
+    return " OR ".join(['"%s"' % term for term in terms]) or '"%s"' % _MARK  # which nobody has
+
+
+def is_single(term):
+    """Whether a term is a word or the mark of one value."""
+    return term[0] != _MARK or term[1] in "01248"
 
 
 def _marked(kind, marked):
@@ -100,7 +114,7 @@ def _marked(kind, marked):
     each = [_mark(_bits(kind, names), values) for values in itertools.product(*[marked[name] for name in names])] if names else []
     asked = [each] if each else []
     asked += [[_mark(0, [path])] for path in marked.get("path", ())]
-    said = [_any(one) for one in asked]
+    said = [any_of(one) for one in asked]
     # put so that FTS5 goes on to the words only where all marks are: it would go on with every word from each of one
     return ['(%s) OR "%s"' % (" AND ".join(["(%s)" % one for one in said]), _MARK)] if len(said) > 1 else said
 
@@ -161,18 +175,21 @@ def text(kind):
     return " || char(10) || ".join(["COALESCE(%s.%s, '')" % (kind[0], column) for column in KINDS[kind][3]])
 
 
-def place(kind):
-    """SQL of where a row (`e`, `o`) stands in the index now; the newest come first."""
-    _, number, at, _ = KINDS[kind]
-    turn = "COALESCE((SELECT turn FROM found.turns t WHERE t.kind = '%s' AND t.number = %s.%s), 0)" % (kind, kind[0], number)
-    return "(%s | (%d - %s.%s << %d) | %s)" % (moment("%s.%s" % (kind[0], at)), LAST_NUMBER, kind[0], number, TURN, turn)
-
-
 def moment(at):
     """SQL of the first place of a second, from SQL of a time."""
     return "(%d - max(0, min(%d, COALESCE(CAST(strftime('%%s', %s) AS INTEGER), 0))) << %d)" % (LAST, LAST, at, SECONDS)
 
 
-def number(row):
-    """SQL of the number in a place."""
-    return "(%d - (%s.rowid >> %d & %d))" % (LAST_NUMBER, row, TURN, LAST_NUMBER)
+def order(place):
+    """The order, among those of its part, in which a row was taken in; of its place, or of SQL of that."""
+    return "(%d - (%s & %d))" % (LAST_ORDER, place, LAST_ORDER) if isinstance(place, str) else LAST_ORDER - (place & LAST_ORDER)
+
+
+def rows(kind, part):
+    """SQL of a part's rows `s`, each with its number `r.number`, and a condition that it does not stand elsewhere anew."""
+    table = "%s_%s" % (kind, part)
+    return (
+        "found.{0} s CROSS JOIN found.{0}_rows r ON r.taken = {1}".format(table, order("s.rowid")),
+        "NOT EXISTS (SELECT 1 FROM found.again g WHERE g.kind = '%s' AND g.number = r.number AND "
+        "(g.part != '%s' OR g.taken != r.taken))" % (kind, part),
+    )

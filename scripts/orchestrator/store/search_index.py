@@ -4,31 +4,36 @@ FTS5, where this SQLite has it. Hooks never open it, its making locks nothing th
 nothing. What came since it was used last is taken in before it is asked (store/search.py).
 """
 
+import collections
 import os
+import zlib
 
-from orchestrator.store import words
+from orchestrator.store import search_bits
 from orchestrator.store.open import Error
-from orchestrator.store.search import KINDS, LAST_TURN, PARTS, frequent, place, teach, text
+from orchestrator.store.search import KINDS, LAST_ORDER, PARTS, frequent, moment, teach, text
 
 SUFFIX = "-search"
 BATCH = 20000  # rows of one transaction
 MANY = 5 * BATCH  # rows after which the index is put together in one piece
-SAMPLE, SHARE = 5000, 20  # the newest rows, and of how many one must have a word, to learn which words are frequent
+SAMPLE, SHARE = 5000, 20  # of how many rows (a large history: a batch) one must have a word, to learn which words are frequent
+ENOUGH = 200  # of them in a part, to learn what is common in it
 GROWN = 10  # times as many rows as it was made with, and more than a batch, after which an index is made anew to learn it again
 _PATHS = {
     "executions": "(SELECT group_concat(path, char(0)) FROM (SELECT path FROM file_touches WHERE execution_id = e.execution_id "
     "UNION ALL SELECT path FROM outputs WHERE execution_id = e.execution_id AND path IS NOT NULL))",
     "outputs": "NULL",
 }
-_VERSION = 4  # of the tables below; another one is made anew
+_VERSION = 5  # of the tables below; another one is made anew
 _TABLES = (
     "CREATE TABLE found.kept (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
-    # rows that were taken in more than once
-    "CREATE TABLE found.turns (kind TEXT, number INTEGER, turn INTEGER NOT NULL, PRIMARY KEY (kind, number)) WITHOUT ROWID",
+    # rows that were taken in more than once: where they stand now
+    "CREATE TABLE found.again (kind TEXT, number INTEGER, part TEXT, taken INTEGER, PRIMARY KEY (kind, number)) WITHOUT ROWID",
     # rows that could still change without an event when they were taken in
-    "CREATE TABLE found.growing (kind TEXT, number INTEGER, place INTEGER, part TEXT, words TEXT, PRIMARY KEY (kind, number))",
-    *["CREATE VIRTUAL TABLE found.%s_%s USING fts5(words, content = '', columnsize = 0, tokenize = 'ascii')" % (kind, part)
-      for kind, (parts, _) in PARTS.items() for part in parts],
+    "CREATE TABLE found.growing (kind TEXT, number INTEGER, second INTEGER, part TEXT, of TEXT, PRIMARY KEY (kind, number))",
+    *[statement % (kind, part) for kind, (parts, _) in PARTS.items() for part in parts for statement in (
+        "CREATE VIRTUAL TABLE found.%s_%s USING fts5(words, content = '', columnsize = 0, tokenize = 'ascii')",
+        "CREATE TABLE found.%s_%s_rows (taken INTEGER PRIMARY KEY, number INTEGER)")],
+    *search_bits.TABLES,
 )  # fmt: skip
 
 
@@ -57,7 +62,8 @@ def ready(con, kind, progress=None, most=0):
     return False
 
 
-TROUBLE = (Error, UnicodeDecodeError, ValueError, TypeError, AttributeError)  # what a spoilt index may raise
+# what a spoilt index may raise
+TROUBLE = (Error, zlib.error, ValueError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError)
 _SPOILT = ("malformed", "not a database", "corrupt", "vtable constructor failed", "fts5", "no such table: found")
 
 
@@ -135,8 +141,9 @@ def _outgrown(con, kind):
 
 
 def _learn(con, kind):
-    """Learns, once an index, which words are frequent, and makes it known to SQL."""
+    """Learns, once an index, which words are frequent and what is common, and makes it known to SQL."""
     if not _kept(con, kind + " learned"):
+        teach(con)
         _transaction(con, _learned, kind)
     teach(con, frequent(con, kind))
 
@@ -144,14 +151,31 @@ def _learn(con, kind):
 def _learned(con, kind):
     if _kept(con, kind + " learned"):
         return  # by another process, just now
-    letter, last, rows = kind[0], _last(con, kind), {}
-    for (said,) in con.execute("SELECT %s FROM %s ORDER BY %s.%s DESC LIMIT %d" % (
-            text(kind), KINDS[kind][0], letter, KINDS[kind][1], SAMPLE)):  # fmt: skip
-        for word in set(words.plain(said).split()):
-            rows[word] = rows.get(word, 0) + 1
-    found = [word for word, times in rows.items() if times * SHARE >= min(SAMPLE, last)]
+    import random  # 4 ms, seldom needed
+
+    last, often, rows = _last(con, kind), collections.Counter(), 0
+    some = random.Random(1).sample(range(1, last + 1), min(last, BATCH if last > BATCH else SAMPLE))
+    each = "SELECT %%s FROM json_each(?) n CROSS JOIN %s WHERE %s.%s = n.value" % (KINDS[kind][0], kind[0], KINDS[kind][1])
+    numbers = ("[%s]" % ",".join(map(str, some)),)
+    for (words,) in con.execute(each % "said(%s)" % text(kind), numbers):
+        rows += 1
+        often.update(set(words.split()))
+    found = [word for word, n in often.items() if n * SHARE >= rows]
     _keep(con, kind + " frequent", " ".join(found))
+    if last > BATCH:  # among fewer rows FTS5 finds as soon
+        _learn_common(con, kind, con.execute(each % ("%s, %s" % (_part(kind), _words_of(kind))), numbers))
     _keep(con, kind + " learned", max(1, last))
+
+
+def _learn_common(con, kind, some):
+    """Learns from (part, words) of some rows which terms are common in a part."""
+    rows, times = collections.Counter(), collections.defaultdict(collections.Counter)
+    for part, words in some:
+        rows[part] += 1
+        times[part].update(set(words.split()))
+    for part, of_part in times.items():
+        if rows[part] >= ENOUGH:
+            search_bits.learn(con, "%s_%s" % (kind, part), of_part, rows[part])
 
 
 def _further(con, kind, progress, most):
@@ -192,14 +216,17 @@ def _keep(con, name, value):
     con.execute("INSERT OR REPLACE INTO found.kept VALUES (?, ?)", (name, value))
 
 
-def _row(kind):
-    """SQL of a row as it is taken in: number, place, part, words with marks."""
-    return "%s.%s AS number, %s AS place, %s AS part, %s AS words" % (
-        kind[0], KINDS[kind][1], place(kind), _part(kind), _words_of(kind))  # fmt: skip
+def _second(kind):
+    return moment("%s.%s" % (kind[0], KINDS[kind][2]))
 
 
 def _part(kind):
     return "CASE %s END" % " ".join(["WHEN %s THEN '%s'" % (which, part) for part, which in PARTS[kind][0].items()])
+
+
+def _of(kind):
+    """SQL of what a row's words and marks are made of, as one text."""
+    return " || char(0) || ".join([text(kind), *["COALESCE(%s, '')" % one for one in (_PATHS[kind], *PARTS[kind][1].values())]])
 
 
 def _words_of(kind):
@@ -216,14 +243,28 @@ _OPEN = """e.number IN (
             SELECT 1 FROM events v WHERE v.execution_id = x.execution_id AND v.kind = 'met')))"""
 
 
-def _take_in(con, kind, which, values):
-    """Rows go into their part of the index, in the order of their places."""
-    rows = "SELECT %s FROM %s WHERE %s" % (_row(kind), KINDS[kind][0], which)
+def _take_in(con, kind, which, values, again=False):
+    """Rows go into their part of the index, in the order of their places; `again`, of rows that were in it before."""
+    table, column, *_ = KINDS[kind]
+    number = "%s.%s" % (kind[0], column)
     for part, of_it in PARTS[kind][0].items():
-        con.execute("INSERT INTO found.%s_%s (rowid, words) SELECT place, words FROM (%s AND +%s) ORDER BY place" % (
-            kind, part, rows, of_it), values)  # +: not by an index of all times  # fmt: skip
-    growing = "INSERT INTO found.growing SELECT '%s', number, place, part, words FROM (%s AND %s)"
-    con.execute(growing % (kind, rows, _OPEN), values)
+        index = "%s_%s" % (kind, part)
+        rows = "found.%s_rows" % index
+        first = con.execute("SELECT COALESCE(max(taken), 0) FROM " + rows).fetchone()[0]
+        con.execute("INSERT INTO %s (number) SELECT %s FROM %s WHERE %s AND +%s ORDER BY 1" % (
+            rows, number, table, which, of_it), values)  # +: not by an index of all times  # fmt: skip
+        terms, noted = search_bits.common(con, index), collections.defaultdict(list)
+        con.create_function("noted", 2, search_bits.noting(terms, noted))
+        each = "SELECT taken, %s | (%d - taken) AS place, %s AS words FROM %s r CROSS JOIN %s WHERE taken > ? AND %s = r.number"
+        each %= (_second(kind), LAST_ORDER, _words_of(kind), rows, table, number)
+        con.execute("INSERT INTO found.%s (rowid, words) SELECT place, noted(taken, words) FROM (%s) ORDER BY place" % (
+            index, each), (first,))  # fmt: skip
+        search_bits.write(con, terms, noted)
+        if again:
+            con.execute("INSERT OR REPLACE INTO found.again SELECT ?, number, ?, taken FROM %s WHERE taken > ?" % rows,
+                        (kind, part, first))  # fmt: skip
+    con.execute("INSERT INTO found.growing SELECT '%s', %s, %s, %s, %s FROM %s WHERE %s AND %s" % (
+        kind, number, _second(kind), _part(kind), _of(kind), table, which, _OPEN), values)  # fmt: skip
 
 
 def _some(con, kind):
@@ -242,8 +283,8 @@ def _some(con, kind):
 def _grown(kind):
     """SQL of the numbers of growing rows that are others now."""
     table, column, *_ = KINDS[kind]
-    same = "%s.%s = g.number AND g.place = %s AND g.part = %s AND g.words = %s" % (
-        kind[0], column, place(kind), _part(kind), _words_of(kind))  # fmt: skip
+    same = "%s.%s = g.number AND g.second = %s AND g.part = %s AND g.of = %s" % (
+        kind[0], column, _second(kind), _part(kind), _of(kind))  # fmt: skip
     return "SELECT g.number FROM found.growing g WHERE g.kind = '%s' AND NOT EXISTS (SELECT 1 FROM %s WHERE %s)" % (
         kind, table, same)  # fmt: skip
 
@@ -262,9 +303,7 @@ def _changed(con, kind):
                 (_kept(con, kind + name), done))  # fmt: skip
     con.execute("INSERT OR IGNORE INTO temp.changed " + _grown(kind))
     con.execute("DELETE FROM found.growing WHERE kind = ? AND number IN (SELECT number FROM temp.changed)", (kind,))
-    con.execute("INSERT INTO found.turns SELECT ?, number, 1 FROM temp.changed WHERE true ON CONFLICT DO UPDATE SET turn = "
-                "min(turn + 1, %d)" % LAST_TURN, (kind,))  # fmt: skip
-    _take_in(con, kind, "%s.%s IN (SELECT number FROM temp.changed)" % (letter, column), ())
+    _take_in(con, kind, "%s.%s IN (SELECT number FROM temp.changed)" % (letter, column), (), again=True)
     con.execute("DELETE FROM found.growing WHERE kind = '%s' AND number NOT IN (SELECT %s.%s FROM %s WHERE %s.%s IN (SELECT "
                 "number FROM found.growing WHERE kind = '%s') AND %s)" % (
                     kind, letter, column, KINDS[kind][0], letter, column, kind, _OPEN))  # fmt: skip

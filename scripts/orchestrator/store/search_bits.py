@@ -1,0 +1,140 @@
+"""Bits: of the terms (words, marks) that many rows of a part have, which rows these are.
+
+FTS5 goes through all rows of each term to find that hardly any has all of them. Here each row is a bit, by the order in which
+it was taken in, in pieces: what stands in several terms is one operation a piece. A row that changed is taken in anew: a
+bit, once set, stays.
+"""
+
+import bisect
+import functools
+import itertools
+import operator
+import zlib
+
+from orchestrator.store.search import any_of, is_single, order
+
+PIECE = 32000  # rows of a piece, a multiple of 8: its bits and what belongs to them fill a page
+SHARE, MOST = 500, 2000  # of how many rows one must have a term that has bits, and how many terms these are at most
+TABLES = (
+    "CREATE TABLE found.common (number INTEGER PRIMARY KEY, part TEXT, term TEXT, UNIQUE (part, term))",
+    "CREATE TABLE found.bits (place INTEGER PRIMARY KEY, rows BLOB)",  # of a term's number, and of the piece's
+)
+RARE = 10000  # rows at most of terms that are not common, that are looked at one by one
+_WITHIN = 32  # bits of a piece's number in a place
+
+
+def common(con, part):
+    """{term: its number} of those that have bits in a part, which is one of FTS5's tables."""
+    return dict(con.execute("SELECT term, number FROM found.common WHERE part = ?", (part,)).fetchall())
+
+
+def learn(con, part, times, rows):
+    """Keeps which terms are common in a part, where they stand so many `times` in so many `rows`."""
+    often = sorted([term for term, n in times.items() if n * SHARE >= rows and is_single(term)], key=lambda term: -times[term])
+    con.executemany("INSERT INTO found.common (part, term) VALUES (?, ?)", [(part, term) for term in often[:MOST]])
+
+
+def noting(terms, noted):
+    """A function for SQL that notes which common terms a row has, in `noted` {term: rows}; it returns the row's words."""
+    common = frozenset(terms)
+
+    def note(taken, words):
+        for term in common.intersection(words.split(" ")):
+            noted[term].append(taken)
+        return words
+
+    return note
+
+
+def write(con, terms, noted):
+    """Sets the bits of what was noted."""
+    for term, rows in sorted(noted.items(), key=lambda item: terms[item[0]]):
+        rows.sort()
+        first = 0
+        while first < len(rows):
+            piece = rows[first] // PIECE
+            after = bisect.bisect_left(rows, (piece + 1) * PIECE, first)
+            place = terms[term] << _WITHIN | piece
+            row = con.execute("SELECT rows FROM found.bits WHERE place = ?", (place,)).fetchone()
+            bits = bytearray(_read(row and row[0]))
+            for taken in rows[first:after]:
+                bits[taken % PIECE >> 3] |= 1 << (taken & 7)
+            con.execute("INSERT OR REPLACE INTO found.bits VALUES (?, ?)", (place, _packed(bits)))
+            first = after
+
+
+def few(con, part, wanted, places, values, most):
+    """The rows of a part, as they were taken in, that may have one term of each of `wanted`. None: more than `most`, or FTS5
+    knows as soon.
+
+    Terms that are not common are asked of FTS5, with the `places` (and `values`) that bound the time.
+    """
+    each, rare = [], []
+    for terms in wanted:
+        numbers = [row[0] for term in terms for row in con.execute(_NUMBER, (part, term))]
+        if len(numbers) == len(terms):
+            each.append(sorted(numbers))
+        else:
+            rare.append("(%s)" % any_of(terms))
+    if not each or len(each) + len(rare) < 2:
+        return None
+    found = _pieces(con, part, sorted(each, reverse=True))  # the rarest first
+    if rare:
+        asked = "SELECT %s FROM found.%s s WHERE s.words MATCH ?%s LIMIT %d" % (order("s.rowid"), part, places, RARE + 1)
+        rows = [row[0] for row in con.execute(asked, (" AND ".join(rare), *values))]
+        if len(rows) > RARE:
+            return None
+        bits = b"".join([bits.to_bytes(PIECE // 8, "little") for _, bits in reversed(list(found))]) if rows else b""
+        few = [row for row in rows if bits[row >> 3] >> (row & 7) & 1]
+    else:
+        few = list(itertools.islice(_rows(found), most + 1))
+    return few if len(few) <= most else None
+
+
+_NUMBER = "SELECT number FROM found.common WHERE part = ? AND term = ?"
+
+
+def _rows(pieces):
+    for piece, bits in pieces:
+        while bits:
+            at = bits.bit_length() - 1
+            bits ^= 1 << at
+            yield piece * PIECE + at
+
+
+def _pieces(con, part, each):
+    """(Piece, its rows that have one of each of some terms, as the bits of a number), the latest first."""
+    last = (con.execute("SELECT max(taken) FROM found.%s_rows" % part).fetchone()[0] or 0) // PIECE
+    terms = [[_kept(con, number, last) for number in numbers] for numbers in each]
+    for piece in range(last, -1, -1):
+        rows = -1
+        for of_term in terms:
+            kept = [next(bits) for bits in of_term]
+            if rows:
+                rows &= functools.reduce(operator.or_, [int.from_bytes(_read(bits), "little") for bits in kept])
+        yield piece, rows
+
+
+def _kept(con, number, last):
+    """What is kept of a term's bits of each piece, the latest first."""
+    between = "SELECT place, rows FROM found.bits WHERE place BETWEEN ? AND ? ORDER BY place DESC"
+    first = number << _WITHIN
+    for place, bits in con.execute(between, (first, first | last)):
+        yield from itertools.repeat(None, last - (place - first))
+        yield bits
+        last = place - first - 1
+    yield from itertools.repeat(None, last + 1)
+
+
+def _packed(bits):
+    """What is kept of a piece: where it has few bits, a small part."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, -12, 4, zlib.Z_FIXED)  # the soonest read
+    packed = packer.compress(bits) + packer.flush()
+    return packed if len(packed) * 6 < len(bits) else bits
+
+
+def _read(kept):
+    """The bits of a piece."""
+    if kept is None:
+        return bytes(PIECE // 8)
+    return kept if len(kept) == PIECE // 8 else zlib.decompress(kept, -12)

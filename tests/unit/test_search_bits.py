@@ -1,0 +1,95 @@
+"""Bits of common terms: whichever rows have all of some terms are named, and no others, however they were written."""
+
+import collections
+import itertools
+import random
+import sqlite3
+
+import pytest
+
+from orchestrator.store import search, search_bits
+
+ROWS = 70_000  # more than two pieces
+SHARES = {"half": 0.5, "tenth": 0.1, "some": 0.03, "few": 0.01, "fewer": 0.003, "hardly": 0.0005, "never": 0.0}
+RARE = "hardly"  # which has no bits
+
+
+@pytest.fixture(scope="module")
+def part():
+    """(A connection to an index of one part, {term: its rows}), written in batches of any size."""
+    dice, con = random.Random(3), sqlite3.connect(":memory:", isolation_level=None)
+    con.execute("ATTACH ':memory:' AS found")
+    for statement in (*search_bits.TABLES, "CREATE VIRTUAL TABLE found.part USING fts5(words, content = '', tokenize = 'ascii')",
+                      "CREATE TABLE found.part_rows (taken INTEGER PRIMARY KEY, number INTEGER)"):  # fmt: skip
+        con.execute(statement)
+    search_bits.learn(con, "part", {term: 1000 * share for term, share in SHARES.items() if term != RARE}, 0)
+    terms, rows, first = search_bits.common(con, "part"), {term: set() for term in SHARES}, 1
+    assert set(terms) == set(SHARES) - {RARE}
+    con.execute("BEGIN")
+    while first <= ROWS:
+        noted = collections.defaultdict(list)
+        note = search_bits.noting(terms, noted)
+        after = min(ROWS + 1, first + dice.choice([1, 70, 9000]))
+        for taken in dice.sample(range(first, after), after - first):
+            words = " ".join([term for term, share in SHARES.items() if dice.random() < share])
+            for term in words.split():
+                rows[term].add(taken)
+            assert note(taken, words) == words
+            con.execute("INSERT INTO found.part_rows VALUES (?, ?)", (taken, taken))
+            con.execute("INSERT INTO found.part (rowid, words) VALUES (?, ?)", (search.LAST_ORDER - taken, words))
+        search_bits.write(con, terms, noted)
+        first = after
+    con.execute("COMMIT")
+    return con, rows
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_rows_that_have_all_terms(part, count):
+    """Of two terms or more, asked in any order, exactly the rows that have all are named, or nothing where they are too many."""
+    con, rows = part
+    for terms in itertools.permutations(SHARES, count):
+        want = set.intersection(*[rows[term] for term in terms])
+        found = search_bits.few(con, "part", [[term] for term in terms], "", [], 2000)
+        assert found is None if len(want) > 2000 else sorted(found) == sorted(want)
+
+
+def test_rows_that_have_one_of_some_terms(part):
+    """A row may have one term or the other, whether one of them is common, both or none."""
+    con, rows = part
+    for one, other, third in itertools.permutations(SHARES, 3):
+        want = (rows[one] | rows[other]) & rows[third]
+        found = search_bits.few(con, "part", [[one, other], [third]], "", [], 2000)
+        assert len(want) > 2000 or found is not None and sorted(found) == sorted(want) or RARE in (one, other)
+        assert found is None or sorted(found) == sorted(want)
+
+
+def test_what_fts5_knows_as_soon_is_left_to_it(part, monkeypatch):
+    """One term alone, terms that are not common, and rare ones that are not rare after all are not looked at one by one."""
+    con, rows = part
+    assert search_bits.few(con, "part", [["half"]], "", [], 2000) is None
+    assert search_bits.few(con, "part", [[RARE], ["unheard"]], "", [], 2000) is None
+    assert search_bits.few(con, "part", [[RARE], ["never"]], "", [], 2000) == []
+    monkeypatch.setattr(search_bits, "RARE", len(rows[RARE]) - 1)
+    assert search_bits.few(con, "part", [[RARE], ["never"]], "", [], 2000) is None
+
+
+def test_few_bits_take_little_space(part):
+    """A term that few rows have takes a small part of what a frequent one takes."""
+    con, _ = part
+    size = dict(con.execute("SELECT term, sum(length(rows)) FROM found.bits JOIN found.common ON number = place >> 32 GROUP BY 1")
+                )  # fmt: skip
+    assert 2 < size["half"] / (search_bits.PIECE // 8) <= 3 and size["fewer"] * 6 < size["half"] and "never" not in size
+
+
+def test_the_most_common_terms_have_bits():
+    """Terms that stand in a small share of the rows have none, nor marks of several values; of many, the most frequent have."""
+    con = sqlite3.connect(":memory:")
+    con.execute("ATTACH ':memory:' AS found")
+    for statement in search_bits.TABLES:
+        con.execute(statement)
+    single, together = (search._mark(bits, ["x"]) for bits in (1, 3))
+    times = {f"word{n}": n for n in range(3000)}
+    search_bits.learn(con, "part", {**times, single: 5000, together: 5000, "once": 1}, 500)
+    assert set(search_bits.common(con, "part")) == {single, *[f"word{n}" for n in range(1001, 3000)]}
+    search_bits.learn(con, "other", {"once": 1, "twice": 2}, 1000)
+    assert set(search_bits.common(con, "other")) == {"twice"}
