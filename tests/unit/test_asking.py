@@ -350,6 +350,25 @@ def test_words_that_hardly_any_row_has_together_are_not_gone_through(tmp_path, m
     con.close()
 
 
+def test_the_newest_come_first_in_whatever_order_they_came(tmp_path, monkeypatch):
+    """Executions of the past that are imported later do not come before newer ones, where few have all words that are common."""
+    con = store.open_history(str(tmp_path / "history.db"))
+    monkeypatch.setattr(search_index, "BATCH", 100)
+    monkeypatch.setattr(search_bits, "PIECE", 64)
+    monkeypatch.setattr(search_index, "ENOUGH", 10)
+    for number in range(1, 400):
+        day = number if number < 200 else number - 380  # from number 200 on they are of the year before, but for the last
+        row = (f"e{number}", "alpha" if number % 20 else "alpha beta", f"{day} days")
+        con.execute("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at) VALUES (?, 'skill', 'x', ?, "
+                    "date('2026-01-01', ?))", row)  # fmt: skip
+    want = [f"e{n}" for n in sorted(range(20, 400, 20), key=lambda n: n if n < 200 else n - 380, reverse=True)]
+    with by_way_of({"FEW": 2}), monkeypatch.context() as patch:
+        patch.setattr(finding, "_of_part", lambda where, limit, part, *of: [])
+        for limit in (1, 3, 12, 100):
+            assert [e["execution_id"] for e in queries.executions(con, text="beta alpha", limit=limit)] == want[:limit]
+    con.close()
+
+
 def test_two_who_make_the_index_at_once_learn_the_same(tmp_path, monkeypatch):
     """Which words are frequent is learned by one process only: the rows stand in the index with its pairs."""
     path = str(tmp_path / "history.db")

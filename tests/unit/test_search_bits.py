@@ -1,6 +1,7 @@
 """Bits of common terms: whichever rows have all of some terms are named, and no others, however they were written."""
 
 import collections
+import datetime
 import itertools
 import random
 import sqlite3
@@ -12,6 +13,17 @@ from orchestrator.store import search, search_bits
 ROWS = 70_000  # more than two pieces
 SHARES = {"half": 0.5, "tenth": 0.1, "some": 0.03, "few": 0.01, "fewer": 0.003, "hardly": 0.0005, "never": 0.0}
 RARE = "hardly"  # which has no bits
+
+
+def moment(taken):
+    """The second of a row: some are older than those before."""
+    return 1_700_000_000 + (taken if taken % 1000 else -taken)
+
+
+def named(con, *wanted):
+    """The rows that are named, one after another, the newest pieces first; None where it is left to FTS5."""
+    batches = search_bits.candidates(con, "part", wanted, "", [], ROWS)
+    return None if batches is None else [row for rows, _ in batches for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +39,18 @@ def part():
     assert set(terms) == set(SHARES) - {RARE}
     con.execute("BEGIN")
     while first <= ROWS:
-        noted = collections.defaultdict(list)
-        note = search_bits.noting(terms, noted)
+        noted, newest = collections.defaultdict(list), {}
+        note = search_bits.noting(terms, noted, newest)
         after = min(ROWS + 1, first + dice.choice([1, 70, 9000]))
         for taken in dice.sample(range(first, after), after - first):
             words = " ".join([term for term, share in SHARES.items() if dice.random() < share])
             for term in words.split():
                 rows[term].add(taken)
-            assert note(taken, words) == words
+            place = search.LAST - moment(taken) << search.SECONDS | search.LAST_ORDER - taken
+            assert note(place, words) == words
             con.execute("INSERT INTO found.part_rows VALUES (?, ?)", (taken, taken))
-            con.execute("INSERT INTO found.part (rowid, words) VALUES (?, ?)", (search.LAST_ORDER - taken, words))
-        search_bits.write(con, terms, noted)
+            con.execute("INSERT INTO found.part (rowid, words) VALUES (?, ?)", (place, words))
+        search_bits.write(con, "part", terms, noted, newest)
         first = after
     con.execute("COMMIT")
     return con, rows
@@ -45,32 +58,45 @@ def part():
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_rows_that_have_all_terms(part, count):
-    """Of two terms or more, asked in any order, exactly the rows that have all are named, or nothing where they are too many."""
+    """Of two terms or more, asked in any order, exactly the rows that have all are named, the latest first."""
     con, rows = part
     for terms in itertools.permutations(SHARES, count):
         want = set.intersection(*[rows[term] for term in terms])
-        found = search_bits.few(con, "part", [[term] for term in terms], "", [], 2000)
-        assert found is None if len(want) > 2000 else sorted(found) == sorted(want)
+        assert named(con, *[[term] for term in terms]) == sorted(want, reverse=True) or RARE in terms
+        assert sorted(named(con, *[[term] for term in terms])) == sorted(want)
 
 
 def test_rows_that_have_one_of_some_terms(part):
-    """A row may have one term or the other, whether one of them is common, both or none."""
+    """A row may have one term or the other, whether one of them is common or both."""
     con, rows = part
     for one, other, third in itertools.permutations(SHARES, 3):
         want = (rows[one] | rows[other]) & rows[third]
-        found = search_bits.few(con, "part", [[one, other], [third]], "", [], 2000)
-        assert len(want) > 2000 or found is not None and sorted(found) == sorted(want) or RARE in (one, other)
-        assert found is None or sorted(found) == sorted(want)
+        found = named(con, [one, other], [third])
+        if RARE in (one, other) and len(rows[one] | rows[other]) > search_bits.RARE:
+            assert found is None
+        else:
+            assert sorted(found) == sorted(want)
+
+
+def test_no_later_row_is_newer_than_is_said(part):
+    """With each batch of rows goes the time of the newest of those to come, by which a search knows that it has enough."""
+    con, _ = part
+    batches = list(search_bits.candidates(con, "part", [["half"], ["tenth"]], "", [], 1000))
+    assert [len(rows) for rows, _ in batches[1:]] == [1001, 1001] and batches[-1][1] == search.LAST  # of more than 1000 one more
+    for n, (_, after) in enumerate(batches[:-1]):
+        newest = max(moment(taken) for taken in range(1, (2 - n) * search_bits.PIECE))
+        assert search.LAST - after == newest
+        assert search.time_of(after) == datetime.datetime.fromtimestamp(newest, datetime.timezone.utc).isoformat()[:19]
 
 
 def test_what_fts5_knows_as_soon_is_left_to_it(part, monkeypatch):
     """One term alone, terms that are not common, and rare ones that are not rare after all are not looked at one by one."""
     con, rows = part
-    assert search_bits.few(con, "part", [["half"]], "", [], 2000) is None
-    assert search_bits.few(con, "part", [[RARE], ["unheard"]], "", [], 2000) is None
-    assert search_bits.few(con, "part", [[RARE], ["never"]], "", [], 2000) == []
+    assert named(con, ["half"]) is None
+    assert named(con, [RARE], ["unheard"]) is None
+    assert named(con, [RARE], ["never"]) == []
     monkeypatch.setattr(search_bits, "RARE", len(rows[RARE]) - 1)
-    assert search_bits.few(con, "part", [[RARE], ["never"]], "", [], 2000) is None
+    assert named(con, [RARE], ["never"]) is None
 
 
 def test_few_bits_take_little_space(part):

@@ -9,7 +9,7 @@ from orchestrator.store import search, search_bits, search_index
 from orchestrator.store.open import Error
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, Optional
+    from typing import Any, Callable, Optional
 
     from orchestrator.services.conditions import Where
 
@@ -88,7 +88,7 @@ def _walked(where: Where, limit: int) -> list[Row]:
         if where.path is not None and where.few is None:
             found += _of_file(where, conditions, values, limit)
         else:
-            found += _rows(where, *_with_file(where, conditions, values), limit, where.few)
+            found += _rows(where, *_with_file(where, conditions, values), limit)
     return found
 
 
@@ -96,11 +96,11 @@ def _with_file(where: Where, conditions: list[str], values: list[Any]) -> tuple[
     return (conditions, values) if where.path is None else ([*conditions, FILE_OF_E], [*values, where.path, where.path])
 
 
-def _rows(where: Where, conditions: list[str], values: list[Any], limit: int, few: Optional[Iterable[int]] = None) -> list[Row]:
+def _rows(where: Where, conditions: list[str], values: list[Any], limit: int) -> list[Row]:
     source, first = where.table + where.index, []
-    if few is not None:  # CROSS JOIN: in this order
+    if where.few is not None:  # CROSS JOIN: in this order
         source = f"json_each(?) few CROSS JOIN {where.table} ON {where.number} = few.value"
-        first = ["[" + ",".join(map(str, few)) + "]"]
+        first = ["[" + ",".join(map(str, where.few)) + "]"]
     order = f"{where.at} DESC, {where.last} DESC"
     return _fetched(where, source + where.beside, [*first, *values], conditions, order, limit, bool(where.text))
 
@@ -145,9 +145,9 @@ def _places(where: Where) -> tuple[str, list[Any]]:
 def _looked_up(where: Where, limit: int) -> list[Row]:
     """By the search index."""
     found: list[Row] = []
-    wanted = search.terms(where.kind, where.text, where.marked) if where.text else []
+    wanted, exact = search.terms(where.con, where.kind, where.text, where.marked)
     for part in where.parts:
-        rows = _among_few(where, limit, part, wanted)
+        rows = _among(where, limit, part, wanted, exact)
         if rows is None:
             loose, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)
             rows = _within(where.con, READING, _of_part, where, limit, part, *loose) if loose != strict else None
@@ -156,15 +156,31 @@ def _looked_up(where: Where, limit: int) -> list[Row]:
     return found
 
 
-def _among_few(where: Where, limit: int, part: str, wanted: list[list[str]]) -> Optional[list[Row]]:
-    """Among the few rows of a part that have all words and marks that are wanted; None where they are many."""
+def _among(where: Where, limit: int, part: str, wanted: list[list[str]], exact: bool) -> Optional[list[Row]]:
+    """Among the rows of a part that have all words and marks that are wanted; None where FTS5 finds enough as soon."""
     index = f"{where.kind}_{part}"
-    taken = search_bits.few(where.con, index, wanted, *_places(where), READ)
-    if taken is None:
+    batches = search_bits.candidates(where.con, index, wanted, *_places(where), READ) if wanted else None
+    if batches is None:
         return None
-    rows = f"SELECT number FROM json_each(?) few CROSS JOIN found.{index}_rows r ON r.taken = few.value"
-    numbers = {row[0] for row in where.con.execute(rows, ("[" + ",".join(map(str, taken)) + "]",))}
-    return _rows(where, *_of_it(where, part), limit, numbers)
+    source, now = search.rows(where.kind, part, "few")
+    source = f"{source} CROSS JOIN {where.table} ON {where.number} = r.number{where.beside}"
+    conditions, values = _of_it(where, part)
+    order = f"{where.at} DESC, {where.last} DESC"
+    found: list[Row] = []
+    read, waiting = 0, []
+    for taken, after in batches:
+        waiting += taken
+        if read + len(waiting) > READ:
+            return None
+        if not waiting or (len(waiting) < 2 * limit or not exact) and after < search.LAST:  # the last one's
+            continue
+        read += len(waiting)
+        few = "[" + ",".join(map(str, waiting)) + "]"
+        found += _fetched(where, source, [few, *values], [now, *conditions], order, limit, not exact)
+        found, waiting = sorted(found, key=_at, reverse=True)[:limit], []
+        if found and len(found) == limit and (found[-1][0] or "")[:19] > search.time_of(after):
+            break
+    return found
 
 
 def _of_it(where: Where, part: str) -> tuple[list[str], list[Any]]:

@@ -11,6 +11,7 @@ have them to find one that has them in a row.
 """
 
 import itertools
+import time
 import zlib
 
 from orchestrator.store import words
@@ -90,13 +91,21 @@ def expressions(con, kind, part, text, marked):
     return [(" AND ".join(["(%s)" % one for one in said]), all_of_it) for said, all_of_it in ((loose, alone), (strict, whole))]
 
 
-def terms(kind, text, marked):
-    """[[term, …]]: of each, rows that are asked for have one among their words and single marks."""
-    asked = [[_mark(_bits(kind, [name]), [value]) for value in marked[name]] for name in PARTS[kind][1] if name in marked]
-    asked += [[_mark(0, [path])] for path in marked.get("path", ())]
+def terms(con, kind, text, marked):
+    """([[term, …]], whether that says all): of each, rows that are asked for have one among their words, pairs and single marks.
+
+    Without a whole word, nothing.
+    """
+    said, all_of_it, known = [], True, frequent(con, kind) if '"' in text else ()
     for term, complete in words.terms(text) or []:
-        asked += [[word] for word in term.split(" ")[: None if complete else -1]]
-    return asked
+        each = term.split(" ")[: None if complete else -1]
+        pairs = _pairs(each, known)
+        said += pairs if pairs and len(pairs) == len(each) - 1 else [*each, *pairs]
+        all_of_it = all_of_it and complete and (len(each) == 1 or len(each) == 2 and bool(pairs))
+    if not said:
+        return [], False
+    asked = [[_mark(_bits(kind, [name]), [value]) for value in marked[name]] for name in PARTS[kind][1] if name in marked]
+    return [*asked, *[[_mark(0, [path])] for path in marked.get("path", ())], *[[one] for one in said]], all_of_it
 
 
 def any_of(terms):
@@ -159,20 +168,30 @@ _known = {}  # what was marked lately, and how: at most so many
 
 def _begun(con, table, word):
     """The words of an index that begin with a word, found one after another; None for too many."""
+    between = (word, word + "\U0010ffff", ENDS + 1)
+    often = "SELECT term FROM found.common WHERE part = ? AND term >= ? AND term < ? LIMIT ?"
+    if len(con.execute(often, (table, *between)).fetchall()) > ENDS:
+        return None  # soon seen
     con.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.begun_%s USING fts5vocab('found', '%s', 'instance')" % (table, table))
-    found = [row[0] for row in con.execute(_BEGUN.format(table), (word, word + "\U0010ffff", ENDS + 1))]
+    found = [row[0] for row in con.execute(_BEGUN.format(table), between)]
     return found if len(found) <= ENDS else None
 
 
 _BEGUN = """WITH RECURSIVE t (term) AS (
-    SELECT (SELECT term FROM temp.begun_{0} WHERE term >= ?1 LIMIT 1)
-    UNION ALL SELECT (SELECT v.term FROM temp.begun_{0} v WHERE v.term >= t.term || char(1) LIMIT 1) FROM t WHERE t.term < ?2)
-SELECT term FROM t WHERE term < ?2 LIMIT ?3"""
+    SELECT (SELECT term FROM temp.begun_{0} WHERE term >= ?1 AND term <= ?2 LIMIT 1)
+    UNION ALL SELECT (SELECT v.term FROM temp.begun_{0} v WHERE v.term >= t.term || char(1) AND v.term <= ?2 LIMIT 1) FROM t
+    WHERE t.term IS NOT NULL)
+SELECT term FROM t WHERE term IS NOT NULL LIMIT ?3"""
 
 
 def text(kind):
     """SQL of the text that is searched in a row (`e`, `o`)."""
     return " || char(10) || ".join(["COALESCE(%s.%s, '')" % (kind[0], column) for column in KINDS[kind][3]])
+
+
+def time_of(second):
+    """The time of a second as it stands in places."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(LAST - second))
 
 
 def moment(at):
@@ -185,11 +204,12 @@ def order(place):
     return "(%d - (%s & %d))" % (LAST_ORDER, place, LAST_ORDER) if isinstance(place, str) else LAST_ORDER - (place & LAST_ORDER)
 
 
-def rows(kind, part):
-    """SQL of a part's rows `s`, each with its number `r.number`, and a condition that it does not stand elsewhere anew."""
+def rows(kind, part, of="s"):
+    """SQL of a part's rows `s`, or of a list's, with their numbers `r.number`, and that they do not stand elsewhere anew."""
     table = "%s_%s" % (kind, part)
+    each = ("found.%s s" % table, order("s.rowid")) if of == "s" else ("json_each(?) few", "few.value")
     return (
-        "found.{0} s CROSS JOIN found.{0}_rows r ON r.taken = {1}".format(table, order("s.rowid")),
+        "%s CROSS JOIN found.%s_rows r ON r.taken = %s" % (each[0], table, each[1]),
         "NOT EXISTS (SELECT 1 FROM found.again g WHERE g.kind = '%s' AND g.number = r.number AND "
         "(g.part != '%s' OR g.taken != r.taken))" % (kind, part),
     )

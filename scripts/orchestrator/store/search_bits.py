@@ -1,4 +1,4 @@
-"""Bits: of the terms (words, marks) that many rows of a part have, which rows these are.
+"""Bits: of the terms (words, pairs, marks) that many rows of a part have, which rows these are.
 
 FTS5 goes through all rows of each term to find that hardly any has all of them. Here each row is a bit, by the order in which
 it was taken in, in pieces: what stands in several terms is one operation a piece. A row that changed is taken in anew: a
@@ -11,13 +11,15 @@ import itertools
 import operator
 import zlib
 
-from orchestrator.store.search import any_of, is_single, order
+from orchestrator.store.search import LAST, SECONDS, any_of, is_single, order
 
 PIECE = 32000  # rows of a piece, a multiple of 8: its bits and what belongs to them fill a page
 SHARE, MOST = 500, 2000  # of how many rows one must have a term that has bits, and how many terms these are at most
 TABLES = (
     "CREATE TABLE found.common (number INTEGER PRIMARY KEY, part TEXT, term TEXT, UNIQUE (part, term))",
     "CREATE TABLE found.bits (place INTEGER PRIMARY KEY, rows BLOB)",  # of a term's number, and of the piece's
+    # the newest row of a piece, by its second as in places
+    "CREATE TABLE found.newest (part TEXT, piece INTEGER, second INTEGER, PRIMARY KEY (part, piece)) WITHOUT ROWID",
 )
 RARE = 10000  # rows at most of terms that are not common, that are looked at one by one
 _WITHIN = 32  # bits of a piece's number in a place
@@ -34,20 +36,28 @@ def learn(con, part, times, rows):
     con.executemany("INSERT INTO found.common (part, term) VALUES (?, ?)", [(part, term) for term in often[:MOST]])
 
 
-def noting(terms, noted):
-    """A function for SQL that notes which common terms a row has, in `noted` {term: rows}; it returns the row's words."""
+def noting(terms, noted, newest):
+    """A function for SQL that notes which common terms a row has, and its time; it returns the row's words.
+
+    In `noted` {term: rows}, and in `newest` {piece: the place of the newest row's second}.
+    """
     common = frozenset(terms)
 
-    def note(taken, words):
+    def note(place, words):
+        row, second = order(place), place >> SECONDS
+        newest[row // PIECE] = min(newest.get(row // PIECE, second), second)
         for term in common.intersection(words.split(" ")):
-            noted[term].append(taken)
+            noted[term].append(row)
         return words
 
     return note
 
 
-def write(con, terms, noted):
+def write(con, part, terms, noted, newest):
     """Sets the bits of what was noted."""
+    for piece, second in newest.items():
+        con.execute("INSERT INTO found.newest VALUES (?, ?, ?) ON CONFLICT (part, piece) DO UPDATE SET second = "
+                    "min(second, excluded.second)", (part, piece, second))  # fmt: skip
     for term, rows in sorted(noted.items(), key=lambda item: terms[item[0]]):
         rows.sort()
         first = 0
@@ -63,11 +73,11 @@ def write(con, terms, noted):
             first = after
 
 
-def few(con, part, wanted, places, values, most):
-    """The rows of a part, as they were taken in, that may have one term of each of `wanted`. None: more than `most`, or FTS5
-    knows as soon.
+def candidates(con, part, wanted, places, values, most):
+    """Batches of rows of a part, as they were taken in, that have one term of each of `wanted`, and the time of the newest after.
 
-    Terms that are not common are asked of FTS5, with the `places` (and `values`) that bound the time.
+    Each a list, of no more than one above `most`, and the place of a second. None: FTS5 knows as soon. Terms that are not
+    common are asked of FTS5, with the `places` (and `values`) that bound the time.
     """
     each, rare = [], []
     for terms in wanted:
@@ -78,28 +88,31 @@ def few(con, part, wanted, places, values, most):
             rare.append("(%s)" % any_of(terms))
     if not each or len(each) + len(rare) < 2:
         return None
-    found = _pieces(con, part, sorted(each, reverse=True))  # the rarest first
-    if rare:
-        asked = "SELECT %s FROM found.%s s WHERE s.words MATCH ?%s LIMIT %d" % (order("s.rowid"), part, places, RARE + 1)
-        rows = [row[0] for row in con.execute(asked, (" AND ".join(rare), *values))]
-        if len(rows) > RARE:
-            return None
-        bits = b"".join([bits.to_bytes(PIECE // 8, "little") for _, bits in reversed(list(found))]) if rows else b""
-        few = [row for row in rows if bits[row >> 3] >> (row & 7) & 1]
-    else:
-        few = list(itertools.islice(_rows(found), most + 1))
-    return few if len(few) <= most else None
+    pieces = _pieces(con, part, sorted(each, reverse=True))  # the rarest first
+    if not rare:
+        return _newest_first(con, part, pieces, most)
+    asked = "SELECT %s FROM found.%s s WHERE s.words MATCH ?%s LIMIT %d" % (order("s.rowid"), part, places, RARE + 1)
+    rows = [row[0] for row in con.execute(asked, (" AND ".join(rare), *values))]
+    if len(rows) > RARE:
+        return None
+    bits = b"".join([bits.to_bytes(PIECE // 8, "little") for _, bits in reversed(list(pieces))]) if rows else b""
+    return iter([([row for row in rows if bits[row >> 3] >> (row & 7) & 1], LAST)])
 
 
 _NUMBER = "SELECT number FROM found.common WHERE part = ? AND term = ?"
 
 
-def _rows(pieces):
+def _newest_first(con, part, pieces, most):
+    after, seconds = [LAST], con.execute("SELECT second FROM found.newest WHERE part = ? ORDER BY piece", (part,)).fetchall()
+    for (second,) in seconds:
+        after.append(min(second, after[-1]))
     for piece, bits in pieces:
-        while bits:
+        rows = []
+        while bits and len(rows) <= most:
             at = bits.bit_length() - 1
             bits ^= 1 << at
-            yield piece * PIECE + at
+            rows.append(piece * PIECE + at)
+        yield rows, after[piece]
 
 
 def _pieces(con, part, each):

@@ -163,6 +163,7 @@ def _learned(con, kind):
     found = [word for word, n in often.items() if n * SHARE >= rows]
     _keep(con, kind + " frequent", " ".join(found))
     if last > BATCH:  # among fewer rows FTS5 finds as soon
+        teach(con, frozenset(found))
         _learn_common(con, kind, con.execute(each % ("%s, %s" % (_part(kind), _words_of(kind))), numbers))
     _keep(con, kind + " learned", max(1, last))
 
@@ -253,13 +254,13 @@ def _take_in(con, kind, which, values, again=False):
         first = con.execute("SELECT COALESCE(max(taken), 0) FROM " + rows).fetchone()[0]
         con.execute("INSERT INTO %s (number) SELECT %s FROM %s WHERE %s AND +%s ORDER BY 1" % (
             rows, number, table, which, of_it), values)  # +: not by an index of all times  # fmt: skip
-        terms, noted = search_bits.common(con, index), collections.defaultdict(list)
-        con.create_function("noted", 2, search_bits.noting(terms, noted))
-        each = "SELECT taken, %s | (%d - taken) AS place, %s AS words FROM %s r CROSS JOIN %s WHERE taken > ? AND %s = r.number"
+        terms, noted, newest = search_bits.common(con, index), collections.defaultdict(list), {}
+        con.create_function("noted", 2, search_bits.noting(terms, noted, newest))
+        each = "SELECT %s | (%d - taken) AS place, %s AS words FROM %s r CROSS JOIN %s WHERE taken > ? AND %s = r.number"
         each %= (_second(kind), LAST_ORDER, _words_of(kind), rows, table, number)
-        con.execute("INSERT INTO found.%s (rowid, words) SELECT place, noted(taken, words) FROM (%s) ORDER BY place" % (
+        con.execute("INSERT INTO found.%s (rowid, words) SELECT place, noted(place, words) FROM (%s) ORDER BY place" % (
             index, each), (first,))  # fmt: skip
-        search_bits.write(con, terms, noted)
+        search_bits.write(con, index, terms, noted, newest)
         if again:
             con.execute("INSERT OR REPLACE INTO found.again SELECT ?, number, ?, taken FROM %s WHERE taken > ?" % rows,
                         (kind, part, first))  # fmt: skip
