@@ -145,9 +145,8 @@ def _places(where: Where) -> tuple[str, list[Any]]:
 def _looked_up(where: Where, limit: int) -> list[Row]:
     """By the search index."""
     found: list[Row] = []
-    wanted, exact = search.terms(where.con, where.kind, where.text, where.marked)
     for part in where.parts:
-        rows = _among(where, limit, part, wanted, exact)
+        rows = _among(where, limit, part)
         if rows is None:
             loose, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)
             rows = _within(where.con, READING, _of_part, where, limit, part, *loose) if loose != strict else None
@@ -156,12 +155,14 @@ def _looked_up(where: Where, limit: int) -> list[Row]:
     return found
 
 
-def _among(where: Where, limit: int, part: str, wanted: list[list[str]], exact: bool) -> Optional[list[Row]]:
+def _among(where: Where, limit: int, part: str) -> Optional[list[Row]]:
     """Among the rows of a part that have all words and marks that are wanted; None where FTS5 finds enough as soon."""
+    wanted, exact = search.terms(where.con, where.kind, part, where.text, where.marked)
     index = f"{where.kind}_{part}"
-    batches = search_bits.candidates(where.con, index, wanted, *_places(where), READ) if wanted else None
-    if batches is None:
+    candidates = search_bits.candidates(where.con, index, wanted, *_places(where), READ) if wanted else None
+    if candidates is None:
         return None
+    batches, exact = candidates[0], exact and candidates[1]
     source, now = search.rows(where.kind, part, "few")
     source = f"{source} CROSS JOIN {where.table} ON {where.number} = r.number{where.beside}"
     conditions, values = _of_it(where, part)
@@ -169,8 +170,8 @@ def _among(where: Where, limit: int, part: str, wanted: list[list[str]], exact: 
     found: list[Row] = []
     read, waiting = 0, []
     for taken, after in batches:
-        waiting += taken
-        if read + len(waiting) > READ:
+        waiting += taken or []
+        if taken is None or read + len(waiting) > READ:
             return None
         if not waiting or (len(waiting) < 2 * limit or not exact) and after < search.LAST:  # the last one's
             continue

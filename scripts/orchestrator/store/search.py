@@ -16,7 +16,7 @@ import zlib
 
 from orchestrator.store import words
 
-ENDS = 20  # words that begin with a word*, at most, that are asked for one by one
+ENDS = 100  # words that begin with a word*, at most, that are asked for one by one
 SECONDS = 30  # bits of a row's order in its place in the index; above them stand seconds
 LAST, LAST_ORDER = (1 << 63 - SECONDS) - 1, (1 << SECONDS) - 1  # places count down from the last
 # kind: where it is read, under its own letter; its number, its time, the columns that are searched
@@ -38,11 +38,11 @@ PARTS = {
 _MARK, _PAIR = "\ue000", "\ue001"  # begin a mark, a pair: letters to the index, and to nobody's words
 
 
-def teach(con, frequent=frozenset()):
-    """Makes what reading rows, and the index, asks of them known to SQL."""
+def teach(con, frequent=None):
+    """Makes what reading rows, and the index, asks of them known to SQL; with {part: its frequent words} their pairs too."""
     con.create_function("holds", 2, words.holds)
     con.create_function("marks", -1, marks)
-    con.create_function("said", 1, lambda text: _said(text, frequent))
+    con.create_function("said", 2, lambda text, part: _said(text, frequent.get(part, ()) if frequent else ()))
 
 
 def _said(text, frequent):
@@ -56,9 +56,9 @@ def _pairs(each, frequent):
     return [_PAIR + one + _PAIR + other for one, other in two if one in frequent and other in frequent]
 
 
-def frequent(con, kind):
-    """The words of which a ready index knows what pairs there are."""
-    row = con.execute("SELECT value FROM found.kept WHERE name = ?", (kind + " frequent",)).fetchone()
+def frequent(con, kind, part):
+    """The words of which a part of a ready index knows what pairs there are."""
+    row = con.execute("SELECT value FROM found.kept WHERE name = ?", ("%s_%s frequent" % (kind, part),)).fetchone()
     return frozenset(row[0].split()) if row else frozenset()
 
 
@@ -71,7 +71,7 @@ def expressions(con, kind, part, text, marked):
     """
     asked = words.terms(text) if text else []
     loose, strict, whole = _marked(kind, marked), _marked(kind, marked), asked is not None
-    alone, known = whole, frequent(con, kind) if asked else ()
+    alone, known = whole, frequent(con, kind, part) if asked else ()
     for term, complete in asked or []:
         each = term.split(" ")
         pairs = _pairs(each[: None if complete else -1], known)
@@ -91,21 +91,23 @@ def expressions(con, kind, part, text, marked):
     return [(" AND ".join(["(%s)" % one for one in said]), all_of_it) for said, all_of_it in ((loose, alone), (strict, whole))]
 
 
-def terms(con, kind, text, marked):
+def terms(con, kind, part, text, marked):
     """([[term, …]], whether that says all): of each, rows that are asked for have one among their words, pairs and single marks.
 
-    Without a whole word, nothing.
+    Without a word, nothing.
     """
-    said, all_of_it, known = [], True, frequent(con, kind) if '"' in text else ()
+    said, all_of_it, known = [], True, frequent(con, kind, part) if '"' in text else ()
     for term, complete in words.terms(text) or []:
-        each = term.split(" ")[: None if complete else -1]
+        each = term.split(" ")
+        ends = [each[-1]] if complete else _begun(con, "%s_%s" % (kind, part), each.pop())
         pairs = _pairs(each, known)
-        said += pairs if pairs and len(pairs) == len(each) - 1 else [*each, *pairs]
-        all_of_it = all_of_it and complete and (len(each) == 1 or len(each) == 2 and bool(pairs))
+        said += [[one] for one in (pairs if complete and pairs and len(pairs) == len(each) - 1 else [*each, *pairs])]
+        said += [ends] if ends is not None and not complete else []
+        all_of_it = all_of_it and ends is not None and (len(each) == len(pairs) + 1 < 3 if complete else not each)
     if not said:
         return [], False
     asked = [[_mark(_bits(kind, [name]), [value]) for value in marked[name]] for name in PARTS[kind][1] if name in marked]
-    return [*asked, *[[_mark(0, [path])] for path in marked.get("path", ())], *[[one] for one in said]], all_of_it
+    return [*asked, *[[_mark(0, [path])] for path in marked.get("path", ())], *said], all_of_it
 
 
 def any_of(terms):

@@ -11,7 +11,7 @@ import itertools
 import operator
 import zlib
 
-from orchestrator.store.search import LAST, SECONDS, any_of, is_single, order
+from orchestrator.store.search import LAST, LAST_ORDER, SECONDS, any_of, is_single, order
 
 PIECE = 32000  # rows of a piece, a multiple of 8: its bits and what belongs to them fill a page
 SHARE, MOST = 500, 2000  # of how many rows one must have a term that has bits, and how many terms these are at most
@@ -21,7 +21,7 @@ TABLES = (
     # the newest row of a piece, by its second as in places
     "CREATE TABLE found.newest (part TEXT, piece INTEGER, second INTEGER, PRIMARY KEY (part, piece)) WITHOUT ROWID",
 )
-RARE = 10000  # rows at most of terms that are not common, that are looked at one by one
+FIRST, RARE = 250, 10000  # rows of terms that are not common that are looked at first, and at most
 _WITHIN = 32  # bits of a piece's number in a place
 
 
@@ -74,29 +74,28 @@ def write(con, part, terms, noted, newest):
 
 
 def candidates(con, part, wanted, places, values, most):
-    """Batches of rows of a part, as they were taken in, that have one term of each of `wanted`, and the time of the newest after.
+    """(Batches of rows of a part, as they were taken in, that have one term of each of `wanted`, with the time of the newest
+    after; whether each has all that is wanted, or may).
 
-    Each a list, of no more than one above `most`, and the place of a second. None: FTS5 knows as soon. Terms that are not
-    common are asked of FTS5, with the `places` (and `values`) that bound the time.
+    A batch is a list, of no more than one above `most`, and the place of a second. Terms that are not common are asked of FTS5,
+    with the `places` (and `values`) that bound the time. None, of all or of a batch: FTS5 knows as soon.
     """
-    each, rare = [], []
+    each, rare, mixed = [], [], []
     for terms in wanted:
         numbers = [row[0] for term in terms for row in con.execute(_NUMBER, (part, term))]
         if len(numbers) == len(terms):
             each.append(sorted(numbers))
         else:
-            rare.append("(%s)" % any_of(terms))
-    if not each or len(each) + len(rare) < 2:
+            (mixed if numbers else rare).append("(%s)" % any_of(terms))
+    if not all(wanted):
+        return iter(()), True  # a word* with no end
+    if not each or len(wanted) < 2:
         return None
     pieces = _pieces(con, part, sorted(each, reverse=True))  # the rarest first
     if not rare:
-        return _newest_first(con, part, pieces, most)
-    asked = "SELECT %s FROM found.%s s WHERE s.words MATCH ?%s LIMIT %d" % (order("s.rowid"), part, places, RARE + 1)
-    rows = [row[0] for row in con.execute(asked, (" AND ".join(rare), *values))]
-    if len(rows) > RARE:
-        return None
-    bits = b"".join([bits.to_bytes(PIECE // 8, "little") for _, bits in reversed(list(pieces))]) if rows else b""
-    return iter([([row for row in rows if bits[row >> 3] >> (row & 7) & 1], LAST)])
+        return _newest_first(con, part, pieces, most), not mixed
+    asked = "SELECT s.rowid FROM found.%s s WHERE s.words MATCH ?%s LIMIT %d" % (part, places, RARE + 1)
+    return _of_rare(con.execute(asked, (" AND ".join(rare + mixed), *values)), pieces), True
 
 
 _NUMBER = "SELECT number FROM found.common WHERE part = ? AND term = ?"
@@ -113,6 +112,24 @@ def _newest_first(con, part, pieces, most):
             bits ^= 1 << at
             rows.append(piece * PIECE + at)
         yield rows, after[piece]
+
+
+def _of_rare(found, pieces):
+    """Batches of rows that FTS5 finds, the newest first, by their places, and that have their bits in all pieces."""
+    known, looked, batch = {}, 0, found.fetchmany(FIRST)
+    while batch:
+        rows = []
+        for (place,) in batch:
+            row = LAST_ORDER - (place & LAST_ORDER)
+            piece = row // PIECE
+            while piece not in known:
+                number, bits = next(pieces)
+                known[number] = bits.to_bytes(PIECE // 8, "little")
+            if known[piece][row % PIECE >> 3] >> (row & 7) & 1:
+                rows.append(row)
+        looked += len(batch)
+        second, batch = batch[-1][0] >> SECONDS, found.fetchmany(looked)
+        yield rows if looked <= RARE else None, second if batch else LAST
 
 
 def _pieces(con, part, each):

@@ -15,7 +15,7 @@ from orchestrator.store.search import KINDS, LAST_ORDER, PARTS, frequent, moment
 SUFFIX = "-search"
 BATCH = 20000  # rows of one transaction
 MANY = 5 * BATCH  # rows after which the index is put together in one piece
-SAMPLE, SHARE = 5000, 20  # of how many rows (a large history: a batch) one must have a word, to learn which words are frequent
+SAMPLE, SHARE = 5000, 50  # of how many rows (a large history: a batch) of a part one must have a word, to learn what is frequent
 ENOUGH = 200  # of them in a part, to learn what is common in it
 GROWN = 10  # times as many rows as it was made with, and more than a batch, after which an index is made anew to learn it again
 _PATHS = {
@@ -145,7 +145,7 @@ def _learn(con, kind):
     if not _kept(con, kind + " learned"):
         teach(con)
         _transaction(con, _learned, kind)
-    teach(con, frequent(con, kind))
+    teach(con, {part: frequent(con, kind, part) for part in PARTS[kind][0]})
 
 
 def _learned(con, kind):
@@ -153,30 +153,30 @@ def _learned(con, kind):
         return  # by another process, just now
     import random  # 4 ms, seldom needed
 
-    last, often, rows = _last(con, kind), collections.Counter(), 0
+    last = _last(con, kind)
     some = random.Random(1).sample(range(1, last + 1), min(last, BATCH if last > BATCH else SAMPLE))
-    each = "SELECT %%s FROM json_each(?) n CROSS JOIN %s WHERE %s.%s = n.value" % (KINDS[kind][0], kind[0], KINDS[kind][1])
+    each = "SELECT %s, %%s FROM json_each(?) n CROSS JOIN %s WHERE %s.%s = n.value" % (
+        _part(kind), KINDS[kind][0], kind[0], KINDS[kind][1])  # fmt: skip
     numbers = ("[%s]" % ",".join(map(str, some)),)
-    for (words,) in con.execute(each % "said(%s)" % text(kind), numbers):
-        rows += 1
-        often.update(set(words.split()))
-    found = [word for word, n in often.items() if n * SHARE >= rows]
-    _keep(con, kind + " frequent", " ".join(found))
+    found = {}
+    for part, rows, times in _counted(con.execute(each % ("said(%s, '')" % text(kind)), numbers)):
+        found[part] = [word for word, n in times.items() if n * SHARE >= rows]
+        _keep(con, "%s_%s frequent" % (kind, part), " ".join(found[part]))
     if last > BATCH:  # among fewer rows FTS5 finds as soon
-        teach(con, frozenset(found))
-        _learn_common(con, kind, con.execute(each % ("%s, %s" % (_part(kind), _words_of(kind))), numbers))
+        teach(con, {part: frozenset(words) for part, words in found.items()})
+        for part, rows, times in _counted(con.execute(each % _words_of(kind, _part(kind)), numbers)):
+            if rows >= ENOUGH:
+                search_bits.learn(con, "%s_%s" % (kind, part), times, rows)
     _keep(con, kind + " learned", max(1, last))
 
 
-def _learn_common(con, kind, some):
-    """Learns from (part, words) of some rows which terms are common in a part."""
+def _counted(some):
+    """[(part, how many rows, {term: in how many of them})] of rows (part, words)."""
     rows, times = collections.Counter(), collections.defaultdict(collections.Counter)
     for part, words in some:
         rows[part] += 1
         times[part].update(set(words.split()))
-    for part, of_part in times.items():
-        if rows[part] >= ENOUGH:
-            search_bits.learn(con, "%s_%s" % (kind, part), of_part, rows[part])
+    return [(part, rows[part], times[part]) for part in rows]
 
 
 def _further(con, kind, progress, most):
@@ -230,8 +230,9 @@ def _of(kind):
     return " || char(0) || ".join([text(kind), *["COALESCE(%s, '')" % one for one in (_PATHS[kind], *PARTS[kind][1].values())]])
 
 
-def _words_of(kind):
-    return "said(%s) || ' ' || marks(%s, %s)" % (text(kind), _PATHS[kind], ", ".join(PARTS[kind][1].values()))
+def _words_of(kind, part):
+    """SQL of a row's words, their pairs and its marks; of SQL of its part."""
+    return "said(%s, %s) || ' ' || marks(%s, %s)" % (text(kind), part, _PATHS[kind], ", ".join(PARTS[kind][1].values()))
 
 
 # An execution that may still change, with no event that says so: at work, its meta file or its transcript not read yet
@@ -257,7 +258,7 @@ def _take_in(con, kind, which, values, again=False):
         terms, noted, newest = search_bits.common(con, index), collections.defaultdict(list), {}
         con.create_function("noted", 2, search_bits.noting(terms, noted, newest))
         each = "SELECT %s | (%d - taken) AS place, %s AS words FROM %s r CROSS JOIN %s WHERE taken > ? AND %s = r.number"
-        each %= (_second(kind), LAST_ORDER, _words_of(kind), rows, table, number)
+        each %= (_second(kind), LAST_ORDER, _words_of(kind, "'%s'" % part), rows, table, number)
         con.execute("INSERT INTO found.%s (rowid, words) SELECT place, noted(place, words) FROM (%s) ORDER BY place" % (
             index, each), (first,))  # fmt: skip
         search_bits.write(con, index, terms, noted, newest)

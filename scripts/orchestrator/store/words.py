@@ -1,6 +1,9 @@
 """Words: what a text that is searched for asks, and whether a text holds it, as the index sees words and reading does."""
 
+import functools
 
+
+@functools.lru_cache(maxsize=8)  # each row that is read asks for it
 def terms(text):
     """[(words in a row, whether the last of them is whole)] of which all are wanted: "words in quotes" stand in a row, word*
     is what begins so. None for what only reading can find: no word at all, or writing without spaces between its words.
