@@ -40,8 +40,8 @@ def part():
     assert set(terms) == set(SHARES) - {RARE}
     con.execute("BEGIN")
     while first <= ROWS:
-        noted, newest = collections.defaultdict(list), {}
-        note = search_bits.noting(terms, noted, newest)
+        noted, newest, seen = collections.defaultdict(list), {}, set()
+        note = search_bits.noting(terms, noted, newest, seen)
         after = min(ROWS + 1, first + dice.choice([1, 70, 9000]))
         for taken in dice.sample(range(first, after), after - first):
             words = " ".join([term for term, share in SHARES.items() if dice.random() < share])
@@ -52,6 +52,7 @@ def part():
             con.execute("INSERT INTO found.part_rows VALUES (?, ?)", (taken, taken))
             con.execute("INSERT INTO found.part (rowid, words) VALUES (?, ?)", (place, words))
         search_bits.write(con, "part", terms, noted, newest)
+        assert seen <= {"", *SHARES} and seen >= set(noted)
         first = after
     con.execute("COMMIT")
     return con, rows
@@ -100,6 +101,7 @@ def test_what_fts5_knows_as_soon_is_left_to_it(part, monkeypatch):
     assert named(con, ["half"]) is None
     assert named(con, [RARE], ["unheard"]) is None
     assert named(con, [RARE], ["never"]) == []
+    monkeypatch.setattr(search_bits, "FIRST", 10)
     monkeypatch.setattr(search_bits, "RARE", len(rows[RARE]) - 1)
     assert named(con, [RARE], ["never"]) is None
 

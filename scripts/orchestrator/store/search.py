@@ -168,22 +168,16 @@ _MOST = 20000
 _known = {}  # what was marked lately, and how: at most so many
 
 
-def _begun(con, table, word):
-    """The words of an index that begin with a word, found one after another; None for too many."""
-    between = (word, word + "\U0010ffff", ENDS + 1)
-    often = "SELECT term FROM found.common WHERE part = ? AND term >= ? AND term < ? LIMIT ?"
-    if len(con.execute(often, (table, *between)).fetchall()) > ENDS:
-        return None  # soon seen
-    con.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.begun_%s USING fts5vocab('found', '%s', 'instance')" % (table, table))
-    found = [row[0] for row in con.execute(_BEGUN.format(table), between)]
+def _begun(con, part, word):
+    """The words of a part that begin with a word; None for too many."""
+    asked = "SELECT word FROM found.words WHERE part = ? AND word >= ? AND word < ? LIMIT ?"
+    found = [row[0] for row in con.execute(asked, (part, word, word + "\U0010ffff", ENDS + 1))]
     return found if len(found) <= ENDS else None
 
 
-_BEGUN = """WITH RECURSIVE t (term) AS (
-    SELECT (SELECT term FROM temp.begun_{0} WHERE term >= ?1 AND term <= ?2 LIMIT 1)
-    UNION ALL SELECT (SELECT v.term FROM temp.begun_{0} v WHERE v.term >= t.term || char(1) AND v.term <= ?2 LIMIT 1) FROM t
-    WHERE t.term IS NOT NULL)
-SELECT term FROM t WHERE term IS NOT NULL LIMIT ?3"""
+def is_word(term):
+    """Whether a term is a word, and no mark or pair."""
+    return not term.startswith((_MARK, _PAIR))
 
 
 def text(kind):

@@ -36,17 +36,19 @@ def learn(con, part, times, rows):
     con.executemany("INSERT INTO found.common (part, term) VALUES (?, ?)", [(part, term) for term in often[:MOST]])
 
 
-def noting(terms, noted, newest):
-    """A function for SQL that notes which common terms a row has, and its time; it returns the row's words.
+def noting(terms, noted, newest, seen):
+    """A function for SQL that notes which common terms a row has, its time and all its terms; it returns the row's words.
 
-    In `noted` {term: rows}, and in `newest` {piece: the place of the newest row's second}.
+    In `noted` {term: rows}, in `newest` {piece: the place of the newest row's second}, and in `seen`.
     """
     common = frozenset(terms)
 
     def note(place, words):
         row, second = order(place), place >> SECONDS
         newest[row // PIECE] = min(newest.get(row // PIECE, second), second)
-        for term in common.intersection(words.split(" ")):
+        each = words.split(" ")
+        seen.update(each)
+        for term in common.intersection(each):
             noted[term].append(row)
         return words
 
@@ -95,7 +97,7 @@ def candidates(con, part, wanted, places, values, most):
     if not rare:
         return _newest_first(con, part, pieces, most), not mixed
     asked = "SELECT s.rowid FROM found.%s s WHERE s.words MATCH ?%s LIMIT %d" % (part, places, RARE + 1)
-    return _of_rare(con.execute(asked, (" AND ".join(rare + mixed), *values)), pieces), True
+    return _of_rare(con, asked, (" AND ".join(rare + mixed), *values), pieces), True
 
 
 _NUMBER = "SELECT number FROM found.common WHERE part = ? AND term = ?"
@@ -114,9 +116,10 @@ def _newest_first(con, part, pieces, most):
         yield rows, after[piece]
 
 
-def _of_rare(found, pieces):
+def _of_rare(con, asked, values, pieces):
     """Batches of rows that FTS5 finds, the newest first, by their places, and that have their bits in all pieces."""
-    known, looked, batch = {}, 0, found.fetchmany(FIRST)
+    found, first = con.execute(asked, values), min(FIRST, RARE)
+    known, looked, batch = {}, 0, found.fetchmany(first)
     while batch:
         rows = []
         for (place,) in batch:
@@ -127,9 +130,13 @@ def _of_rare(found, pieces):
                 known[number] = bits.to_bytes(PIECE // 8, "little")
             if known[piece][row % PIECE >> 3] >> (row & 7) & 1:
                 rows.append(row)
-        looked += len(batch)
-        second, batch = batch[-1][0] >> SECONDS, found.fetchmany(looked)
-        yield rows if looked <= RARE else None, second if batch else LAST
+        second, looked = batch[-1][0] >> SECONDS, looked + len(batch)
+        if looked == first and con.execute("SELECT count(*) FROM (%s)" % asked, values).fetchone()[0] > RARE:
+            yield rows, second
+            yield None, LAST  # not looked at one by one
+            return
+        batch = found.fetchmany(looked)
+        yield rows, second if batch else LAST
 
 
 def _pieces(con, part, each):

@@ -10,7 +10,7 @@ import zlib
 
 from orchestrator.store import search_bits
 from orchestrator.store.open import Error
-from orchestrator.store.search import KINDS, LAST_ORDER, PARTS, frequent, moment, teach, text
+from orchestrator.store.search import KINDS, LAST_ORDER, PARTS, frequent, is_word, moment, teach, text
 
 SUFFIX = "-search"
 BATCH = 20000  # rows of one transaction
@@ -33,6 +33,7 @@ _TABLES = (
     *[statement % (kind, part) for kind, (parts, _) in PARTS.items() for part in parts for statement in (
         "CREATE VIRTUAL TABLE found.%s_%s USING fts5(words, content = '', columnsize = 0, tokenize = 'ascii')",
         "CREATE TABLE found.%s_%s_rows (taken INTEGER PRIMARY KEY, number INTEGER)")],
+    "CREATE TABLE found.words (part TEXT, word TEXT, PRIMARY KEY (part, word)) WITHOUT ROWID",  # for a word*
     *search_bits.TABLES,
 )  # fmt: skip
 
@@ -256,12 +257,15 @@ def _take_in(con, kind, which, values, again=False):
         con.execute("INSERT INTO %s (number) SELECT %s FROM %s WHERE %s AND +%s ORDER BY 1" % (
             rows, number, table, which, of_it), values)  # +: not by an index of all times  # fmt: skip
         terms, noted, newest = search_bits.common(con, index), collections.defaultdict(list), {}
-        con.create_function("noted", 2, search_bits.noting(terms, noted, newest))
+        seen: set = set()
+        con.create_function("noted", 2, search_bits.noting(terms, noted, newest, seen))
         each = "SELECT %s | (%d - taken) AS place, %s AS words FROM %s r CROSS JOIN %s WHERE taken > ? AND %s = r.number"
         each %= (_second(kind), LAST_ORDER, _words_of(kind, "'%s'" % part), rows, table, number)
         con.execute("INSERT INTO found.%s (rowid, words) SELECT place, noted(place, words) FROM (%s) ORDER BY place" % (
             index, each), (first,))  # fmt: skip
         search_bits.write(con, index, terms, noted, newest)
+        words = [(index, word) for word in sorted(filter(is_word, seen))]
+        con.executemany("INSERT OR IGNORE INTO found.words VALUES (?, ?)", words)
         if again:
             con.execute("INSERT OR REPLACE INTO found.again SELECT ?, number, ?, taken FROM %s WHERE taken > ?" % rows,
                         (kind, part, first))  # fmt: skip
