@@ -60,8 +60,8 @@ WORDS = ["zirconium", "nowhere", "parser", "babace", "the", "a", "rows for each"
          "error*"]  # fmt: skip
 SEVERAL = ["the parser reads", "each lock parser config", "reads cover a has", "block seen and", "own file the", "for of a",
            "babaka bagufo bapuka", "badile batise bativo hold", "cebara bavoba baraba batise", "bafora vocele senovo kaleno",
-           "nozufo cerano rows", "parser bavovo bavoce"]  # fmt: skip
-IN_A_ROW = ['"config file"', '"the parser"', '"rows for each"']
+           "nozufo cerano rows", "parser bavovo bavoce", "tic* dibami", "the* block", "fog* tests"]  # fmt: skip
+IN_A_ROW = ['"config file"', '"the parser"', '"rows for each"', '"of that a"', '"the balele bamino"', '"parser barase"']
 TOGETHER = {
     "history": ({"agent_type": [None, None, "builder", "Explore", "planner", "nobody"],
                  "model": [None, None, "opus", "haiku", "opus-4-8", "claude"],

@@ -82,22 +82,24 @@ def candidates(con, part, wanted, places, values, most):
     A batch is a list, of no more than one above `most`, and the place of a second. Terms that are not common are asked of FTS5,
     with the `places` (and `values`) that bound the time. None, of all or of a batch: FTS5 knows as soon.
     """
-    each, rare, mixed = [], [], []
+    each, rare, left_out = [], [], False  # one of common and other terms
     for terms in wanted:
         numbers = [row[0] for term in terms for row in con.execute(_NUMBER, (part, term))]
         if len(numbers) == len(terms):
             each.append(sorted(numbers))
+        elif numbers:
+            left_out = True
         else:
-            (mixed if numbers else rare).append("(%s)" % any_of(terms))
+            rare.append("(%s)" % any_of(terms))
     if not all(wanted):
         return iter(()), True  # a word* with no end
     if not each or len(wanted) < 2:
         return None
     pieces = _pieces(con, part, sorted(each, reverse=True))  # the rarest first
     if not rare:
-        return _newest_first(con, part, pieces, most), not mixed
+        return _newest_first(con, part, pieces, most), not left_out
     asked = "SELECT s.rowid FROM found.%s s WHERE s.words MATCH ?%s LIMIT %d" % (part, places, RARE + 1)
-    return _of_rare(con, asked, (" AND ".join(rare + mixed), *values), pieces), True
+    return _of_rare(con, asked, (" AND ".join(rare), *values), pieces), not left_out
 
 
 _NUMBER = "SELECT number FROM found.common WHERE part = ? AND term = ?"
