@@ -121,8 +121,8 @@ def test_the_most_common_terms_have_bits():
     for statement in search_bits.TABLES:
         con.execute(statement)
     single, together = (search._mark(bits, ["x"]) for bits in (1, 3))
-    times = {f"word{n}": n for n in range(3000)}
-    search_bits.learn(con, "part", {**times, single: 5000, together: 5000, "once": 1}, 500)
-    assert set(search_bits.common(con, "part")) == {single, *[f"word{n}" for n in range(1001, 3000)]}
+    times = {f"word{n}": n for n in range(5000)}
+    search_bits.learn(con, "part", {**times, single: 6000, together: 6000, "once": 1}, 500)
+    assert set(search_bits.common(con, "part")) == {single, *[f"word{n}" for n in range(1001, 5000)]}
     search_bits.learn(con, "other", {"once": 1, "twice": 2}, 1000)
     assert set(search_bits.common(con, "other")) == {"twice"}

@@ -14,7 +14,7 @@ import zlib
 from orchestrator.store.search import LAST, LAST_ORDER, SECONDS, any_of, is_single, order
 
 PIECE = 32000  # rows of a piece, a multiple of 8: its bits and what belongs to them fill a page
-SHARE, MOST = 500, 2000  # of how many rows one must have a term that has bits, and how many terms these are at most
+SHARE, MOST = 500, 4000  # of how many rows one must have a term that has bits, and how many terms these are at most
 TABLES = (
     "CREATE TABLE found.common (number INTEGER PRIMARY KEY, part TEXT, term TEXT, UNIQUE (part, term))",
     "CREATE TABLE found.bits (place INTEGER PRIMARY KEY, rows BLOB)",  # of a term's number, and of the piece's
