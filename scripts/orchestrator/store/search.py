@@ -7,7 +7,8 @@ Behind a row's words stand marks: one for each combination of agent type, model,
 files and the folders around them; failed executions and each type of output have a part of their own. So all that is
 asked together is one look into one part, however many rows have each of it. A mark is a short hash: a row that it names
 is asked for the rest. And there stand pairs: two words in a row that are frequent both, as FTS5 goes through all rows that
-have them to find one that has them in a row.
+have them to find one that has them in a row. Of terms that many rows have, which rows these are stands in
+store/search_bits.py.
 """
 
 import itertools
