@@ -22,9 +22,13 @@ def moment(taken):
 
 def named(con, *wanted):
     """The rows that are named, one after another, the newest pieces first; None where it is left to FTS5."""
-    found = search_bits.candidates(con, "part", wanted, "", [], ROWS)
-    batches = found and list(found[0])
-    return None if batches is None or any(rows is None for rows, _ in batches) else [row for rows, _ in batches for row in rows]
+    batches = search_bits.candidates(con, "part", wanted, "", [], ROWS)
+    return None if batches is None else [row for rows, *_ in batches for row in rows]
+
+
+def whole(con, *wanted):
+    """Whether all rows that are named have all that is wanted."""
+    return all(batch[-1] for batch in search_bits.candidates(con, "part", wanted, "", [], ROWS))
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +80,10 @@ def test_rows_that_have_one_of_some_terms(part):
         found = named(con, [one, other], [third])
         if RARE in (one, other):  # the third alone is gone by, and each row has to be read
             assert sorted(found) == sorted(rows[third])
-            assert search_bits.candidates(con, "part", [[one, other], [third]], "", [], ROWS)[1] is False
+            assert not whole(con, [one, other], [third])
         else:
             assert sorted(found) == sorted(want)
-            assert search_bits.candidates(con, "part", [[one, other], [third]], "", [], ROWS)[1] is True
+            assert whole(con, [one, other], [third])
     assert sorted(named(con, ["half", RARE], ["tenth"], [RARE])) == sorted(rows["tenth"] & rows[RARE])
     assert named(con, ["half"], []) == []
 
@@ -87,9 +91,9 @@ def test_rows_that_have_one_of_some_terms(part):
 def test_no_later_row_is_newer_than_is_said(part):
     """With each batch of rows goes the time of the newest of those to come, by which a search knows that it has enough."""
     con, _ = part
-    batches = list(search_bits.candidates(con, "part", [["half"], ["tenth"]], "", [], 1000)[0])
-    assert [len(rows) for rows, _ in batches[1:]] == [1001, 1001] and batches[-1][1] == search.LAST  # of more than 1000 one more
-    for n, (_, after) in enumerate(batches[:-1]):
+    batches = list(search_bits.candidates(con, "part", [["half"], ["tenth"]], "", [], 1000))
+    assert [len(rows) for rows, *_ in batches[1:]] == [1001, 1001] and batches[-1][1] == search.LAST  # of more than 1000 one more
+    for n, (_, after, _) in enumerate(batches[:-1]):
         newest = max(moment(taken) for taken in range(1, (2 - n) * search_bits.PIECE))
         assert search.LAST - after == newest
         assert search.time_of(after) == datetime.datetime.fromtimestamp(newest, datetime.timezone.utc).isoformat()[:19]
@@ -101,9 +105,10 @@ def test_what_fts5_knows_as_soon_is_left_to_it(part, monkeypatch):
     assert named(con, ["half"]) is None
     assert named(con, [RARE], ["unheard"]) is None
     assert named(con, [RARE], ["never"]) == []
+    assert sorted(named(con, [RARE], ["half"])) == sorted(rows[RARE] & rows["half"]) and whole(con, [RARE], ["half"])
     monkeypatch.setattr(search_bits, "FIRST", 10)
     monkeypatch.setattr(search_bits, "RARE", len(rows[RARE]) - 1)
-    assert named(con, [RARE], ["never"]) is None
+    assert set(named(con, [RARE], ["fewer"])) == rows["fewer"] and not whole(con, [RARE], ["fewer"])
 
 
 def test_few_bits_take_little_space(part):

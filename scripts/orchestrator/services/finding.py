@@ -159,29 +159,28 @@ def _among(where: Where, limit: int, part: str) -> Optional[list[Row]]:
     """Among the rows of a part that have all words and marks that are wanted; None where FTS5 finds enough as soon."""
     wanted, exact = search.terms(where.con, where.kind, part, where.text, where.marked)
     index = f"{where.kind}_{part}"
-    candidates = search_bits.candidates(where.con, index, wanted, *_places(where), READ) if wanted else None
-    if candidates is None:
+    batches = search_bits.candidates(where.con, index, wanted, *_places(where), READ) if wanted else None
+    if batches is None:
         return None
-    batches, exact = candidates[0], exact and candidates[1]
     source, now = search.rows(where.kind, part, "few")
     source = f"{source} CROSS JOIN {where.table} ON {where.number} = r.number{where.beside}"
     conditions, values = _of_it(where, part)
     order = f"{where.at} DESC, {where.last} DESC"
-    found: list[Row] = []
+    found: set[Row] = set()
     read, waiting = 0, []
-    for taken, after in batches:
-        waiting += taken or []
-        if taken is None or read + len(waiting) > READ:
+    for taken, after, whole in batches:
+        waiting, exact = waiting + taken, exact and whole
+        if read + len(waiting) > READ:
             return None
         if not waiting or (len(waiting) < 2 * limit or not exact) and after < search.LAST:  # the last one's
             continue
         read += len(waiting)
         few = "[" + ",".join(map(str, waiting)) + "]"
-        found += _fetched(where, source, [few, *values], [now, *conditions], order, limit, not exact)
-        found, waiting = sorted(found, key=_at, reverse=True)[:limit], []
-        if found and len(found) == limit and (found[-1][0] or "")[:19] > search.time_of(after):
+        found.update(_fetched(where, source, [few, *values], [now, *conditions], order, limit, not exact))
+        waiting, best = [], sorted(found, key=_at, reverse=True)[:limit]
+        if best and len(best) == limit and (best[-1][0] or "")[:19] > search.time_of(after):
             break
-    return found
+    return list(found)
 
 
 def _of_it(where: Where, part: str) -> tuple[list[str], list[Any]]:

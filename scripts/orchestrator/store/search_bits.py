@@ -76,11 +76,10 @@ def write(con, part, terms, noted, newest):
 
 
 def candidates(con, part, wanted, places, values, most):
-    """(Batches of rows of a part, as they were taken in, that have one term of each of `wanted`, with the time of the newest
-    after; whether each has all that is wanted, or may).
+    """Batches of rows of a part, as they were taken in, that have one term of each of `wanted`; None: FTS5 knows as soon.
 
-    A batch is a list, of no more than one above `most`, and the place of a second. Terms that are not common are asked of FTS5,
-    with the `places` (and `values`) that bound the time. None, of all or of a batch: FTS5 knows as soon.
+    Each a list, of no more than one above `most`, the place of the second of the newest after, and whether they have all that
+    is wanted, or may. Terms that are not common are asked of FTS5, with the `places` (and `values`) that bound the time.
     """
     each, rare, left_out = [], [], False  # one of common and other terms
     for terms in wanted:
@@ -92,35 +91,35 @@ def candidates(con, part, wanted, places, values, most):
         else:
             rare.append("(%s)" % any_of(terms))
     if not all(wanted):
-        return iter(()), True  # a word* with no end
+        return iter(())  # a word* with no end
     if not each or len(wanted) < 2:
         return None
-    pieces = _pieces(con, part, sorted(each, reverse=True))  # the rarest first
+    each.sort(reverse=True)  # the rarest first
     if not rare:
-        return _newest_first(con, part, pieces, most), not left_out
+        return _newest_first(con, part, each, most, not left_out)
     asked = "SELECT s.rowid FROM found.%s s WHERE s.words MATCH ?%s LIMIT %d" % (part, places, RARE + 1)
-    return _of_rare(con, asked, (" AND ".join(rare), *values), pieces), not left_out
+    return _of_rare(con, part, each, asked, (" AND ".join(rare), *values), most, not left_out)
 
 
 _NUMBER = "SELECT number FROM found.common WHERE part = ? AND term = ?"
 
 
-def _newest_first(con, part, pieces, most):
+def _newest_first(con, part, each, most, whole):
     after, seconds = [LAST], con.execute("SELECT second FROM found.newest WHERE part = ? ORDER BY piece", (part,)).fetchall()
     for (second,) in seconds:
         after.append(min(second, after[-1]))
-    for piece, bits in pieces:
+    for piece, bits in _pieces(con, part, each):
         rows = []
         while bits and len(rows) <= most:
             at = bits.bit_length() - 1
             bits ^= 1 << at
             rows.append(piece * PIECE + at)
-        yield rows, after[piece]
+        yield rows, after[piece], whole
 
 
-def _of_rare(con, asked, values, pieces):
-    """Batches of rows that FTS5 finds, the newest first, by their places, and that have their bits in all pieces."""
-    found, first = con.execute(asked, values), min(FIRST, RARE)
+def _of_rare(con, part, each, asked, values, most, whole):
+    """Of rows that FTS5 finds, the newest first, those that have all bits; where they are too many, those that have all bits."""
+    found, pieces, first = con.execute(asked, values), _pieces(con, part, each), min(FIRST, RARE)
     known, looked, batch = {}, 0, found.fetchmany(first)
     while batch:
         rows = []
@@ -134,11 +133,11 @@ def _of_rare(con, asked, values, pieces):
                 rows.append(row)
         second, looked = batch[-1][0] >> SECONDS, looked + len(batch)
         if looked == first and con.execute("SELECT count(*) FROM (%s)" % asked, values).fetchone()[0] > RARE:
-            yield rows, second
-            yield None, LAST  # not looked at one by one
+            yield rows, second, whole
+            yield from _newest_first(con, part, each, most, False)
             return
         batch = found.fetchmany(looked)
-        yield rows, second if batch else LAST
+        yield rows, second if batch else LAST, whole
 
 
 def _pieces(con, part, each):
