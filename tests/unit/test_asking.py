@@ -47,6 +47,7 @@ def con(tmp_path_factory):
         patch.setattr(search_bits, "PIECE", 64)
         patch.setattr(search_bits, "SHARE", 10)  # some words are common, others are not
         patch.setattr(search_index, "ENOUGH", 20)
+        patch.setattr(search_bits, "RARE", 3)
         yield con
     con.close()
 
@@ -366,6 +367,7 @@ def test_the_newest_come_first_in_whatever_order_they_came(tmp_path, monkeypatch
     monkeypatch.setattr(search_index, "BATCH", 100)
     monkeypatch.setattr(search_bits, "PIECE", 64)
     monkeypatch.setattr(search_index, "ENOUGH", 10)
+    monkeypatch.setattr(search_bits, "SHARE", 500)
     for number in range(1, 400):
         day = number if number < 200 else number - 380  # from number 200 on they are of the year before, but for the last
         row = (f"e{number}", "alpha" if number % 20 else "alpha beta", f"{day} days")

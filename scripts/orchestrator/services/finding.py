@@ -175,7 +175,7 @@ def _among(where: Where, limit: int, part: str) -> Optional[list[Row]]:
         if not waiting or (len(waiting) < 2 * limit or not exact) and after < search.LAST:  # the last one's
             continue
         read += len(waiting)
-        few = "[" + ",".join(map(str, waiting)) + "]"
+        few = "[" + ",".join(map(str, set(waiting))) + "]"  # some may be named twice
         found.update(_fetched(where, source, [few, *values], [now, *conditions], order, limit, not exact))
         waiting, best = [], sorted(found, key=_at, reverse=True)[:limit]
         if best and len(best) == limit and (best[-1][0] or "")[:19] > search.time_of(after):
