@@ -157,7 +157,7 @@ def _looked_up(where: Where, limit: int) -> list[Row]:
 
 def _among(where: Where, limit: int, part: str) -> Optional[list[Row]]:
     """Among the rows of a part that have all words and marks that are wanted; None where FTS5 finds enough as soon."""
-    wanted, exact = search.terms(where.con, where.kind, part, where.text, where.marked)
+    wanted, exact = search.wanted(where.con, where.kind, part, where.text, where.marked)
     index = f"{where.kind}_{part}"
     batches = search_bits.candidates(where.con, index, wanted, *_places(where), READ) if wanted else None
     if batches is None:

@@ -70,45 +70,51 @@ def expressions(con, kind, part, text, marked):
     the words of a phrase, in whatever order. Even strictly there is more to read where a word* may end in too many ways
     (FTS5 would go through all rows of all of them before it named the first), and where only reading finds a text.
     """
-    asked = words.terms(text) if text else []
-    loose, strict, whole = _marked(kind, marked), _marked(kind, marked), asked is not None
-    alone, known = whole, frequent(con, kind, part) if asked else ()
-    for term, complete in asked or []:
-        each = term.split(" ")
-        pairs = _pairs(each[: None if complete else -1], known)
-        if complete and pairs and len(pairs) == len(each) - 1:  # two are a pair, more may be pairs here and there
-            loose += [any_of([pair]) for pair in pairs]
-            strict += [any_of([pair]) for pair in pairs]
-            whole, alone = whole and len(pairs) == 1, alone and len(pairs) == 1
-            continue
-        ends = [each.pop()] if complete else _begun(con, "%s_%s" % (kind, part), each.pop())
-        whole, alone = whole and ends is not None, alone and ends is not None and not each
-        loose += [any_of([one]) for one in (*each, *pairs)]
-        if ends is not None:
-            loose.append(any_of(ends))
-            strict.append(any_of([" ".join([*each, end]) for end in ends]))
-        elif each:
-            strict.append(any_of([" ".join(each)]))
-    return [(" AND ".join(["(%s)" % one for one in said]), all_of_it) for said, all_of_it in ((loose, alone), (strict, whole))]
+    marks, said = [any_of(one) for one in _together(kind, marked)], _said_by(con, kind, part, text)
+    if len(marks) > 1:
+        # so FTS5 goes on to the words only where all marks are: it would go on with every word from each of one
+        marks = ['(%s) OR "%s"' % (" AND ".join(["(%s)" % one for one in marks]), _MARK)]
+    found = []
+    for way in (0, 1):
+        groups = [any_of(one) for each in said or () for one in each[way][0]]
+        whole = said is not None and all(each[way][1] for each in said)
+        found.append((" AND ".join(["(%s)" % one for one in [*marks, *groups]]), whole))
+    return found
 
 
-def terms(con, kind, part, text, marked):
+def wanted(con, kind, part, text, marked):
     """([[term, …]], whether that says all): of each, rows that are asked for have one among their words, pairs and single marks.
 
     Without a word, nothing.
     """
-    said, all_of_it, known = [], True, frequent(con, kind, part) if '"' in text else ()
-    for term, complete in words.terms(text) or []:
-        each = term.split(" ")
-        ends = [each[-1]] if complete else _begun(con, "%s_%s" % (kind, part), each.pop())
-        pairs = _pairs(each, known)
-        said += [[one] for one in (pairs if complete and pairs and len(pairs) == len(each) - 1 else [*each, *pairs])]
-        said += [ends] if ends is not None and not complete else []
-        all_of_it = all_of_it and ends is not None and (len(each) == len(pairs) + 1 < 3 if complete else not each)
-    if not said:
+    loosely = [each[0] for each in _said_by(con, kind, part, text) or ()]
+    groups = [one for of_term, _ in loosely for one in of_term]
+    if not groups:
         return [], False
-    asked = [[_mark(_bits(kind, [name]), [value]) for value in marked[name]] for name in PARTS[kind][1] if name in marked]
-    return [*asked, *[[_mark(0, [path])] for path in marked.get("path", ())], *said], all_of_it
+    marks = [[_mark(_bits(kind, [name]), [value]) for value in marked[name]] for name in PARTS[kind][1] if name in marked]
+    return [*marks, *_paths(marked), *groups], all(whole for _, whole in loosely)
+
+
+def _said_by(con, kind, part, text):
+    """[(loosely, strictly)] of each thing that a text asks: ([[term, …]], whether that says all); None: only reading finds it."""
+    asked = words.terms(text) if text else []
+    if asked is None:
+        return None
+    found, known = [], frequent(con, kind, part) if asked else ()
+    for term, complete in asked:
+        each = term.split(" ")
+        pairs = _pairs(each[: None if complete else -1], known)
+        if complete and pairs and len(pairs) == len(each) - 1:  # two are a pair, more may be pairs here and there
+            found.append((([[pair] for pair in pairs], len(pairs) == 1),) * 2)
+            continue
+        ends = [each.pop()] if complete else _begun(con, "%s_%s" % (kind, part), each.pop())
+        loosely = [[one] for one in (*each, *pairs)] + ([] if ends is None else [ends])
+        if ends is None:
+            strictly = [[" ".join(each)]] if each else []
+        else:
+            strictly = [[" ".join([*each, end]) for end in ends]]
+        found.append(((loosely, ends is not None and not each), (strictly, ends is not None)))
+    return found
 
 
 def any_of(terms):
@@ -121,14 +127,15 @@ def is_single(term):
     return term[0] != _MARK or term[1] in "01248"
 
 
-def _marked(kind, marked):
+def _together(kind, marked):
+    """[[mark, …]] of what is asked together: of values in all their combinations, and of paths."""
     names = [name for name in PARTS[kind][1] if name in marked]
     each = [_mark(_bits(kind, names), values) for values in itertools.product(*[marked[name] for name in names])] if names else []
-    asked = [each] if each else []
-    asked += [[_mark(0, [path])] for path in marked.get("path", ())]
-    said = [any_of(one) for one in asked]
-    # put so that FTS5 goes on to the words only where all marks are: it would go on with every word from each of one
-    return ['(%s) OR "%s"' % (" AND ".join(["(%s)" % one for one in said]), _MARK)] if len(said) > 1 else said
+    return [*([each] if each else []), *_paths(marked)]
+
+
+def _paths(marked):
+    return [[_mark(0, [path])] for path in marked.get("path", ())]
 
 
 def _bits(kind, names):
@@ -197,14 +204,15 @@ def moment(at):
 
 
 def order(place):
-    """The order, among those of its part, in which a row was taken in; of its place, or of SQL of that."""
-    return "(%d - (%s & %d))" % (LAST_ORDER, place, LAST_ORDER) if isinstance(place, str) else LAST_ORDER - (place & LAST_ORDER)
+    """The order, among those of its part, in which a row was taken in, of its place."""
+    return LAST_ORDER - (place & LAST_ORDER)
 
 
 def rows(kind, part, of="s"):
     """SQL of a part's rows `s`, or of a list's, with their numbers `r.number`, and that they do not stand elsewhere anew."""
     table = "%s_%s" % (kind, part)
-    each = ("found.%s s" % table, order("s.rowid")) if of == "s" else ("json_each(?) few", "few.value")
+    taken = "(%d - (s.rowid & %d))" % (LAST_ORDER, LAST_ORDER)
+    each = ("json_each(?) few", "few.value") if of == "few" else ("found.%s s" % table, taken)
     return (
         "%s CROSS JOIN found.%s_rows r ON r.taken = %s" % (each[0], table, each[1]),
         "NOT EXISTS (SELECT 1 FROM found.again g WHERE g.kind = '%s' AND g.number = r.number AND "

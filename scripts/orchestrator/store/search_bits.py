@@ -11,7 +11,7 @@ import itertools
 import operator
 import zlib
 
-from orchestrator.store.search import LAST, LAST_ORDER, SECONDS, any_of, is_single, order
+from orchestrator.store.search import LAST, SECONDS, any_of, is_single, order
 
 PIECE = 32000  # rows of a piece, a multiple of 8: its bits and what belongs to them fill a page
 SHARE, MOST = 500, 4000  # of how many rows one must have a term that has bits, and how many terms these are at most
@@ -118,13 +118,13 @@ def _newest_first(con, part, each, most, whole):
 
 
 def _of_rare(con, part, each, asked, values, most, whole):
-    """Of rows that FTS5 finds, the newest first, those that have all bits; where they are too many, those that have all bits."""
+    """Of the rows that FTS5 finds, the newest first, those that have all bits; where it finds too many, all that have them."""
     found, pieces, first = con.execute(asked, values), _pieces(con, part, each), min(FIRST, RARE)
     known, looked, batch = {}, 0, found.fetchmany(first)
     while batch:
         rows = []
         for (place,) in batch:
-            row = LAST_ORDER - (place & LAST_ORDER)
+            row = order(place)
             piece = row // PIECE
             while piece not in known:
                 number, bits = next(pieces)
