@@ -31,6 +31,7 @@ WORDS = (
 SYLLABLES = "ba ce di fo gu ka le mi no pu ra se ti vo zu".split()
 WORDS += [a + b + c for a in SYLLABLES for b in SYLLABLES for c in SYLLABLES]  # 3,375 more, each rarer than the one before
 OFTEN = list(itertools.accumulate(1 / rank for rank in range(1, len(WORDS) + 1)))  # as often as words of a language
+LETTERS = [chr(0x4E00 + n) for n in range(600)]  # of writing without spaces between its words
 BATCH = 20_000
 
 
@@ -55,6 +56,8 @@ def rows(number, of, dice):
     begun, ended = moment(at), None if status == "deployed" else moment(at + seconds)
     planned = dice.random() < 0.8
     words = sentence(dice, 40) + (" zirconium" if number % 50_021 == 5 else "")
+    if number % 10 == 0:
+        words = "".join(dice.choices(LETTERS, cum_weights=OFTEN[: len(LETTERS)], k=20)) + " " + words
     size = dice.randrange(8_000, 90_000)
     used = (size, dice.randrange(5_000, 60_000), 0, dice.randrange(50_000, 900_000), dice.randrange(500, 9_000))
     cost = round(sum(used) * PRICES[model] * 0.3, 6)

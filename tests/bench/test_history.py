@@ -48,6 +48,7 @@ SEARCHES = [
     {"text": "zirc*"}, {"text": "API Error"}, {"text": "parser", "agent_type": "builder", "status": "failed"},
     {"text": "babace", "since": HALF % 1, "until": HALF % 3}, {"text": "parser", "orchestration": "orch-00050000"},
     {"text": "parser", "status": "lost"}, {"text": "parser", "origin": "skill"},
+    {"text": "丁丂"}, {"text": "亠亡"},
 ]  # fmt: skip
 OUTPUTS = [
     {}, {"output_type": "error"}, {"output_type": "deliverable"}, {"agent_type": "builder"}, {"orchestration": "orch-00050000"},
@@ -60,8 +61,10 @@ WORDS = ["zirconium", "nowhere", "parser", "babace", "the", "a", "rows for each"
          "error*"]  # fmt: skip
 SEVERAL = ["the parser reads", "each lock parser config", "reads cover a has", "block seen and", "own file the", "for of a",
            "babaka bagufo bapuka", "badile batise bativo hold", "cebara bavoba baraba batise", "bafora vocele senovo kaleno",
-           "nozufo cerano rows", "parser bavovo bavoce", "tic* dibami", "the* block", "fog* tests"]  # fmt: skip
+           "nozufo cerano rows", "parser bavovo bavoce", "tic* dibami", "the* block", "fog* tests", "t* b* fu*",
+           "zi*"]  # fmt: skip
 IN_A_ROW = ['"config file"', '"the parser"', '"rows for each"', '"of that a"', '"the balele bamino"', '"parser barase"']
+NO_SPACES = ["一", "丁丂", "万丂", "丁丐丂", "一丁丂七", "亠亡", "亠"]
 TOGETHER = {
     "history": ({"agent_type": [None, None, "builder", "Explore", "planner", "nobody"],
                  "model": [None, None, "opus", "haiku", "opus-4-8", "claude"],
@@ -197,7 +200,8 @@ def combinations(texts):
 def test_whatever_is_asked_together(con):
     """Whatever filters are asked together, with words, words in a row or without, takes at most 10 ms; one in 1,000 may not."""
     rows, slow = [], 0
-    for name, texts in (("no text", [None]), ("words", WORDS), ("several words", SEVERAL), ("words in a row", IN_A_ROW)):
+    for name, texts in (("no text", [None]), ("words", WORDS), ("several words", SEVERAL), ("words in a row", IN_A_ROW),
+                        ("no spaces", NO_SPACES)):  # fmt: skip
         times = []
         for kind, asked in combinations(texts):
             ask = queries.executions if kind == "history" else outputs.query

@@ -20,7 +20,9 @@ EXECUTIONS = 400
 DAY = ("2024-01-01", "2024-01-02")
 WORDS = ["parser", "the parser", '"the parser"', 'config "file option*"', "src/parser/*", "zirconium", "babace", "config file",
          "queue*", "API Error", "%", "nowhere", "src", "tests pass", "the parser reads", "table of the lock config", 'of "the a"',
-         "page the tests hol*", '"the parser the"', 're* "a the"', "t* of"]  # fmt: skip
+         "page the tests hol*", '"the parser the"', 're* "a the"', "t* of", "t*", "ba*", "*",
+         "配置文件", "配", "文配", "ファイル", "파일을",
+         "✅", "→✅", "→", "->", "อ่าน", "done 配置", "読む the", "✅ the parser", "cafe", "文件 ✅"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +44,20 @@ def con(tmp_path_factory):
     con.execute("INSERT INTO file_touches (execution_id, path, mode) VALUES ('exec-0000000005', 'src', 'read')")
     con.execute("DELETE FROM file_touches WHERE execution_id = 'exec-0000000007'")
     con.execute("DELETE FROM outputs WHERE execution_id = 'exec-0000000007'")
+    texts = "读取配置文件 ✅", "Café の設定ファイル → 読む", "설정 파일을 읽는다", "配置 →✅ done", "→ อ่านไฟล์"
+    for each, said in enumerate(texts, 1):
+        con.execute("UPDATE executions SET final_message = final_message || ? WHERE number % 11 = ?", (said, each))
+        con.execute("UPDATE outputs SET content = ? || content WHERE output_id % 13 = ? AND output_type = 'insight'",
+                    (said, each))  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:  # its index is made as a large one's is: in several batches, with bits in pieces
         patch.setattr(search_index, "BATCH", 150)
         patch.setattr(search_bits, "PIECE", 64)
+        patch.setattr(search_bits, "BLOCK", 16)
         patch.setattr(search_bits, "SHARE", 10)  # some words are common, others are not
         patch.setattr(search_index, "ENOUGH", 20)
         patch.setattr(search_bits, "RARE", 3)
+        patch.setattr(search_bits, "BESIDE", 3)
+        patch.setattr(search_bits, "LARGE", 100)
         yield con
     con.close()
 
@@ -98,7 +108,7 @@ asked = st.fixed_dictionaries(
 
 
 ways = st.fixed_dictionaries({"FEW": st.sampled_from([2, 30, 2000]), "READ": st.sampled_from([1, 20, 300]),
-                              "PATIENCE": st.sampled_from([-1, 60]), "READING": st.sampled_from([-1, 60])})  # fmt: skip
+                              "PATIENCE": st.sampled_from([-1, 60])})  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -140,7 +150,7 @@ def test_outputs_are_found_as_reading_finds_them(con, text, few, patience):
         wanted = [number for number, content, its_kind, its_agent, its_task in rows
                   if words.holds(content, text or "") and kind in (None, its_kind) and its_agent.endswith(agent or "")
                   and task in (None, its_task)]  # fmt: skip
-        with by_way_of({"FEW": few, "READ": few, "PATIENCE": patience, "READING": patience}):
+        with by_way_of({"FEW": few, "READ": few, "PATIENCE": patience}):
             found = outputs.query(con, text=text, output_type=kind, agent_type=agent, task=task, limit=5)
         assert [o["output_id"] for o in found] == wanted[:5]
 
@@ -191,7 +201,7 @@ def test_marks_follow_the_history(tmp_path):
         add("events", dedupe_key=kind, at="", kind=kind, execution_id="e1")
 
     def found(kind="executions", **asked):
-        with by_way_of({"FEW": 1, "READ": 0, "PATIENCE": -1, "READING": -1}):
+        with by_way_of({"FEW": 1, "READ": 0, "PATIENCE": -1}):
             query = queries.executions if kind == "executions" else outputs.query
             return [row["execution_id"] for row in query(con, text="clocks", **asked)]
 
@@ -229,7 +239,7 @@ def test_an_execution_that_changes_with_every_search(tmp_path):
         con.execute("UPDATE executions SET scope = ?, status = ? WHERE number = 1",
                     (f"word{time} of all", "failed" if time % 2 else "completed"))  # fmt: skip
         con.execute("INSERT INTO events (dedupe_key, at, kind, execution_id) VALUES (?, '', 'stopped', 'e00')", (str(time),))
-        with by_way_of({"FEW": 1, "READ": 0, "READING": -1}):
+        with by_way_of({"FEW": 1, "READ": 0}):
             assert found(f"word{time}") == ["e00"] and found(f"word{time - 1}") == ([] if time > 1 else found("word0"))
             assert len(found("all", limit=100)) == 40
     con.execute("UPDATE executions SET scope = 'other of all' WHERE number > 9")  # no longer few among those of former turns
@@ -272,7 +282,7 @@ def test_an_index_made_of_nothing(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(search_index, "_further", further)
     ask = queries.executions if kind == "executions" else outputs.query
     for _ in range(2):
-        with by_way_of({"READING": -1}):
+        with by_way_of({}):
             assert len(ask(con, text='"alpha beta"')) == 1
     con.close()
     other.close()
@@ -302,7 +312,7 @@ def test_what_is_frequent_is_learned_again_when_the_history_has_grown(tmp_path, 
                         "(?, 'unplanned', 'x', ?, '2026-11-21')", [(f"e{n:04}", scope) for n in numbers])  # fmt: skip
 
     def found(text):
-        with by_way_of({"READING": -1}):
+        with by_way_of({}):
             return len(queries.executions(con, text=text, limit=1000))
 
     add(range(30), "the parser waits")
@@ -320,6 +330,7 @@ def test_words_that_hardly_any_row_has_together_are_not_gone_through(tmp_path, m
     con = store.open_history(path)
     monkeypatch.setattr(search_index, "BATCH", 100)
     monkeypatch.setattr(search_bits, "PIECE", 64)
+    monkeypatch.setattr(search_bits, "BLOCK", 16)
     monkeypatch.setattr(search_index, "ENOUGH", 10)
     ask = queries.executions if kind == "executions" else outputs.query
 
@@ -339,7 +350,7 @@ def test_words_that_hardly_any_row_has_together_are_not_gone_through(tmp_path, m
     for number in (17, 250):
         add(number + 300, f"alpha beta gamma number{number}")
     asked = set()
-    with by_way_of({"FEW": 2, "READ": 20}), monkeypatch.context() as patch:
+    with by_way_of({"FEW": 2, "READ": 20, "FETCHED": 20}), monkeypatch.context() as patch:
         patch.setattr(finding, "_of_part", lambda where, limit, part, *of: asked.add(part) or [])
         assert found("alpha beta gamma") == ["e550", "e317"] and found("gamma alpha beta", agent_type="scout") == ["e317"]
         assert found('"beta alpha" gamma') == [] and found("alpha gamma beta bet*", agent_type="tester") == ["e550"]
@@ -361,11 +372,42 @@ def test_words_that_hardly_any_row_has_together_are_not_gone_through(tmp_path, m
     con.close()
 
 
+@pytest.mark.parametrize("text, found", [
+    ('"often seldom"', 2), ('"seldom often" now*', 2), ('"often seldom often"', 0), ("n*", 400), ("n3*", 111), ("n3* n*", 111),
+    ("n3* seldom", 39), ("n3* nobody*", 0), ("wo* now", 3), ("配置文", 2), ("配置文件", 1),
+])  # fmt: skip
+def test_words_in_a_row_beginnings_and_signs_are_not_gone_through(tmp_path, monkeypatch, text, found):
+    """A frequent word beside a common one, what many words begin with and writing without spaces: few rows are read for these."""
+    con = store.open_history(str(tmp_path / "history.db"))
+    for name, value in (("BATCH", 100), ("ENOUGH", 10), ("SHARE", 2)):
+        monkeypatch.setattr(search_index, name, value)
+    monkeypatch.setattr(search_bits, "PIECE", 64)
+    monkeypatch.setattr(search_bits, "LARGE", 200)
+    monkeypatch.setattr(search_bits, "BLOCK", 16)
+    more = {3: "seldom often", 363: "seldom often", 100: "配置文件", 122: "often seldom", 242: "often seldom",
+            200: "文置", 300: "a配置文", 49: "word", 50: "world", 51: "wo"}  # fmt: skip
+    said = [f"often {'now seldom' if n % 3 == 0 else 'now'} n{n} {'配置' if n % 5 else ''} {more.get(n, '')}" for n in range(400)]
+    con.executemany("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at) VALUES (?, 'skill', 'x', ?, "
+                    "'2026-11-21')", [(f"e{n:03}", text) for n, text in enumerate(said)])  # fmt: skip
+
+    def never(where, limit, part, *asked):
+        assert part == "failed"  # where nothing is
+        return []
+
+    with by_way_of({"FEW": 2, "READ": 50}, ends=10), monkeypatch.context() as patch:
+        patch.setattr(finding, "_rows", never)
+        patch.setattr(finding, "_of_part", never)
+        names = [e["execution_id"] for e in queries.executions(con, text=text, limit=1000)]
+    assert names == [f"e{n:03}" for n in range(399, -1, -1) if words.holds(said[n], text)] and len(names) == found
+    con.close()
+
+
 def test_the_newest_come_first_in_whatever_order_they_came(tmp_path, monkeypatch):
     """Executions of the past that are imported later do not come before newer ones, where few have all words that are common."""
     con = store.open_history(str(tmp_path / "history.db"))
     monkeypatch.setattr(search_index, "BATCH", 100)
     monkeypatch.setattr(search_bits, "PIECE", 64)
+    monkeypatch.setattr(search_bits, "BLOCK", 16)
     monkeypatch.setattr(search_index, "ENOUGH", 10)
     monkeypatch.setattr(search_bits, "SHARE", 500)
     for number in range(1, 400):
@@ -397,7 +439,7 @@ def test_two_who_make_the_index_at_once_learn_the_same(tmp_path, monkeypatch):
         return real(writer, work, *more)
 
     monkeypatch.setattr(search_index, "_transaction", transaction)
-    with by_way_of({"READING": -1}):
+    with by_way_of({}):
         found = [e["execution_id"] for e in queries.executions(con, text='"the parser"', limit=1000)]
     assert found == [e["execution_id"] for e in every(con) if fits(con, e, {"text": '"the parser"'})]
     assert meanwhile and search.frequent(con, "executions", "rest") == search.frequent(other, "executions", "rest")

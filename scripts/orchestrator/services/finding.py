@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     Row = tuple[Any, ...]  # time, id, number
 
 READ = 300  # rows whose words are read sooner than looked up
+FETCHED = 3000  # rows that have all words that are asked for that are fetched sooner than looked up
 PATIENCE = 0.002  # seconds of looking where one condition alone is known, until the search index is asked for all together
-READING = 0.003  # seconds of reading rows that have all words of a phrase, until the index is asked for these in their order
 _CHECK = 500  # steps of SQLite after which that is looked at
 _STEP = 8  # how many times as many touches of a file are looked at first as rows are wanted
 _TOUCHES = """
@@ -124,10 +124,9 @@ def _narrow(where: Where) -> None:
     most = len(where.few or ())
     for part in where.parts:
         (asked, _), _ = search.expressions(where.con, where.kind, part, where.text, where.marked)
-        places, values = _places(where)
         source, now = search.rows(where.kind, part)
-        rows = f"SELECT r.number FROM {source} WHERE s.words MATCH ? AND {now}{places} LIMIT ?"
-        found = where.con.execute(rows, (asked, *values, most)).fetchall() if asked else ()
+        rows = f"SELECT r.number FROM {source} WHERE s.words MATCH ? AND {now}{_places(where)} LIMIT ?"
+        found = where.con.execute(rows, (asked, most)).fetchall() if asked else ()
         if len(found) >= most or not asked:
             return
         hits.update([row[0] for row in found])
@@ -135,11 +134,21 @@ def _narrow(where: Where) -> None:
         where.few &= hits
 
 
-def _places(where: Where) -> tuple[str, list[Any]]:
+def _between(where: Where) -> tuple[int, int]:
+    """The seconds, as in places, of the time that is asked for: of the newest row and of the oldest."""
+    newest, oldest = 0, search.LAST
+    for sign, at in where.between:
+        second = where.con.execute(f"SELECT {search.moment('?')}", (at,)).fetchone()[0] >> search.SECONDS
+        newest, oldest = (newest, min(oldest, second)) if sign == ">=" else (max(newest, second), oldest)
+    return newest, oldest
+
+
+def _places(where: Where) -> str:
     """SQL of the places of the time that is asked for."""
-    places = [f" AND s.rowid {'<' if sign == '>=' else '>='} {search.moment('?')} + {int(sign == '>=') << search.SECONDS}"
-              for sign, _ in where.between]  # fmt: skip
-    return "".join(places), [at for _, at in where.between]
+    if not where.between:
+        return ""
+    newest, oldest = _between(where)
+    return f" AND s.rowid BETWEEN {newest << search.SECONDS} AND {oldest << search.SECONDS | search.LAST_ORDER}"
 
 
 def _looked_up(where: Where, limit: int) -> list[Row]:
@@ -148,9 +157,8 @@ def _looked_up(where: Where, limit: int) -> list[Row]:
     for part in where.parts:
         rows = _among(where, limit, part)
         if rows is None:
-            loose, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)
-            rows = _within(where.con, READING, _of_part, where, limit, part, *loose) if loose != strict else None
-            rows = _of_part(where, limit, part, *strict) if rows is None else rows
+            _, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)
+            rows = _of_part(where, limit, part, *strict)
         found += rows
     return found
 
@@ -159,7 +167,7 @@ def _among(where: Where, limit: int, part: str) -> Optional[list[Row]]:
     """Among the rows of a part that have all words and marks that are wanted; None where FTS5 finds enough as soon."""
     wanted, exact = search.wanted(where.con, where.kind, part, where.text, where.marked)
     index = f"{where.kind}_{part}"
-    batches = search_bits.candidates(where.con, index, wanted, *_places(where), READ) if wanted else None
+    batches = search_bits.candidates(where.con, index, wanted, _between(where), READ) if wanted else None
     if batches is None:
         return None
     source, now = search.rows(where.kind, part, "few")
@@ -170,9 +178,9 @@ def _among(where: Where, limit: int, part: str) -> Optional[list[Row]]:
     read, waiting = 0, []
     for taken, after, whole in batches:
         waiting, exact = waiting + taken, exact and whole
-        if read + len(waiting) > READ:
+        if read + len(waiting) > (FETCHED if exact else READ):
             return None
-        if not waiting or (len(waiting) < 2 * limit or not exact) and after < search.LAST:  # the last one's
+        if not waiting or len(waiting) < (2 * limit if exact else READ // 3) and after < search.LAST:  # the last one's
             continue
         read += len(waiting)
         few = "[" + ",".join(map(str, set(waiting))) + "]"  # some may be named twice
@@ -197,11 +205,9 @@ def _of_part(where: Where, limit: int, part: str, asked: str, whole: bool) -> li
     conditions, values = _of_it(where, part)
     if not asked:
         return _rows(where, conditions, values, limit)
-    places, moments = _places(where)
     source, now = search.rows(where.kind, part)
     source = f"{source} CROSS JOIN {where.table} ON {where.number} = r.number{where.beside}"
-    conditions = [f"s.words MATCH ?{places}", now, *conditions]
-    values = [asked, *moments, *values]
+    conditions, values = [f"s.words MATCH ?{_places(where)}", now, *conditions], [asked, *values]
     return _fetched(where, source, values, conditions, "s.rowid", limit, not whole, f"s.rowid >> {search.SECONDS}")
 
 

@@ -7,8 +7,8 @@ Behind a row's words stand marks: one for each combination of agent type, model,
 files and the folders around them; failed executions and each type of output have a part of their own. So all that is
 asked together is one look into one part, however many rows have each of it. A mark is a short hash: a row that it names
 is asked for the rest. And there stand pairs: two words in a row that are frequent both, as FTS5 goes through all rows that
-have them to find one that has them in a row. Of terms that many rows have, which rows these are stands in
-store/search_bits.py.
+have them to find one that has them in a row; and signs, of writing without spaces between its words. Of terms that many rows
+have, which rows these are stands in store/search_bits.py.
 """
 
 import itertools
@@ -36,7 +36,8 @@ PARTS = {
          "rest": "o.output_type IS NULL"},
         {"agent_type": "e.agent_type", "task_id": "e.task_id"}),
 }  # fmt: skip
-_MARK, _PAIR = "\ue000", "\ue001"  # begin a mark, a pair: letters to the index, and to nobody's words
+_MARK, _PAIR, _SIGN, _NEAR = "\ue000", "\ue001", "\ue002", "\ue003"  # each begins such a term: letters that are in nobody's words
+NEARS = 2048  # terms for all pairs of a frequent word and a common one
 
 
 def teach(con, frequent=None):
@@ -47,14 +48,36 @@ def teach(con, frequent=None):
 
 
 def _said(text, frequent):
-    """A text as it is taken in: its words as reading sees them, so that the index sees the same, and their pairs."""
+    """A text as it is taken in: its words as reading sees them, so that the index sees the same, their pairs and its signs."""
     plain = words.plain(text)
-    return " ".join([plain, *_pairs(plain.split(" "), frequent)])
+    each = [plain, *_pairs(plain.split(" "), frequent)]
+    return " ".join(each if text.isascii() else [*each, *_signs(text)])
+
+
+def _signs(text):
+    """Of what has no spaces between its words, and of what is no word, each letter and each two in a row."""
+    return {_SIGN + sign for two in words.signs(text) for sign in (two, *two)}
 
 
 def _pairs(each, frequent):
     two = zip(each, each[1:])
     return [_PAIR + one + _PAIR + other for one, other in two if one in frequent and other in frequent]
+
+
+def near(each, codes):
+    """Terms, of the few there are, for two words in a row that are no pair, as only one is frequent and the other is common."""
+    found = [codes.get(word, 0) for word in each]
+    return [nearness((one >> 2) * 31 + (other >> 2)) for one, other in zip(found, found[1:]) if (one & 3) + (other & 3) == 3]
+
+
+def nearness(number):
+    """One of the terms for two words in a row."""
+    return "%s%x" % (_NEAR, number % NEARS)
+
+
+def codes(common, frequent):
+    """{word: its code for `near`} of common words, some of them frequent."""
+    return {word: zlib.crc32(word.encode("utf-8", "surrogatepass")) << 2 | (1 if word in frequent else 2) for word in common}
 
 
 def frequent(con, kind, part):
@@ -85,41 +108,51 @@ def expressions(con, kind, part, text, marked):
 def wanted(con, kind, part, text, marked):
     """([[term, …]], whether that says all): of each, rows that are asked for have one among their words, pairs and single marks.
 
-    Without a word, nothing.
+    Without a word, nothing. A term word* is all that begins so.
     """
-    loosely = [each[0] for each in _said_by(con, kind, part, text) or ()]
-    groups = [one for of_term, _ in loosely for one in of_term]
+    said = _said_by(con, kind, part, text) or ()
+    groups = [one for each in said for one in each[2][0]]
     if not groups:
         return [], False
     marks = [[_mark(_bits(kind, [name]), [value]) for value in marked[name]] for name in PARTS[kind][1] if name in marked]
-    return [*marks, *_paths(marked), *groups], all(whole for _, whole in loosely)
+    return [*marks, *_paths(marked), *groups], all(each[2][1] for each in said)
 
 
 def _said_by(con, kind, part, text):
-    """[(loosely, strictly)] of each thing that a text asks: ([[term, …]], whether that says all); None: only reading finds it."""
-    asked = words.terms(text) if text else []
+    """[(loosely, strictly, loosely where there are bits)] of each thing that a text asks; None: only reading finds it.
+
+    Each is ([[term, …]], whether that says all).
+    """
+    asked, index = words.terms(text) if text else [], "%s_%s" % (kind, part)
     if asked is None:
-        return None
+        signs = [[_SIGN + two] for two in words.signs(text)]
+        return [((signs, False),) * 3] if signs else None
     found, known = [], frequent(con, kind, part) if asked else ()
     for term, complete in asked:
         each = term.split(" ")
-        pairs = _pairs(each[: None if complete else -1], known)
+        pairs = [[pair] for pair in _pairs(each[: None if complete else -1], known)]
         if complete and pairs and len(pairs) == len(each) - 1:  # two are a pair, more may be pairs here and there
-            found.append((([[pair] for pair in pairs], len(pairs) == 1),) * 2)
+            found.append(((pairs, len(pairs) == 1),) * 3)
             continue
-        ends = [each.pop()] if complete else _begun(con, "%s_%s" % (kind, part), each.pop())
-        loosely = [[one] for one in (*each, *pairs)] + ([] if ends is None else [ends])
-        if ends is None:
-            strictly = [[" ".join(each)]] if each else []
-        else:
-            strictly = [[" ".join([*each, end]) for end in ends]]
-        found.append(((loosely, ends is not None and not each), (strictly, ends is not None)))
+        last = each.pop()
+        before, ends, soon = [[one] for one in each] + pairs, [last], [last]
+        if not complete:
+            ends = _ends(con, index, last)
+            soon = [last + "*"] if has_bits(con, index, last + "*") else ends
+        loosely, with_bits = [(before + ([] if some is None else [some]), some is not None and not each) for some in (ends, soon)]
+        if each:
+            row = [*each, last] if complete else each
+            two = near(row, codes([word for word in row if has_bits(con, index, word)], known))
+            with_bits[0].extend([[one] for one in two if has_bits(con, index, one)])
+        exact = [[" ".join([*each, end]) for end in ends]] if ends is not None else [[" ".join(each)]] if each else []
+        found.append((loosely, (exact, ends is not None), with_bits))
     return found
 
 
 def any_of(terms):
     """One of some terms, as FTS5 is asked for it."""
-    return " OR ".join(['"%s"' % term for term in terms]) or '"%s"' % _MARK  # which nobody has
+    each = ['"%s" *' % term[:-1] if term.endswith("*") else '"%s"' % term for term in terms]
+    return " OR ".join(each) or '"%s"' % _MARK  # which nobody has
 
 
 def is_single(term):
@@ -176,16 +209,24 @@ _MOST = 20000
 _known = {}  # what was marked lately, and how: at most so many
 
 
-def _begun(con, part, word):
-    """The words of a part that begin with a word; None for too many."""
+def has_bits(con, index, *term):
+    """Whether a part, which is one of FTS5's tables, has a term's bits; or any at all."""
+    asked = "SELECT 1 FROM found.common WHERE part = ?" + " AND term = ?" * len(term) + " LIMIT 1"
+    return con.execute(asked, (index, *term)).fetchone() is not None
+
+
+def _ends(con, index, word):
+    """What begins with a word, in a part: its words, or where these are many, word* if rows of them are few; else None."""
     asked = "SELECT word FROM found.words WHERE part = ? AND word >= ? AND word < ? LIMIT ?"
-    found = [row[0] for row in con.execute(asked, (part, word, word + "\U0010ffff", ENDS + 1))]
-    return found if len(found) <= ENDS else None
+    found = [row[0] for row in con.execute(asked, (index, word, word + "\U0010ffff", ENDS + 1))]
+    if len(found) <= ENDS:
+        return found
+    return None if has_bits(con, index, word + "*") or not has_bits(con, index) else [word + "*"]
 
 
 def is_word(term):
-    """Whether a term is a word, and no mark or pair."""
-    return not term.startswith((_MARK, _PAIR))
+    """Whether a term is a word, and none of those that begin with a letter of their own."""
+    return not term.startswith((_MARK, _PAIR, _SIGN, _NEAR))
 
 
 def text(kind):

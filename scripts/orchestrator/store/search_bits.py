@@ -1,27 +1,31 @@
-"""Bits: of the terms (words, pairs, marks) that many rows of a part have, which rows these are.
+"""Bits: of the terms (words, beginnings of words, pairs, marks) that many rows of a part have, which rows these are.
 
 FTS5 goes through all rows of each term to find that hardly any has all of them. Here each row is a bit, by the order in which
 it was taken in, in pieces: what stands in several terms is one operation a piece. A row that changed is taken in anew: a
 bit, once set, stays.
 """
 
-import bisect
+import collections
 import functools
 import itertools
 import operator
 import zlib
 
-from orchestrator.store.search import LAST, SECONDS, any_of, is_single, order
+from orchestrator.store.search import LAST, LAST_ORDER, NEARS, SECONDS, any_of, codes, is_single, is_word, near, nearness, order
 
 PIECE = 32000  # rows of a piece, a multiple of 8: its bits and what belongs to them fill a page
-SHARE, MOST = 500, 4000  # of how many rows one must have a term that has bits, and how many terms these are at most
+BLOCK = 640  # rows of a block, a multiple of 8 too; a piece has some
+SHARE, MOST = 500, 8000  # of how many rows one must have a term that has bits; terms, and beginnings, at most
+LARGE = 50000  # rows of a part from which on FTS5 would go through too many for a frequent word beside a common one
 TABLES = (
     "CREATE TABLE found.common (number INTEGER PRIMARY KEY, part TEXT, term TEXT, UNIQUE (part, term))",
     "CREATE TABLE found.bits (place INTEGER PRIMARY KEY, rows BLOB)",  # of a term's number, and of the piece's
-    # the newest row of a piece, by its second as in places
-    "CREATE TABLE found.newest (part TEXT, piece INTEGER, second INTEGER, PRIMARY KEY (part, piece)) WITHOUT ROWID",
+    # the newest and the oldest row of each piece and of each block, by their seconds as in places
+    "CREATE TABLE found.spans (part TEXT, size INTEGER, number INTEGER, newest INTEGER, oldest INTEGER, "
+    "PRIMARY KEY (part, size, number)) WITHOUT ROWID",
 )
 FIRST, RARE = 250, 10000  # rows of terms that are not common that are looked at first, and at most
+BESIDE = 3000  # rows, at most, of terms that are not common where one of these or of common ones is asked for
 _WITHIN = 32  # bits of a piece's number in a place
 
 
@@ -30,97 +34,170 @@ def common(con, part):
     return dict(con.execute("SELECT term, number FROM found.common WHERE part = ?", (part,)).fetchall())
 
 
-def learn(con, part, times, rows):
-    """Keeps which terms are common in a part, where they stand so many `times` in so many `rows`."""
-    often = sorted([term for term, n in times.items() if n * SHARE >= rows and is_single(term)], key=lambda term: -times[term])
-    con.executemany("INSERT INTO found.common (part, term) VALUES (?, ?)", [(part, term) for term in often[:MOST]])
+def learn(con, part, times, rows, every):
+    """Keeps which terms are common in a part of so many rows, where they stand so many `times` in some `rows`."""
+    for some in ({term: n for term, n in times.items() if is_single(term)}, _beginnings(times, rows / SHARE)):
+        often = sorted([term for term, n in some.items() if n * SHARE >= rows], key=lambda term: (-some[term], term))
+        con.executemany("INSERT INTO found.common (part, term) VALUES (?, ?)", [(part, term) for term in often[:MOST]])
+    if every >= LARGE:
+        con.executemany("INSERT INTO found.common (part, term) VALUES (?, ?)", [(part, nearness(n)) for n in range(NEARS)])
 
 
-def noting(terms, noted, newest, seen):
-    """A function for SQL that notes which common terms a row has, its time and all its terms; it returns the row's words.
+def _beginnings(times, enough):
+    """{what several words begin with, and *: times, at most} of what has enough."""
+    found = {}
+    words, length = {term: n for term, n in times.items() if is_word(term)}, 1
+    while words:
+        sums, most = collections.Counter(), collections.Counter()
+        for word, n in words.items():
+            sums[word[:length]] += n
+            most[word[:length]] = max(n, most[word[:length]])
+        several = {begin for begin, n in sums.items() if enough <= n > most[begin]}
+        found.update({begin + "*": sums[begin] for begin in several})
+        words, length = {word: n for word, n in words.items() if len(word) > length and word[:length] in several}, length + 1
+    return found
 
-    In `noted` {term: rows}, in `newest` {piece: the place of the newest row's second}, and in `seen`.
+
+def noting(noted, spans, frequent, common):
+    """A function for SQL that notes in `noted` {term: rows} of a row, in `spans` {block: seconds}; it returns the row's words.
+
+    Of a part with some frequent words and some common terms.
     """
-    common = frozenset(terms)
+    code = codes(filter(is_word, common), frequent) if nearness(0) in common else {}
 
     def note(place, words):
         row, second = order(place), place >> SECONDS
-        newest[row // PIECE] = min(newest.get(row // PIECE, second), second)
+        newest, oldest = spans.get(row // BLOCK, (second, second))
+        spans[row // BLOCK] = min(newest, second), max(oldest, second)
         each = words.split(" ")
-        seen.update(each)
-        for term in common.intersection(each):
+        for term in itertools.chain(each, near(each, code)) if code else each:
             noted[term].append(row)
         return words
 
     return note
 
 
-def write(con, part, terms, noted, newest):
-    """Sets the bits of what was noted."""
-    for piece, second in newest.items():
-        con.execute("INSERT INTO found.newest VALUES (?, ?, ?) ON CONFLICT (part, piece) DO UPDATE SET second = "
-                    "min(second, excluded.second)", (part, piece, second))  # fmt: skip
-    for term, rows in sorted(noted.items(), key=lambda item: terms[item[0]]):
-        rows.sort()
-        first = 0
-        while first < len(rows):
-            piece = rows[first] // PIECE
-            after = bisect.bisect_left(rows, (piece + 1) * PIECE, first)
-            place = terms[term] << _WITHIN | piece
-            row = con.execute("SELECT rows FROM found.bits WHERE place = ?", (place,)).fetchone()
-            bits = bytearray(_read(row and row[0]))
-            for taken in rows[first:after]:
-                bits[taken % PIECE >> 3] |= 1 << (taken & 7)
-            con.execute("INSERT OR REPLACE INTO found.bits VALUES (?, ?)", (place, _packed(bits)))
-            first = after
+def write(con, part, terms, noted, spans):
+    """Keeps what was noted of some rows that were taken in one after another; of a part's common terms."""
+    for size in (BLOCK, PIECE):
+        con.executemany(
+            "INSERT INTO found.spans VALUES (?, ?, ?, ?, ?) ON CONFLICT (part, size, number) DO UPDATE SET "
+            "newest = min(newest, excluded.newest), oldest = max(oldest, excluded.oldest)",
+            [(part, size, block * BLOCK // size, *span) for block, span in spans.items()])  # fmt: skip
+    if not terms or not spans:
+        return
+    first = min(spans) * BLOCK // PIECE
+    size = (max(spans) + 1) * BLOCK - first * PIECE >> 3
+    every = collections.defaultdict(int)
+    for term, rows in noted.items():
+        names = [term] if term in terms else []
+        if is_word(term):
+            names += [name for name in [term[:n] + "*" for n in range(1, len(term) + 1)] if name in terms]
+        if names:
+            bits = bytearray(size)
+            for row in rows:
+                row -= first * PIECE
+                bits[row >> 3] |= 1 << (row & 7)
+            for name in names:
+                every[name] |= int.from_bytes(bits, "little")
+    for name in sorted(every, key=terms.__getitem__):
+        piece, more = first, every[name]
+        while more:
+            place, bits = terms[name] << _WITHIN | piece, more & (1 << PIECE) - 1
+            if bits:
+                kept = con.execute("SELECT rows FROM found.bits WHERE place = ?", (place,)).fetchone()
+                bits |= int.from_bytes(_read(kept[0]), "little") if kept else 0
+                packed = _packed(bits.to_bytes(PIECE // 8, "little"))
+                con.execute("INSERT OR REPLACE INTO found.bits VALUES (?, ?)", (place, packed))
+            piece, more = piece + 1, more >> PIECE
 
 
-def candidates(con, part, wanted, places, values, most):
+def candidates(con, part, wanted, between, most):
     """Batches of rows of a part, as they were taken in, that have one term of each of `wanted`; None: FTS5 knows as soon.
 
-    Each a list, of no more than one above `most`, the place of the second of the newest after, and whether they have all that
-    is wanted, or may. Terms that are not common are asked of FTS5, with the `places` (and `values`) that bound the time.
+    Each a list, the second of the newest row after, as in places, and whether they have all that is wanted, or may. `between`
+    are two such seconds: of rows before and after, not all are named. Terms that are not common are asked of FTS5. Where a
+    piece has more than `most` rows, they come in blocks.
     """
-    each, rare, left_out = [], [], False  # one of common and other terms
-    for terms in wanted:
-        numbers = [row[0] for term in terms for row in con.execute(_NUMBER, (part, term))]
-        if len(numbers) == len(terms):
-            each.append(sorted(numbers))
-        elif numbers:
-            left_out = True
-        else:
-            rare.append("(%s)" % any_of(terms))
     if not all(wanted):
         return iter(())  # a word* with no end
-    if not each or len(wanted) < 2:
+    each, rare, whole = [], [], True
+    for terms in wanted:
+        numbers = {term: row[0] for term in terms for row in con.execute(_NUMBER, (part, term))}
+        if not numbers:
+            rare.append("(%s)" % any_of(terms))
+            continue
+        others = [term for term in terms if term not in numbers]
+        beside = _beside(con, part, others, between) if others else {}
+        if beside is None:
+            whole = False  # all of these are too many
+        else:
+            each.append((sorted(numbers.values()), beside))
+    if not each or len(wanted) < 2 and not wanted[0][0].endswith("*"):
         return None
-    each.sort(reverse=True)  # the rarest first
+    each.sort(key=lambda group: group[0], reverse=True)  # the rarest first
     if not rare:
-        return _newest_first(con, part, each, most, not left_out)
-    asked = "SELECT s.rowid FROM found.%s s WHERE s.words MATCH ?%s LIMIT %d" % (part, places, RARE + 1)
-    return _of_rare(con, part, each, asked, (" AND ".join(rare), *values), most, not left_out)
+        return _newest_first(con, part, each, between, most, whole)
+    return _of_rare(con, part, each, " AND ".join(rare), between, most, whole)
 
 
 _NUMBER = "SELECT number FROM found.common WHERE part = ? AND term = ?"
 
 
-def _newest_first(con, part, each, most, whole):
-    after, seconds = [LAST], con.execute("SELECT second FROM found.newest WHERE part = ? ORDER BY piece", (part,)).fetchall()
-    for (second,) in seconds:
-        after.append(min(second, after[-1]))
-    for piece, bits in _pieces(con, part, each):
-        rows = []
-        while bits and len(rows) <= most:
-            at = bits.bit_length() - 1
-            bits ^= 1 << at
-            rows.append(piece * PIECE + at)
-        yield rows, after[piece], whole
+def _rows_of(con, part, asked, between, most):
+    """A statement's places of FTS5's rows, the newest first, one more than the most."""
+    rows = "SELECT rowid FROM found.%s WHERE words MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?" % part
+    return con.execute(rows, (asked, between[0] << SECONDS, between[1] << SECONDS | LAST_ORDER, most + 1))
 
 
-def _of_rare(con, part, each, asked, values, most, whole):
+def _beside(con, part, terms, between):
+    """{piece: the bits} of rows that have one of some terms that are not common; None where these are many."""
+    found: dict = {}
+    places = _rows_of(con, part, any_of(terms), between, BESIDE).fetchall()
+    for (place,) in places:
+        row = order(place)
+        bits = found.setdefault(row // PIECE, bytearray(PIECE // 8))
+        bits[row % PIECE >> 3] |= 1 << (row & 7)
+    return {piece: int.from_bytes(bits, "little") for piece, bits in found.items()} if len(places) <= BESIDE else None
+
+
+def _newest_first(con, part, each, between, most, whole):
+    pieces = _spans(con, part, PIECE, between)
+    for piece, bits in _pieces(con, part, each, [number for number, _ in pieces]):
+        after = pieces.pop(0)[1]
+        rows = _set(bits, piece * PIECE, most + 1)
+        if len(rows) <= most:
+            yield rows, after, whole
+            continue
+        blocks = _spans(con, part, BLOCK, between, piece * PIECE // BLOCK, (piece + 1) * PIECE // BLOCK - 1)
+        for block, later in blocks:
+            first = block * BLOCK
+            yield _set(bits >> first - piece * PIECE & (1 << BLOCK) - 1, first), min(later, after), whole
+
+
+def _set(bits, first, most=PIECE):
+    """The rows of bits, the latest first, so many at most."""
+    rows: list = []
+    while bits and len(rows) < most:
+        at = bits.bit_length() - 1
+        bits ^= 1 << at
+        rows.append(first + at)
+    return rows
+
+
+def _spans(con, part, size, between, first=0, last=1 << _WITHIN):
+    """[(number, the second of the newest after)] of pieces or blocks with rows of some time, the latest first."""
+    rows = "SELECT number, newest FROM found.spans WHERE part = ? AND size = ? AND number BETWEEN ? AND ? "
+    spans = con.execute(rows + "AND newest <= ? AND oldest >= ?", (part, size, first, last, between[1], between[0])).fetchall()
+    after = list(itertools.accumulate([LAST, *[newest for _, newest in spans]], min))
+    return [(number, after[n]) for n, (number, _) in enumerate(spans)][::-1]
+
+
+def _of_rare(con, part, each, asked, between, most, whole):
     """Of the rows that FTS5 finds, the newest first, those that have all bits; where it finds too many, all that have them."""
-    found, pieces, first = con.execute(asked, values), _pieces(con, part, each), min(FIRST, RARE)
+    found, first = _rows_of(con, part, asked, between, RARE), min(FIRST, RARE)
     known, looked, batch = {}, 0, found.fetchmany(first)
+    pieces = _pieces(con, part, each)
     while batch:
         rows = []
         for (place,) in batch:
@@ -132,47 +209,52 @@ def _of_rare(con, part, each, asked, values, most, whole):
             if known[piece][row % PIECE >> 3] >> (row & 7) & 1:
                 rows.append(row)
         second, looked = batch[-1][0] >> SECONDS, looked + len(batch)
-        if looked == first and con.execute("SELECT count(*) FROM (%s)" % asked, values).fetchone()[0] > RARE:
+        if looked == first and _rows_of(con, part, asked, between, RARE).fetchall()[RARE:]:
             yield rows, second, whole
-            yield from _newest_first(con, part, each, most, False)
+            yield from _newest_first(con, part, each, between, most, False)
             return
         batch = found.fetchmany(looked)
         yield rows, second if batch else LAST, whole
 
 
-def _pieces(con, part, each):
-    """(Piece, its rows that have one of each of some terms, as the bits of a number), the latest first."""
-    last = (con.execute("SELECT max(taken) FROM found.%s_rows" % part).fetchone()[0] or 0) // PIECE
-    terms = [[_kept(con, number, last) for number in numbers] for numbers in each]
-    for piece in range(last, -1, -1):
+def _pieces(con, part, each, numbers=None):
+    """(Piece, its rows that have one of each of some terms, as the bits of a number), the latest first; of all, or of some."""
+    if numbers is None:
+        last = (con.execute("SELECT max(taken) FROM found.%s_rows" % part).fetchone()[0] or 0) // PIECE
+        numbers = range(last, -1, -1)
+    if not numbers:
+        return
+    groups = [([_kept(con, number, numbers[0], numbers[-1]) for number in terms], beside) for terms, beside in each]
+    wanted = set(numbers)
+    for piece in range(numbers[0], numbers[-1] - 1, -1):
         rows = -1
-        for of_term in terms:
-            kept = [next(bits) for bits in of_term]
-            if rows:
-                rows &= functools.reduce(operator.or_, [int.from_bytes(_read(bits), "little") for bits in kept])
-        yield piece, rows
+        for of_terms, beside in groups:
+            kept = [next(bits) for bits in of_terms]
+            if rows and piece in wanted:
+                some = [int.from_bytes(_read(bits), "little") for bits in kept if bits]
+                rows &= functools.reduce(operator.or_, some, beside.get(piece, 0))
+        if piece in wanted:
+            yield piece, rows
 
 
-def _kept(con, number, last):
+def _kept(con, number, last, first):
     """What is kept of a term's bits of each piece, the latest first."""
     between = "SELECT place, rows FROM found.bits WHERE place BETWEEN ? AND ? ORDER BY place DESC"
-    first = number << _WITHIN
-    for place, bits in con.execute(between, (first, first | last)):
-        yield from itertools.repeat(None, last - (place - first))
+    place_of = number << _WITHIN
+    for place, bits in con.execute(between, (place_of | first, place_of | last)):
+        yield from itertools.repeat(None, last - (place - place_of))
         yield bits
-        last = place - first - 1
-    yield from itertools.repeat(None, last + 1)
+        last = place - place_of - 1
+    yield from itertools.repeat(None, last - first + 1)
 
 
 def _packed(bits):
     """What is kept of a piece: where it has few bits, a small part."""
     packer = zlib.compressobj(1, zlib.DEFLATED, -12, 4, zlib.Z_FIXED)  # the soonest read
     packed = packer.compress(bits) + packer.flush()
-    return packed if len(packed) * 6 < len(bits) else bits
+    return packed if len(packed) * 4 < len(bits) else bits
 
 
 def _read(kept):
     """The bits of a piece."""
-    if kept is None:
-        return bytes(PIECE // 8)
     return kept if len(kept) == PIECE // 8 else zlib.decompress(kept, -12)

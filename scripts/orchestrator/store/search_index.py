@@ -13,7 +13,7 @@ from orchestrator.store.open import Error
 from orchestrator.store.search import KINDS, LAST_ORDER, PARTS, frequent, is_word, moment, teach, text
 
 SUFFIX = "-search"
-BATCH = 20000  # rows of one transaction
+BATCH = 20000  # executions of one transaction, or a third of its outputs, as these are shorter
 MANY = 5 * BATCH  # rows after which the index is put together in one piece
 SAMPLE, SHARE = 5000, 50  # of how many rows (a large history: a batch) of a part one must have a word, to learn what is frequent
 ENOUGH = 200  # of them in a part, to learn what is common in it
@@ -23,7 +23,7 @@ _PATHS = {
     "UNION ALL SELECT path FROM outputs WHERE execution_id = e.execution_id AND path IS NOT NULL))",
     "outputs": "NULL",
 }
-_VERSION = 5  # of the tables below; another one is made anew
+_VERSION = 6  # of the tables below; another one is made anew
 _TABLES = (
     "CREATE TABLE found.kept (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
     # rows that were taken in more than once: where they stand now
@@ -161,13 +161,13 @@ def _learned(con, kind):
     numbers = ("[%s]" % ",".join(map(str, some)),)
     found = {}
     for part, rows, times in _counted(con.execute(each % ("said(%s, '')" % text(kind)), numbers)):
-        found[part] = [word for word, n in times.items() if n * SHARE >= rows]
+        found[part] = [word for word, n in times.items() if n * SHARE >= rows and is_word(word)]
         _keep(con, "%s_%s frequent" % (kind, part), " ".join(found[part]))
     if last > BATCH:  # among fewer rows FTS5 finds as soon
         teach(con, {part: frozenset(words) for part, words in found.items()})
         for part, rows, times in _counted(con.execute(each % _words_of(kind, _part(kind)), numbers)):
             if rows >= ENOUGH:
-                search_bits.learn(con, "%s_%s" % (kind, part), times, rows)
+                search_bits.learn(con, "%s_%s" % (kind, part), times, rows, last * rows // len(some))
     _keep(con, kind + " learned", max(1, last))
 
 
@@ -256,15 +256,16 @@ def _take_in(con, kind, which, values, again=False):
         first = con.execute("SELECT COALESCE(max(taken), 0) FROM " + rows).fetchone()[0]
         con.execute("INSERT INTO %s (number) SELECT %s FROM %s WHERE %s AND +%s ORDER BY 1" % (
             rows, number, table, which, of_it), values)  # +: not by an index of all times  # fmt: skip
-        terms, noted, newest = search_bits.common(con, index), collections.defaultdict(list), {}
-        seen: set = set()
-        con.create_function("noted", 2, search_bits.noting(terms, noted, newest, seen))
+        noted: dict = collections.defaultdict(list)
+        spans: dict = {}
+        terms = search_bits.common(con, index)
+        con.create_function("noted", 2, search_bits.noting(noted, spans, frequent(con, kind, part), terms))
         each = "SELECT %s | (%d - taken) AS place, %s AS words FROM %s r CROSS JOIN %s WHERE taken > ? AND %s = r.number"
         each %= (_second(kind), LAST_ORDER, _words_of(kind, "'%s'" % part), rows, table, number)
         con.execute("INSERT INTO found.%s (rowid, words) SELECT place, noted(place, words) FROM (%s) ORDER BY place" % (
             index, each), (first,))  # fmt: skip
-        search_bits.write(con, index, terms, noted, newest)
-        words = [(index, word) for word in sorted(filter(is_word, seen))]
+        search_bits.write(con, index, terms, noted, spans)
+        words = [(index, word) for word in sorted(noted) if is_word(word)]
         con.executemany("INSERT OR IGNORE INTO found.words VALUES (?, ?)", words)
         if again:
             con.execute("INSERT OR REPLACE INTO found.again SELECT ?, number, ?, taken FROM %s WHERE taken > ?" % rows,
@@ -277,8 +278,9 @@ def _some(con, kind):
     """Some more rows. Returns the last one's number; others may have been here meanwhile."""
     column = KINDS[kind][1]
     done = _kept(con, kind)
+    most = BATCH if kind == "executions" else 3 * BATCH
     upto = con.execute("SELECT max(%s) FROM (SELECT %s FROM %s WHERE %s > ? ORDER BY 1 LIMIT ?)" % (column, column, kind, column),
-                       (done, BATCH)).fetchone()[0]  # fmt: skip
+                       (done, most)).fetchone()[0]  # fmt: skip
     if upto is None:
         return done
     _take_in(con, kind, "%s.%s > ? AND %s.%s <= ?" % (kind[0], column, kind[0], column), (done, upto))
