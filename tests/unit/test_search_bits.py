@@ -164,10 +164,24 @@ def test_the_most_common_terms_have_bits(monkeypatch):
     single, together = (search._mark(bits, ["x"]) for bits in (1, 3))
     times = {f"word{n}": n for n in range(5000)}
     monkeypatch.setattr(search_bits, "MOST", 4000)
-    search_bits.learn(con, "part", {**times, single: 6000, together: 6000, "once": 1}, 500, 1000)
+    search_bits.learn(con, "part", {**times, single: 6000, together: 6000, "once": 1}, 2000, 9000)
     found = set(search_bits.common(con, "part"))
     begins = {term for term in found if term.endswith("*")}
     assert found - begins == {single, *[f"word{n}" for n in range(1001, 5000)]}
     assert begins == {"w*", "wo*", "wor*", "word*", *[f"word{n}*" for n in range(1, 500)]}
-    search_bits.learn(con, "other", {"once": 1, "twice": 2}, 1000, 10**6)
+    search_bits.learn(con, "other", {"once": 1, "twice": 2}, 2000, 10**6)
     assert set(search_bits.common(con, "other")) == {"twice", *NEAR}
+
+
+def test_words_of_any_length_are_soon_taken_in():
+    """Data without spaces is one word, of a million letters: its beginnings are not gone through one by one."""
+    con, long = sqlite3.connect(":memory:"), "abc" * 300_000
+    con.execute("ATTACH ':memory:' AS found")
+    for statement in search_bits.TABLES:
+        con.execute(statement)
+    search_bits.learn(con, "part", {long + "x": 9, long + "y": 9}, 500, 500)
+    common, noted, spans = search_bits.common(con, "part"), collections.defaultdict(list), {}
+    assert set(common) == {long + "x", long + "y", *[long[:n] + "*" for n in range(1, search_bits.LONGEST + 1)]}
+    search_bits.noting(noted, spans, (), common)(search.LAST_ORDER - 1, long + "z " + long[:5])
+    search_bits.write(con, "part", common, noted, spans)
+    assert con.execute("SELECT count(*) FROM found.bits").fetchone() == (search_bits.LONGEST,)

@@ -155,6 +155,8 @@ def _looked_up(where: Where, limit: int) -> list[Row]:
     """By the search index."""
     found: list[Row] = []
     for part in where.parts:
+        if not where.con.execute(f"SELECT 1 FROM found.{where.kind}_{part}_rows LIMIT 1").fetchone():
+            continue
         rows = _among(where, limit, part)
         if rows is None:
             _, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)

@@ -125,8 +125,9 @@ def _said_by(con, kind, part, text):
     """
     asked, index = words.terms(text) if text else [], "%s_%s" % (kind, part)
     if asked is None:
-        signs = [[_SIGN + two] for two in words.signs(text)]
-        return [((signs, False),) * 3] if signs else None
+        signs = words.signs(text)
+        # a text that is one sign is in whatever has that
+        return [(([[_SIGN + two] for two in signs], signs == {text.casefold()}),) * 3] if signs else None
     found, known = [], frequent(con, kind, part) if asked else ()
     for term, complete in asked:
         each = term.split(" ")

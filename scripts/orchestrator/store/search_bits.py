@@ -15,7 +15,8 @@ from orchestrator.store.search import LAST, LAST_ORDER, NEARS, SECONDS, any_of, 
 
 PIECE = 32000  # rows of a piece, a multiple of 8: its bits and what belongs to them fill a page
 BLOCK = 640  # rows of a block, a multiple of 8 too; a piece has some
-SHARE, MOST = 500, 8000  # of how many rows one must have a term that has bits; terms, and beginnings, at most
+SHARE, MOST = 1000, 8000  # of how many rows one must have a term that has bits; terms, and beginnings, at most
+LONGEST = 30  # letters of a beginning that has bits
 LARGE = 50000  # rows of a part from which on FTS5 would go through too many for a frequent word beside a common one
 TABLES = (
     "CREATE TABLE found.common (number INTEGER PRIMARY KEY, part TEXT, term TEXT, UNIQUE (part, term))",
@@ -47,7 +48,7 @@ def _beginnings(times, enough):
     """{what several words begin with, and *: times, at most} of what has enough."""
     found = {}
     words, length = {term: n for term, n in times.items() if is_word(term)}, 1
-    while words:
+    while words and length <= LONGEST:
         sums, most = collections.Counter(), collections.Counter()
         for word, n in words.items():
             sums[word[:length]] += n
@@ -88,28 +89,33 @@ def write(con, part, terms, noted, spans):
         return
     first = min(spans) * BLOCK // PIECE
     size = (max(spans) + 1) * BLOCK - first * PIECE >> 3
-    every = collections.defaultdict(int)
-    for term, rows in noted.items():
-        names = [term] if term in terms else []
-        if is_word(term):
-            names += [name for name in [term[:n] + "*" for n in range(1, len(term) + 1)] if name in terms]
-        if names:
-            bits = bytearray(size)
+    begins = collections.defaultdict(int)
+    for term, rows in sorted(noted.items(), key=lambda item: terms.get(item[0], 0)):
+        some = [term[:n] + "*" for n in range(1, min(len(term), LONGEST) + 1)] if is_word(term) else ()
+        some = [begin for begin in some if begin in terms]
+        if some or term in terms:
+            each = bytearray(size)
             for row in rows:
                 row -= first * PIECE
-                bits[row >> 3] |= 1 << (row & 7)
-            for name in names:
-                every[name] |= int.from_bytes(bits, "little")
-    for name in sorted(every, key=terms.__getitem__):
-        piece, more = first, every[name]
-        while more:
-            place, bits = terms[name] << _WITHIN | piece, more & (1 << PIECE) - 1
-            if bits:
-                kept = con.execute("SELECT rows FROM found.bits WHERE place = ?", (place,)).fetchone()
-                bits |= int.from_bytes(_read(kept[0]), "little") if kept else 0
-                packed = _packed(bits.to_bytes(PIECE // 8, "little"))
-                con.execute("INSERT OR REPLACE INTO found.bits VALUES (?, ?)", (place, packed))
-            piece, more = piece + 1, more >> PIECE
+                each[row >> 3] |= 1 << (row & 7)
+            bits = int.from_bytes(each, "little")
+            if term in terms:
+                _add(con, terms[term], first, bits)
+            for begin in some:
+                begins[begin] |= bits
+    for begin in sorted(begins, key=terms.__getitem__):
+        _add(con, terms[begin], first, begins[begin])
+
+
+def _add(con, number, piece, bits):
+    """Sets some bits of a term, in a piece and those after."""
+    while bits:
+        place, some = number << _WITHIN | piece, bits & (1 << PIECE) - 1
+        if some:
+            kept = con.execute("SELECT rows FROM found.bits WHERE place = ?", (place,)).fetchone()
+            some |= int.from_bytes(_read(kept[0]), "little") if kept else 0
+            con.execute("INSERT OR REPLACE INTO found.bits VALUES (?, ?)", (place, _packed(some.to_bytes(PIECE // 8, "little"))))
+        piece, bits = piece + 1, bits >> PIECE
 
 
 def candidates(con, part, wanted, between, most):
@@ -252,7 +258,7 @@ def _packed(bits):
     """What is kept of a piece: where it has few bits, a small part."""
     packer = zlib.compressobj(1, zlib.DEFLATED, -12, 4, zlib.Z_FIXED)  # the soonest read
     packed = packer.compress(bits) + packer.flush()
-    return packed if len(packed) * 4 < len(bits) else bits
+    return packed if len(packed) * 5 < len(bits) else bits
 
 
 def _read(kept):

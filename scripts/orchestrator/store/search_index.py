@@ -16,7 +16,7 @@ SUFFIX = "-search"
 BATCH = 20000  # executions of one transaction, or a third of its outputs, as these are shorter
 MANY = 5 * BATCH  # rows after which the index is put together in one piece
 SAMPLE, SHARE = 5000, 50  # of how many rows (a large history: a batch) of a part one must have a word, to learn what is frequent
-ENOUGH = 200  # of them in a part, to learn what is common in it
+ENOUGH = 500  # of them in a part, to learn what is common in it
 GROWN = 10  # times as many rows as it was made with, and more than a batch, after which an index is made anew to learn it again
 _PATHS = {
     "executions": "(SELECT group_concat(path, char(0)) FROM (SELECT path FROM file_touches WHERE execution_id = e.execution_id "
@@ -201,9 +201,20 @@ def _further(con, kind, progress, most):
 
 
 def _transaction(con, work, *more):
-    """Writes to the index, and only to it: the history is read, and its writers wait for nothing."""
-    con.execute("BEGIN")
-    con.execute("INSERT OR IGNORE INTO found.kept VALUES ('begun', 1)")  # so that what is read next is not another's to change
+    """Writes to the index, and only to it: the history is read, and its writers wait for nothing.
+
+    Waits for another who writes to it as long as that one gets on.
+    """
+    while True:
+        seen = con.execute("PRAGMA found.data_version").fetchone()
+        con.execute("BEGIN")
+        try:  # so that what is read next is not another's to change
+            con.execute("INSERT OR IGNORE INTO found.kept VALUES ('begun', 1)")
+            break
+        except Error as problem:
+            con.execute("ROLLBACK")
+            if "locked" not in str(problem) or con.execute("PRAGMA found.data_version").fetchone() == seen:
+                raise
     answer = work(con, *more)
     con.execute("COMMIT")
     return answer
