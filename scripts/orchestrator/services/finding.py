@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 from orchestrator.services.conditions import FILE_OF_E, TYPE_CHECKING
@@ -157,16 +158,17 @@ def _looked_up(where: Where, limit: int) -> list[Row]:
     for part in where.parts:
         if not where.con.execute(f"SELECT 1 FROM found.{where.kind}_{part}_rows LIMIT 1").fetchone():
             continue
-        rows = _among(where, limit, part)
-        if rows is None:
-            _, strict = search.expressions(where.con, where.kind, part, where.text, where.marked)
-            rows = _of_part(where, limit, part, *strict)
-        found += rows
+        _, (asked, whole) = search.expressions(where.con, where.kind, part, where.text, where.marked)
+        rows = _among(where, limit, part, FETCHED, READ if whole else sys.maxsize)
+        found += _of_part(where, limit, part, asked, whole) if rows is None else rows
     return found
 
 
-def _among(where: Where, limit: int, part: str) -> Optional[list[Row]]:
-    """Among the rows of a part that have all words and marks that are wanted; None where FTS5 finds enough as soon."""
+def _among(where: Where, limit: int, part: str, fetched: int, read: int) -> Optional[list[Row]]:
+    """Among the rows of a part that have all words and marks that are wanted; None where FTS5 finds enough as soon.
+
+    That is where more would have to be fetched, or read, as they may not have all.
+    """
     wanted, exact = search.wanted(where.con, where.kind, part, where.text, where.marked)
     index = f"{where.kind}_{part}"
     batches = search_bits.candidates(where.con, index, wanted, _between(where), READ) if wanted else None
@@ -177,14 +179,14 @@ def _among(where: Where, limit: int, part: str) -> Optional[list[Row]]:
     conditions, values = _of_it(where, part)
     order = f"{where.at} DESC, {where.last} DESC"
     found: set[Row] = set()
-    read, waiting = 0, []
+    looked, waiting = 0, []
     for taken, after, whole in batches:
         waiting, exact = waiting + taken, exact and whole
-        if read + len(waiting) > (FETCHED if exact else READ):
+        if looked + len(waiting) > (fetched if exact else read):
             return None
         if not waiting or len(waiting) < (2 * limit if exact else READ // 3) and after < search.LAST:  # the last one's
             continue
-        read += len(waiting)
+        looked += len(waiting)
         few = "[" + ",".join(map(str, set(waiting))) + "]"  # some may be named twice
         found.update(_fetched(where, source, [few, *values], [now, *conditions], order, limit, not exact))
         waiting, best = [], sorted(found, key=_at, reverse=True)[:limit]

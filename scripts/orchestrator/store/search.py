@@ -18,6 +18,7 @@ import zlib
 from orchestrator.store import words
 
 ENDS = 100  # words that begin with a word*, at most, that are asked for one by one
+PHRASES = 3  # of these that a phrase ends in, at most, if there are bits: FTS5 goes through all rows for each
 SECONDS = 30  # bits of a row's order in its place in the index; above them stand seconds
 LAST, LAST_ORDER = (1 << 63 - SECONDS) - 1, (1 << SECONDS) - 1  # places count down from the last
 # kind: where it is read, under its own letter; its number, its time, the columns that are searched
@@ -73,6 +74,11 @@ def near(each, codes):
 def nearness(number):
     """One of the terms for two words in a row."""
     return "%s%x" % (_NEAR, number % NEARS)
+
+
+def is_near(term):
+    """Whether a term is one of those for two words in a row."""
+    return term[:1] == _NEAR
 
 
 def codes(common, frequent):
@@ -145,8 +151,9 @@ def _said_by(con, kind, part, text):
             row = [*each, last] if complete else each
             two = near(row, codes([word for word in row if has_bits(con, index, word)], known))
             with_bits[0].extend([[one] for one in two if has_bits(con, index, one)])
-        exact = [[" ".join([*each, end]) for end in ends]] if ends is not None else [[" ".join(each)]] if each else []
-        found.append((loosely, (exact, ends is not None), with_bits))
+        whole = ends is not None and (not each or len(ends) <= PHRASES or not has_bits(con, index))
+        exact = [[" ".join([*each, end]) for end in ends]] if whole else [[" ".join(each)]] if each else []
+        found.append((loosely, (exact, whole), with_bits))
     return found
 
 

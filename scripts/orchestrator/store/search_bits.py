@@ -11,7 +11,8 @@ import itertools
 import operator
 import zlib
 
-from orchestrator.store.search import LAST, LAST_ORDER, NEARS, SECONDS, any_of, codes, is_single, is_word, near, nearness, order
+from orchestrator.store import search
+from orchestrator.store.search import LAST, LAST_ORDER, SECONDS, any_of, is_single, is_word, order
 
 PIECE = 32000  # rows of a piece, a multiple of 8: its bits and what belongs to them fill a page
 BLOCK = 640  # rows of a block, a multiple of 8 too; a piece has some
@@ -25,8 +26,9 @@ TABLES = (
     "CREATE TABLE found.spans (part TEXT, size INTEGER, number INTEGER, newest INTEGER, oldest INTEGER, "
     "PRIMARY KEY (part, size, number)) WITHOUT ROWID",
 )
-FIRST, RARE = 250, 10000  # rows of terms that are not common that are looked at first, and at most
+FIRST, RARE = 250, 6000  # rows of terms that are not common that are looked at first, and at most
 BESIDE = 3000  # rows, at most, of terms that are not common where one of these or of common ones is asked for
+FEW, NEARLY = 5, 3  # times smaller that a piece of a term, or of one of those for words in a row, is when it is kept packed
 _WITHIN = 32  # bits of a piece's number in a place
 
 
@@ -37,11 +39,13 @@ def common(con, part):
 
 def learn(con, part, times, rows, every):
     """Keeps which terms are common in a part of so many rows, where they stand so many `times` in some `rows`."""
+    learned = []
     for some in ({term: n for term, n in times.items() if is_single(term)}, _beginnings(times, rows / SHARE)):
         often = sorted([term for term, n in some.items() if n * SHARE >= rows], key=lambda term: (-some[term], term))
-        con.executemany("INSERT INTO found.common (part, term) VALUES (?, ?)", [(part, term) for term in often[:MOST]])
+        learned += often[:MOST]
     if every >= LARGE:
-        con.executemany("INSERT INTO found.common (part, term) VALUES (?, ?)", [(part, nearness(n)) for n in range(NEARS)])
+        learned += [search.nearness(n) for n in range(search.NEARS)]
+    con.executemany("INSERT INTO found.common (part, term) VALUES (?, ?)", [(part, term) for term in learned])
 
 
 def _beginnings(times, enough):
@@ -64,14 +68,14 @@ def noting(noted, spans, frequent, common):
 
     Of a part with some frequent words and some common terms.
     """
-    code = codes(filter(is_word, common), frequent) if nearness(0) in common else {}
+    code = search.codes(filter(is_word, common), frequent) if search.nearness(0) in common else {}
 
     def note(place, words):
         row, second = order(place), place >> SECONDS
         newest, oldest = spans.get(row // BLOCK, (second, second))
         spans[row // BLOCK] = min(newest, second), max(oldest, second)
         each = words.split(" ")
-        for term in itertools.chain(each, near(each, code)) if code else each:
+        for term in itertools.chain(each, search.near(each, code)) if code else each:
             noted[term].append(row)
         return words
 
@@ -100,21 +104,24 @@ def write(con, part, terms, noted, spans):
                 each[row >> 3] |= 1 << (row & 7)
             bits = int.from_bytes(each, "little")
             if term in terms:
-                _add(con, terms[term], first, bits)
+                _add(con, terms[term], first, bits, NEARLY if search.is_near(term) else FEW)
             for begin in some:
                 begins[begin] |= bits
     for begin in sorted(begins, key=terms.__getitem__):
-        _add(con, terms[begin], first, begins[begin])
+        _add(con, terms[begin], first, begins[begin], FEW)
 
 
-def _add(con, number, piece, bits):
-    """Sets some bits of a term, in a piece and those after."""
+def _add(con, number, piece, bits, few):
+    """Sets some bits of a term, in a piece and those after; packed where that makes it so many times smaller."""
     while bits:
         place, some = number << _WITHIN | piece, bits & (1 << PIECE) - 1
         if some:
             kept = con.execute("SELECT rows FROM found.bits WHERE place = ?", (place,)).fetchone()
             some |= int.from_bytes(_read(kept[0]), "little") if kept else 0
-            con.execute("INSERT OR REPLACE INTO found.bits VALUES (?, ?)", (place, _packed(some.to_bytes(PIECE // 8, "little"))))
+            whole = some.to_bytes(PIECE // 8, "little")
+            packed = _packed(whole)
+            kept = packed if len(packed) * few < len(whole) else whole
+            con.execute("INSERT OR REPLACE INTO found.bits VALUES (?, ?)", (place, kept))
         piece, bits = piece + 1, bits >> PIECE
 
 
@@ -201,12 +208,11 @@ def _spans(con, part, size, between, first=0, last=1 << _WITHIN):
 
 def _of_rare(con, part, each, asked, between, most, whole):
     """Of the rows that FTS5 finds, the newest first, those that have all bits; where it finds too many, all that have them."""
-    found, first = _rows_of(con, part, asked, between, RARE), min(FIRST, RARE)
-    known, looked, batch = {}, 0, found.fetchmany(first)
-    pieces = _pieces(con, part, each)
-    while batch:
+    found, known, pieces = _rows_of(con, part, asked, between, RARE), {}, _pieces(con, part, each)
+    some, more = found.fetchmany(FIRST), None
+    while some:
         rows = []
-        for (place,) in batch:
+        for (place,) in some:
             row = order(place)
             piece = row // PIECE
             while piece not in known:
@@ -214,13 +220,16 @@ def _of_rare(con, part, each, asked, between, most, whole):
                 known[number] = bits.to_bytes(PIECE // 8, "little")
             if known[piece][row % PIECE >> 3] >> (row & 7) & 1:
                 rows.append(row)
-        second, looked = batch[-1][0] >> SECONDS, looked + len(batch)
-        if looked == first and _rows_of(con, part, asked, between, RARE).fetchall()[RARE:]:
-            yield rows, second, whole
-            yield from _newest_first(con, part, each, between, most, False)
-            return
-        batch = found.fetchmany(looked)
-        yield rows, second if batch else LAST, whole
+        second = some[-1][0] >> SECONDS
+        if more is None:
+            more = found.fetchall()
+            if len(some) + len(more) > RARE:
+                yield rows, second, whole
+                yield from _newest_first(con, part, each, between, most, False)
+                return
+        at = 2 * len(some)
+        some, more = more[:at], more[at:]
+        yield rows, second if some else LAST, whole
 
 
 def _pieces(con, part, each, numbers=None):
@@ -255,10 +264,9 @@ def _kept(con, number, last, first):
 
 
 def _packed(bits):
-    """What is kept of a piece: where it has few bits, a small part."""
+    """The bits of a piece, smaller where they are few."""
     packer = zlib.compressobj(1, zlib.DEFLATED, -12, 4, zlib.Z_FIXED)  # the soonest read
-    packed = packer.compress(bits) + packer.flush()
-    return packed if len(packed) * 5 < len(bits) else bits
+    return packer.compress(bits) + packer.flush()
 
 
 def _read(kept):
