@@ -58,6 +58,15 @@ def regular(path, most, follow=True):
         os.close(handle)
 
 
+def readable(path, *how, **more):
+    """A regular file, opened; OSError for everything else (a pipe or a device would never end)."""
+    import stat
+
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError("%s is not a regular file" % path)
+    return open(path, *how, **more)
+
+
 def _text(path, most=4096, follow=True):
     return regular(path, most, follow).decode("utf-8", "surrogateescape")
 

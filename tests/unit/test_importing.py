@@ -3,13 +3,14 @@
 import json
 import os
 import random
+import shutil
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from histories import Filled, answered, assistant
-from orchestrator.services import importing, past
+from orchestrator.services import importing, past, past_session
 from orchestrator.services.past_session import read
 from orchestrator.store.open import open_history
 
@@ -240,6 +241,61 @@ def test_what_the_command_says(machine, monkeypatch):
     os.unlink(odd)
     assert run("--since", "2020-01-01") == "1 session found, and nothing new in them.\n"
     run("--since", "yesterday", code=2)
+
+
+def test_two_agents_for_one_call(machine):
+    """Where an answer and a meta file name different agents for one call, both are taken in: the call is that of the answer."""
+    machine.session(asked(), back(status="completed", agentId="zz", totalTokens=9))
+    machine.agent("a1", said("done"), meta=META)
+    assert machine.take()[0] == 2
+    found = machine.rows("agent_id, tool_use_id", "executions ORDER BY agent_id")
+    assert found == [("a1", None), ("zz", "toolu_1")]
+
+
+def test_a_session_that_cannot_be_read_keeps_no_other_out(machine, monkeypatch):
+    """A session whose transcripts hold what nobody foresaw is left out, and told; the others are taken in, it another time."""
+    from click.testing import CliRunner
+
+    from orchestrator.edges.cli import main
+
+    machine.con.close()
+    shutil.rmtree(machine.project / ".orchestrator")
+    monkeypatch.setenv("ORCHESTRATOR_DATA", str(machine.home / "data"))
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(machine.client))
+    machine.session(asked(), launched(), told())
+    machine.session(asked("toolu_9"), launched("toolu_9", "a9"), told("a9", "toolu_9"), session=FORK)
+    real = past_session.read
+
+    def read(found):
+        if found.session == SESSION:
+            raise ZeroDivisionError("no such thing")
+        return real(found)
+
+    def run():
+        done = CliRunner().invoke(main, ["--project", str(machine.project), "import"])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    with monkeypatch.context() as patch:
+        patch.setattr(past_session, "read", read)
+        output = run()
+    assert f"session {SESSION} is left out: its transcripts hold what nobody foresaw (ZeroDivisionError: no such thing)" in output
+    assert ": 1 execution imported.\n" in output
+    assert run().endswith(": 1 execution imported.\n")
+
+
+def test_an_import_that_is_broken_off_is_taken_up(machine, monkeypatch):
+    """What an import had not counted when it was killed is counted by the next one."""
+    machine.session(asked(), launched(), told())
+    machine.agent("a1", said("done"), meta=META)
+    machine.agent("a2", said("summed up", message="m2"))  # the client's own
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "_count", lambda *of: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            machine.take()
+    assert machine.rows("count(*)", "usage") == [(0,)]
+    assert machine.take() == (0, 0, 0)
+    assert machine.rows("kind, messages", "usage ORDER BY kind") == [("compaction", 1), ("execution", 1), ("session", 1)]
 
 
 def test_hidden_agents_are_tokens_and_no_executions(machine):

@@ -539,13 +539,13 @@ def test_what_no_transcript_shows_is_kept_as_unseen(ended, tmp_path):
 
 def test_names_are_masked_too(con, tmp_path):
     """A secret in a file's path or a tool's name is not kept; a hook's agent type is masked as it is read."""
-    from histories import assistant
+    from histories import answered, assistant
     from orchestrator.recording import payload
 
     secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" + "k1L2m3N4o5P6q7R8"
     path = tmp_path / "agent.jsonl"
     calls = [("t1", "Read", {"file_path": "/elsewhere/d-%s.txt" % secret}), ("t2", "mcp__%s__x" % secret, {})]
-    path.write_text(json.dumps(assistant("m1", tools=calls)) + "\n")
+    path.write_text("".join(json.dumps(line) + "\n" for line in (assistant("m1", tools=calls), answered("t1"), answered("t2"))))
     with writing(con):
         tally.read(con, str(tmp_path), "worker", str(path))
     assert con.execute("SELECT path FROM file_touches").fetchone() == ("/elsewhere/d-[masked:github-token]",)
@@ -577,3 +577,39 @@ def test_what_is_read_before_the_last_words_are_written_is_read_again(con, tmp_p
     assert found[0] < found[1] if status != "failed" else found[0] == found[1] > 0
     whole = "2026-11-20T08:00:01.000Z" if status != "failed" else "2026-11-20T08:00:00.100Z"
     assert con.execute("SELECT usage_read_at FROM executions WHERE execution_id = 'e'").fetchone() == (whole,)
+
+
+EDITS = [{"old_string": "a", "new_string": "z"}, {"old_string": "b", "new_string": "x\ny", "replace_all": True}, 5, {"x": 7}]
+
+
+def cell(source, name="c1", **more):
+    """A NotebookEdit."""
+    return "NotebookEdit", {"cell_id": name, "new_source": source, **more}
+
+
+@pytest.mark.parametrize("calls, changed", [
+    ([("Edit", {"old_string": "a", "new_string": "b"})], (1, 1)),
+    ([("MultiEdit", {"edits": EDITS})], (3, 2)), ([("MultiEdit", {"edits": "x"})], (0, 0)), ([("MultiEdit", {})], (0, 0)),
+    ([cell("a\nb\nc"), cell("d", "c2")], (4, 0)), ([cell("a\nb\nc"), cell("a\nd")], (4, 2)),
+    ([cell("a\nb", edit_mode="insert")] * 2, (4, 0)), ([cell("a\nb"), cell("", edit_mode="delete")], (2, 2)),
+    ([cell("a\nb", None), cell("c", None)], (3, 0)),
+])  # fmt: skip
+@pytest.mark.parametrize("whole", [True, False])
+def test_lines_of_each_kind_of_edit(con, tmp_path, calls, changed, whole):
+    """Lines added and removed are those of the calls: of several edits in one, and of a notebook's cells, each by itself.
+    A call that was not answered touched nothing, as far as anyone knows.
+    """
+    from histories import answered, assistant
+
+    lines, path = [], tmp_path / "agent.jsonl"
+    for number, (tool, asked) in enumerate(calls):
+        name = "notebook_path" if tool == "NotebookEdit" else "file_path"
+        lines += [assistant(f"m{number}", tools=[(f"t{number}", tool, {name: "/x/file", **asked})]), answered(f"t{number}")]
+    path.write_text("".join(json.dumps(line) + "\n" for line in (lines if whole else lines[:-1])))
+    with writing(con):
+        tally.read(con, str(tmp_path), "worker", str(path))
+    kept = "SELECT files_written, lines_added, lines_removed, calls FROM executions WHERE execution_id = 'worker'"
+    if whole:
+        assert con.execute(kept).fetchone() == (1, *changed, len(calls))
+    else:
+        assert con.execute(kept).fetchone()[0] == len(calls) - 1 and con.execute(kept).fetchone()[3] == len(calls)

@@ -74,7 +74,7 @@ def fold(events):
         if end:
             ended.append(end)
         told = segment.found.get("notified") or segment.found.get("returned")
-        if told and told.body and told.body.isdigit():
+        if told and told.body and told.body.isdecimal() and len(told.body) < 13:
             row.context_size = int(told.body)
     row.started_at = row.segments[0][0]
     if not ended:

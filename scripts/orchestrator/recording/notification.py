@@ -26,7 +26,7 @@ def parse(prompt):
     found.status, found.summary = _tag(head, "status"), _tag(head, "summary")
     found.result = body if closed else (rest if begun else None)
     tokens = _tag(after if closed else head, "subagent_tokens")
-    found.tokens = int(tokens) if tokens and tokens.isdigit() else None
+    found.tokens = int(tokens) if tokens and tokens.isdecimal() and len(tokens) < 13 else None
     return found
 
 

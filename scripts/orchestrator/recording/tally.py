@@ -6,6 +6,7 @@ id. A forked transcript repeats its parent's history: an id counted for another 
 
 import os
 
+from orchestrator.paths import readable
 from orchestrator.recording import prices, touches, usage
 from orchestrator.recording.payload import mend
 from orchestrator.recording.record import clean
@@ -20,12 +21,10 @@ CREATE TEMP TABLE IF NOT EXISTS messages (n INTEGER, id TEXT PRIMARY KEY, model 
 
 
 def _count(path):
-    """A count in a message's usage; what is no whole number there counts as none."""
+    """A count in a message's usage; what is no whole number there, or more than any, counts as none."""
     path = "'$.message.usage.%s'" % path
-    return "CASE json_type(line, %s) WHEN 'integer' THEN max(0, json_extract(line, %s)) ELSE 0 END" % (
-        path,
-        path,
-    )
+    return "CASE WHEN json_type(line, %s) = 'integer' AND json_extract(line, %s) BETWEEN 0 AND %d THEN json_extract(line, %s) " \
+        "ELSE 0 END" % (path, path, usage.MOST_TOKENS, path)  # fmt: skip
 
 
 _FILL = (
@@ -125,7 +124,7 @@ def _claim(con, project, owner):
 def read(con, project, execution, path):
     """Reads an execution's transcript: its usage, tool calls, files, models. Returns whether it was there."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as f:
+        with readable(path, encoding="utf-8", errors="replace") as f:
             _take(con, f)
     except OSError:
         return False
@@ -153,7 +152,7 @@ def grow(con, project, session, path, kind="session", offset=0, most=None):
     kind compaction: the transcript of the hidden agent that summed a conversation up. None: it is not there.
     """
     try:
-        with open(path, "rb") as f:
+        with readable(path, "rb") as f:
             if offset > os.fstat(f.fileno()).st_size:  # another file by that name: ids tell what is new in it
                 offset = 0
             f.seek(offset)
@@ -177,7 +176,7 @@ def _piece(con, project, session, kind, data):
     _take(con, data.decode("utf-8", "replace").split("\n"))
     said = con.execute(
         "SELECT json_extract(line, '$.modelUsage') FROM temp.lines WHERE json_extract(line, '$.type') = "
-        "'cost-state' ORDER BY n DESC LIMIT 1"
+        "'cost-state' AND json_type(line, '$.modelUsage') = 'object' ORDER BY n DESC LIMIT 1"
     ).fetchone()
     con.execute(
         "DELETE FROM temp.messages WHERE id IN (SELECT message_id FROM counted_messages WHERE owner = ?)",

@@ -26,10 +26,15 @@ SELECT json_extract(b.value, '$.id'), json_extract(b.value, '$.name'),
     COALESCE(json_extract(b.value, '$.input.content'), json_extract(b.value, '$.input.new_string'),
         json_extract(b.value, '$.input.new_source'), ''),
     json_extract(b.value, '$.input.old_string'), json_extract(b.value, '$.input.replace_all'),
-    COALESCE(json_extract(b.value, '$.input.offset'), json_extract(b.value, '$.input.limit')) IS NOT NULL
+    COALESCE(json_extract(b.value, '$.input.offset'), json_extract(b.value, '$.input.limit')) IS NOT NULL,
+    json_extract(b.value, '$.input.cell_id'), json_extract(b.value, '$.input.edit_mode'),
+    json_extract(b.value, '$.input.edits')
 FROM temp.lines, json_each(line, '$.message.content') b
 WHERE json_extract(line, '$.type') = 'assistant' AND b.type = 'object'
     AND json_extract(b.value, '$.type') = 'tool_use' ORDER BY n"""
+_EDITS = """
+SELECT json_extract(value, '$.new_string'), json_extract(value, '$.old_string'), json_extract(value, '$.replace_all')
+FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '[]' END) WHERE type = 'object'"""
 _TEXT = """CASE json_type(b.value, '$.content') WHEN 'array' THEN json_extract(b.value, '$.content[0].text')
         ELSE json_extract(b.value, '$.content') END"""
 _FROM_ANSWERS = """
@@ -37,7 +42,7 @@ FROM temp.lines, json_each(line, '$.message.content') b
 WHERE json_extract(line, '$.type') = 'user' AND json_type(line, '$.message.content') = 'array'
     AND b.type = 'object' AND json_extract(b.value, '$.type') = 'tool_result'"""
 _PATCH = """(SELECT count(*) FROM json_each(line, '$.toolUseResult.structuredPatch') h,
-        json_each(h.value, '$.lines') l WHERE l.value LIKE '%s%%')"""
+        json_each(CASE h.type WHEN 'object' THEN h.value ELSE '{}' END, '$.lines') l WHERE l.value LIKE '%s%%')"""
 _ANSWERS = """SELECT json_extract(b.value, '$.tool_use_id'), json_extract(b.value, '$.is_error'),
     json_extract(line, '$.toolDenialKind'), substr(%s, 1, 300), %s, %s%s""" % (
     _TEXT, _PATCH % "+", _PATCH % "-", _FROM_ANSWERS,
@@ -61,8 +66,10 @@ def keep(con, execution, project):
     for answer in con.execute(_ANSWERS).fetchall():
         answers.setdefault(answer[0], answer[1:])
     touched, texts = {}, _Texts(con, calls)
-    for name, (tool, path, at, new, old, everywhere, _) in calls.items():
-        wrong, denied, text, added, removed = answers.get(name, (0, None, "", 0, 0))
+    for name, (tool, path, at, new, old, everywhere, _, cell, mode, edits) in calls.items():
+        if name not in answers:
+            continue  # it was not answered: nobody knows whether it was done
+        wrong, denied, text, added, removed = answers[name]
         text, tool = str(text or ""), redact(str(tool or "?"))[0]
         if wrong:
             refused = denied is not None or _refused(text)
@@ -75,7 +82,14 @@ def keep(con, execution, project):
         if tool == "Read":
             texts.shown(path, name)
         elif isinstance(new, str):
-            lines = texts.written(path, new, old, everywhere, "created" in text[:40])
+            if tool == "NotebookEdit":
+                lines = texts.cell(path, cell, mode, new)
+            elif tool == "MultiEdit":
+                each = [edit for edit in con.execute(_EDITS, (edits,)).fetchall() if isinstance(edit[0], str)]
+                each = [texts.written(path, put, old, everywhere, False) for put, old, everywhere in each]
+                lines = [sum(some) for some in zip(*each)] or [0, 0]
+            else:
+                lines = texts.written(path, new, old, everywhere, "created" in text[:40])
             added, removed = (added, removed) if added or removed else lines
         mode = "read" if tool == "Read" else "write"
         row = touched.setdefault((redact(inside(project, path))[0], mode), [0, at, at, 0, 0])
@@ -116,7 +130,7 @@ class _Texts:
     """What the written files held before, as far as the agent was shown it."""
 
     def __init__(self, con, calls):
-        self.known = {}
+        self.known, self.cells = {}, {}
         written = {call[1] for call in calls.values() if call[0] in WRITERS}
         whole = [
             name for name, call in calls.items() if call[0] == "Read" and call[1] in written and not call[6]
@@ -133,6 +147,15 @@ class _Texts:
             text = _without_numbers(answer)
             if text is not None:
                 self.known[path] = text
+
+    def cell(self, path, cell, mode, new):
+        """The same by a call that put in, replaced or removed a notebook's cell."""
+        new = "" if mode == "delete" else new
+        if mode == "insert":  # after that cell; the call does not say what the new one is called
+            return changed("", new)
+        before = self.cells.get((path, cell), "") if cell else ""  # which one it was is not said
+        self.cells[path, cell] = new
+        return changed(before, new)
 
     def written(self, path, new, old, everywhere, created):
         """(lines added, lines removed) by a call that wrote `new`, in place of `old` or of the whole file."""

@@ -2,7 +2,7 @@
 
 import os
 
-from orchestrator.paths import regular
+from orchestrator.paths import readable, regular
 from orchestrator.recording.payload import masked, members, mend
 
 _TAIL = 262144  # bytes at a transcript's end
@@ -83,7 +83,7 @@ def call_of(con, main_transcript, agent):
 def _last_lines(path, most=_TAIL):
     """The lines at a file's end; None when it cannot be read."""
     try:
-        with open(path, "rb") as f:
+        with readable(path, "rb") as f:
             f.seek(0, os.SEEK_END)
             size = f.tell()
             f.seek(max(0, size - most))
@@ -188,7 +188,8 @@ def last_text(con, lines, error=False):
         rows = con.execute(
             "SELECT json_extract(value, '$.text') FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END, "
             "'$.message.content') WHERE CASE WHEN json_valid(?1) THEN json_extract(?1, '$.type') END = 'assistant' "
-            "AND (?2 OR json_extract(?1, '$.isApiErrorMessage') IS NOT 1) AND json_extract(value, '$.type') = 'text'",
+            "AND (?2 OR json_extract(?1, '$.isApiErrorMessage') IS NOT 1) "
+            "AND CASE type WHEN 'object' THEN json_extract(value, '$.type') END = 'text'",
             (line, error)).fetchall()
         texts = [r[0] for r in rows if isinstance(r[0], str)]
         if texts:
@@ -223,7 +224,7 @@ def journal(con, folder):
     """(agent, how, result) of what a workflow's journal says ended: how is result or failed; a result that is no text is
     given as JSON."""
     try:
-        with open(os.path.join(folder, "journal.jsonl"), encoding="utf-8", errors="replace") as f:
+        with readable(os.path.join(folder, "journal.jsonl"), encoding="utf-8", errors="replace") as f:
             lines = mend(f.read(_JOURNAL)).split("\n")
     except OSError:
         return []
@@ -242,7 +243,7 @@ def journal(con, folder):
 def began(con, path):
     """(when, prompt id) of a transcript's first line; None where it tells none."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as f:
+        with readable(path, encoding="utf-8", errors="replace") as f:
             line = mend(f.readline(_TAIL))
     except OSError:
         return None
@@ -257,7 +258,7 @@ def first_prompts(con, path):
     for, where somebody sits at the terminal, before it tells what the script wants."""
     found = []
     try:
-        with open(path, encoding="utf-8", errors="replace") as f:
+        with readable(path, encoding="utf-8", errors="replace") as f:
             for line in f:
                 kind, text = con.execute(
                     "SELECT json_extract(l, '$.type'), CASE WHEN json_extract(l, '$.type') = 'user' THEN json_extract(l, "

@@ -4,6 +4,7 @@ import os
 
 MOST_IN_HOOK = 8_000_000  # bytes of transcripts one hook reads; a later command reads the rest
 MOST_IN_PASSING = 2_000_000  # where a session begins or ends, which must not take long
+MOST_TOKENS = 10**12  # of one message; what says more is no count
 
 _UNREAD = (
     "executions INDEXED BY executions_unread WHERE agent_id IS NOT NULL AND status != 'deployed' AND "
@@ -73,12 +74,39 @@ def due(con, project, now, session=None, execution=None, most=None):
             if size > most:
                 continue
             most -= size
-        if tally.read(con, project, owner, path):
+        if _alone(con, True, tally.read, project, owner, path):
             con.execute(_WHOLE, (now, owner))
     for each in {row[2] for row in rows}:
         unseen(con, each, now)
     if execution is None:
         _conversations(con, project, now, session, most)
+
+
+def _alone(con, otherwise, read, *given):
+    """What reading one transcript comes to; `otherwise`, and nothing of it kept, where that holds what nobody foresaw.
+
+    So an event, and what others used, is recorded whatever stands in there.
+    """
+    con.execute("SAVEPOINT transcript")
+    try:
+        answer = read(con, *given)
+    except Exception as problem:
+        from orchestrator.store.open import corrupt, refused
+
+        if refused(problem) or corrupt(problem):
+            raise  # the disk, another writer or the history: it is read another time
+        con.execute("ROLLBACK TO transcript")
+        answer = otherwise
+    con.execute("RELEASE transcript")
+    return answer
+
+
+def _end(path):
+    """Where a file ends; None where there is none."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return None
 
 
 def forget(con, owner, kind):
@@ -109,7 +137,7 @@ def _conversations(con, project, now, session, most):
         + " AND (?1 IS NULL OR claude_session_id = ?1) ORDER BY rowid",  # a fork after its parent
         (session,),
     ).fetchall():
-        come = tally.grow(con, project, owner, path, offset=offset, most=most)
+        come = _alone(con, _end(path), tally.grow, project, owner, path, "session", offset, most)
         if come is None and (most is not None or ended is None):
             continue
         if most is not None:
@@ -125,22 +153,31 @@ def _conversations(con, project, now, session, most):
         unseen(con, owner, now)
 
 
-_UNSEEN = """
+def _said(name):
+    """A count in what the client says it used; what is none there counts as none."""
+    path = "c.value, '$.%s'" % name
+    counts = "json_type(%s) IN ('integer', 'real') AND json_extract(%s) BETWEEN 0 AND %d" % (path, path, MOST_TOKENS)
+    return "CASE WHEN %s THEN json_extract(%s) ELSE 0 END" % (counts, path)
+
+
+_UNSEEN = (
+    """
 INSERT INTO usage
 SELECT ?1, 'unseen', model, substr(?2, 1, 10), 0, max(0, input - sum(i)), max(0, written - wrote1 - sum(w5)),
     max(0, wrote1 - sum(w1)), max(0, cached - sum(r)), max(0, output - sum(o)),
     CASE WHEN count(cost) = count(*) AND said IS NOT NULL THEN max(0.0, said - sum(cost)) END
-FROM (SELECT replace(c.key, '[1m]', '') AS model, json_extract(c.value, '$.inputTokens') AS input,
-        json_extract(c.value, '$.cacheCreationInputTokens') AS written,
-        COALESCE(json_extract(c.value, '$.cacheCreationEphemeral1hInputTokens'), 0) AS wrote1,
-        json_extract(c.value, '$.cacheReadInputTokens') AS cached,
-        json_extract(c.value, '$.outputTokens') AS output, json_extract(c.value, '$.costUSD') AS said
+FROM (SELECT replace(c.key, '[1m]', '') AS model, """
+    + "%s AS input, %s AS written, %s AS wrote1, %s AS cached, %s AS output" % tuple(
+        [_said(name) for name in ("inputTokens", "cacheCreationInputTokens", "cacheCreationEphemeral1hInputTokens",
+                                  "cacheReadInputTokens", "outputTokens")])  # fmt: skip
+    + """, CASE WHEN json_type(c.value, '$.costUSD') IN ('integer', 'real') THEN json_extract(c.value, '$.costUSD') END AS said
     FROM claude_sessions s, json_each(s.client_usage) c WHERE s.claude_session_id = ?1 AND c.type = 'object')
 JOIN (SELECT model AS of, input_tokens AS i, cache_write_5m_tokens AS w5, cache_write_1h_tokens AS w1,
         cache_read_tokens AS r, output_tokens AS o, cost_usd AS cost FROM usage
         WHERE owner = ?1 OR owner IN (SELECT execution_id FROM executions WHERE claude_session_id = ?1)
     UNION ALL SELECT NULL, 0, 0, 0, 0, 0, 0.0) ON of IS NULL OR of = model
 GROUP BY model HAVING input + written + cached + output > sum(i + w5 + w1 + r + o)"""
+)
 
 
 def unseen(con, session, now):

@@ -75,8 +75,9 @@ def take(con: Any, project: str, found: Found, now: str) -> Taken:
         _session(con, found, session)
         taking = _Taking(con, project, found, session)
         taking.all()
-        con.execute("INSERT OR REPLACE INTO meta VALUES ('imported.' || ?, ?)", (found.session, str(found.size)))
     _count(con, project, found, now)
+    with writing(con):  # at last: what is broken off before is read again
+        con.execute("INSERT OR REPLACE INTO meta VALUES ('imported.' || ?, ?)", (found.session, str(found.size)))
     return Taken(len(taking.new), len(taking.changed - taking.new), len(taking.known))
 
 
@@ -221,9 +222,12 @@ class _Taking:
             if meta is None and agent not in self.called:
                 return  # the client's own hidden agent: tokens, and no execution
             run = self._run(meta)
+            call = run.call if run else meta.call if meta else None
+            if not run and record.by_call(self.con, self.found.session, call):
+                call = None  # which another agent came from, as that call's answer says
             of = self._open(
                 stretches[0].began, agent, runtime="workflow" if meta and meta.run else "agent",
-                tool_use_id=run.call if run else meta.call if meta else None, prompt_id=stretches[0].prompt,
+                tool_use_id=call, prompt_id=stretches[0].prompt,
                 agent_type=meta.agent_type if meta else None, scope=meta.description if meta else None)  # fmt: skip
         elif not self._ours(of):
             self.known.add(agent)

@@ -8,6 +8,7 @@ from orchestrator import paths
 from orchestrator.edges.cli.archive import counted, measured
 from orchestrator.edges.cli.filters import Moment
 from orchestrator.edges.cli.place import Place, pass_place
+from orchestrator.store.open import corrupt, refused
 
 
 @click.command(name="import")
@@ -32,13 +33,21 @@ def import_(place: Place, since: Optional[str], dry_run: bool, as_json: bool) ->
     due = importing.waiting(con, found)
     body: dict[str, Any] = {
         "dry_run": dry_run, "sessions": len(found), "read": len(due), "bytes": sum(each.size for each in due),
-        "executions": 0, "changed": 0, "recognised": 0, "at_work": sum(each.alive for each in due),
+        "executions": 0, "changed": 0, "recognised": 0, "at_work": sum(each.alive for each in due), "left_out": 0,
     }  # fmt: skip
     if due and not dry_run:
         show, done = place.progress("reading transcripts"), 0
         importing.prepare(con)
         for each in due:
-            taken = importing.take(con, place.project, each, place.now())
+            try:
+                taken = importing.take(con, place.project, each, place.now())
+            except Exception as problem:  # whatever stands in a transcript: the other sessions are taken in
+                if refused(problem) or corrupt(problem):
+                    raise
+                click.echo(f"note: session {one_line(each.session)} is left out: its transcripts hold what nobody foresaw "
+                           f"({type(problem).__name__}: {one_line(str(problem))[:99]}). Please report it.", err=True)  # fmt: skip
+                body["left_out"] += 1
+                continue
             body["executions"] += taken.new
             body["changed"] += taken.changed
             body["recognised"] += taken.known
