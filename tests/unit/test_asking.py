@@ -24,7 +24,8 @@ WORDS = ["parser", "the parser", '"the parser"', 'config "file option*"', "src/p
          "queue*", "API Error", "%", "nowhere", "src", "tests pass", "the parser reads", "table of the lock config", 'of "the a"',
          "page the tests hol*", '"the parser the"', 're* "a the"', "t* of", "t*", "ba*", "*",
          "配置文件", "配", "文配", "ファイル", "파일을",
-         "✅", "→✅", "→", "->", "อ่าน", "done 配置", "読む the", "✅ the parser", "cafe", "文件 ✅"]  # fmt: skip
+         "✅", "→✅", "→", "->", "อ่าน", "done 配置", "読む the", "✅ the parser", "cafe", "文件 ✅",
+         "::", '":', "/", "}", "=>", "文件 ✅ nothing", "配置 →✅ done", "読む the", "配置 →✅ don", "' '"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -376,6 +377,7 @@ def test_words_that_hardly_any_row_has_together_are_not_gone_through(tmp_path, m
 @pytest.mark.parametrize("text, found", [
     ('"often seldom"', 2), ('"seldom often" now*', 2), ('"often seldom often"', 0), ("n*", 400), ("n3*", 111), ("n3* n*", 111),
     ("n3* seldom", 39), ("n3* nobody*", 0), ("wo* now", 3), ("配置文", 2), ("配置文件", 1),
+    ("配置 nobody", 0), ("配置 often", 2),
 ])  # fmt: skip
 def test_words_in_a_row_beginnings_and_signs_are_not_gone_through(tmp_path, monkeypatch, text, found):
     """A frequent word beside a common one, what many words begin with and writing without spaces: few rows are read for these."""
@@ -530,14 +532,29 @@ def test_the_index_is_a_cache(tmp_path):
     assert found() == first
 
 
-few = st.lists(st.sampled_from(["tick", "tock", "Uhr", "é", "новый", "ώρα", "हिन्दी", "\ue0a0main"]), max_size=9).map(" ".join)
+@pytest.mark.parametrize("wanted", ["a" * 40000 + "x", "a" * 40000, "a" * 40000 + "*", '"of %sy"' % ("a" * 40000), "é" * 20000])
+def test_words_longer_than_the_index_sees(tmp_path, wanted):
+    """Data without spaces is one long word, and found as reading finds it, to its last letter."""
+    con = store.open_history(str(tmp_path / "history.db"))
+    texts = ["a" * 40000 + "x", "of " + "a" * 40000 + "y", "a" * 40000, "a" * 32768, "é" * 20000, "é" * 16384, "e" * 20000]
+    for number, text in enumerate(texts):
+        con.execute("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at) VALUES (?, 'skill', 'x', ?, "
+                    "'2026-11-21')", (f"e{number}", text))  # fmt: skip
+    with by_way_of({"FEW": 1}):
+        found = {e["execution_id"] for e in queries.executions(con, text=wanted)}
+    assert found == {f"e{number}" for number, text in enumerate(texts) if words.holds(text, wanted)} and found
+    con.close()
+
+
+SAID = ["tick", "tock", "Uhr", "é", "новый", "ώρα", "हिन्दी", "\ue0a0main", "配置", "文件 ", "->", "::", '"', "ſt", "straße", "_x"]
+few = st.tuples(st.sampled_from(["", " "]), st.lists(st.sampled_from(SAID), max_size=9)).map(lambda each: each[0].join(each[1]))
 
 
 @given(st.text(max_size=40) | few, st.text(min_size=1, max_size=8) | few | few.map('"{}"'.format), st.booleans())
 @settings(deadline=None, max_examples=400)
 def test_reading_and_the_index_agree_on_any_text(text, wanted, frequent):
     """What `holds` says of a text is what the index finds, for whatever it can be asked, whether it knows pairs or not."""
-    if words.terms(wanted) is None:
+    if words.terms(wanted) is None and not any(words.signs_of(wanted)):
         return  # only reading finds it
     con = sqlite3.connect(":memory:")
     con.execute("ATTACH ':memory:' AS found")

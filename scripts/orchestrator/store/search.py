@@ -18,6 +18,7 @@ import zlib
 from orchestrator.store import words
 
 ENDS = 100  # words that begin with a word*, at most, that are asked for one by one
+LONG = 4000  # letters of a word of which FTS5 may not see all: it sees 32,768 bytes
 PHRASES = 3  # of these that a phrase ends in, at most, if there are bits: FTS5 goes through all rows for each
 SECONDS = 30  # bits of a row's order in its place in the index; above them stand seconds
 LAST, LAST_ORDER = (1 << 63 - SECONDS) - 1, (1 << SECONDS) - 1  # places count down from the last
@@ -51,13 +52,15 @@ def teach(con, frequent=None):
 def _said(text, frequent):
     """A text as it is taken in: its words as reading sees them, so that the index sees the same, their pairs and its signs."""
     plain = words.plain(text)
-    each = [plain, *_pairs(plain.split(" "), frequent)]
-    return " ".join(each if text.isascii() else [*each, *_signs(text)])
+    return " ".join([plain, *_pairs(plain.split(" "), frequent), *[_sign(sign) for sign in words.signs(text)]])
 
 
-def _signs(text):
-    """Of what has no spaces between its words, and of what is no word, each letter and each two in a row."""
-    return {_SIGN + sign for two in words.signs(text) for sign in (two, *two)}
+def _sign(sign):
+    """A sign's term: to the index, ASCII is no letter."""
+    return _SIGN + sign.translate(_LETTERS)
+
+
+_LETTERS = {n: 0xE100 + n for n in range(128) if not chr(n).isalnum()}
 
 
 def _pairs(each, frequent):
@@ -131,9 +134,9 @@ def _said_by(con, kind, part, text):
     """
     asked, index = words.terms(text) if text else [], "%s_%s" % (kind, part)
     if asked is None:
-        signs = words.signs(text)
-        # a text that is one sign is in whatever has that
-        return [(([[_SIGN + two] for two in signs], signs == {text.casefold()}),) * 3] if signs else None
+        signs, whole, begins = words.signs_of(text)
+        groups = [[_sign(one)] for one in (*signs, *whole)] + ([[_sign(begins) + "*"]] if begins else [])
+        return [((groups, signs == [text.casefold()]),) * 3] if groups else None  # what is one sign is in whatever has it
     found, known = [], frequent(con, kind, part) if asked else ()
     for term, complete in asked:
         each = term.split(" ")
@@ -152,6 +155,8 @@ def _said_by(con, kind, part, text):
             two = near(row, codes([word for word in row if has_bits(con, index, word)], known))
             with_bits[0].extend([[one] for one in two if has_bits(con, index, one)])
         whole = ends is not None and (not each or len(ends) <= PHRASES or not has_bits(con, index))
+        if any(len(word) > LONG for word in (*each, last, *(ends or ()))):
+            whole, loosely, with_bits = False, (loosely[0], False), (with_bits[0], False)
         exact = [[" ".join([*each, end]) for end in ends]] if whole else [[" ".join(each)]] if each else []
         found.append((loosely, (exact, whole), with_bits))
     return found

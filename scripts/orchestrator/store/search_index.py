@@ -23,7 +23,7 @@ _PATHS = {
     "UNION ALL SELECT path FROM outputs WHERE execution_id = e.execution_id AND path IS NOT NULL))",
     "outputs": "NULL",
 }
-_VERSION = 6  # of the tables below; another one is made anew
+_VERSION = 7  # of the tables below; another one is made anew
 _TABLES = (
     "CREATE TABLE found.kept (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
     # rows that were taken in more than once: where they stand now
@@ -176,7 +176,7 @@ def _counted(some):
     rows, times = collections.Counter(), collections.defaultdict(collections.Counter)
     for part, words in some:
         rows[part] += 1
-        times[part].update(set(words.split()))
+        times[part].update(set(words.split(" ")) - {""})
     return [(part, rows[part], times[part]) for part in rows]
 
 

@@ -1,7 +1,6 @@
 """Words: what a text that is searched for asks, and whether a text holds it, as the index sees words and reading does."""
 
 import functools
-import itertools
 
 
 @functools.lru_cache(maxsize=8)  # each row that is read asks for it
@@ -38,20 +37,40 @@ def _terms(text):
     return found
 
 
-def signs(text):
-    """{each two in a row, or one alone} of letters without spaces between words, and of what is no letter, beyond ASCII.
-
-    A text that holds another as it is has all of its signs; each letter of two is a sign that a text has too.
-    """
+@functools.lru_cache(maxsize=1)
+def _patterns():
     import re
 
-    found = set()
-    for some in re.findall("[^\0-\x7f]+", text.casefold()):
-        for is_sign, letters in itertools.groupby(some, lambda c: _unspaced(c) or not (c.isalnum() or c.isspace())):
-            run = "".join(letters)
-            if is_sign:
-                found.update(map("".join, zip(run, run[1:])) if len(run) > 1 else [run])
+    return re.compile("(?:[^\\w\\s]|[_\u0e00-\u10ff\u2e80-\ufaff])+"), re.compile("[^\\W_]+")
+
+
+def signs(text):
+    """{each sign, and each two in a row} of a text, with the ASCII words of one that is not ASCII.
+
+    Signs are the letters of writing without spaces between its words, and what is no letter and no space.
+    """
+    text, found = text.casefold(), set()
+    some, word = _patterns()
+    for run in some.findall(text):
+        found.update(run, map("".join, zip(run, run[1:])))
+    if not text.isascii():
+        found.update(filter(str.isascii, word.findall(text)))
     return found
+
+
+def signs_of(text):
+    """(signs, words, what a word begins with, or nothing) that each text has that holds a text just as it is."""
+    text, found, whole, begins = text.casefold(), [], [], ""
+    some, word = _patterns()
+    for run in some.findall(text):
+        found += map("".join, zip(run, run[1:])) if len(run) > 1 else [run]
+    for each in [] if text.isascii() else word.finditer(text):
+        if each.start() and each.group().isascii():  # at the beginning it may be the end of another
+            if each.end() < len(text):
+                whole.append(each.group())
+            elif len(each.group()) > 1:  # what begins with one letter is too much
+                begins = each.group()
+    return found, whole, begins
 
 
 def plain(text):
