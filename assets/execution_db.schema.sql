@@ -234,7 +234,7 @@ CREATE TABLE blobs (                     -- content-addressed bytes
     data BLOB NOT NULL
 );
 
-CREATE TABLE archive (                   -- transcripts kept in the workspace's archive/, redacted and compressed
+CREATE TABLE archive (                   -- transcripts kept in archive/ beside the history, redacted and compressed
     owner TEXT NOT NULL,                 -- execution_id, or claude_session_id
     kind TEXT NOT NULL CHECK (kind IN ('execution', 'session')), -- which of the two
     hash TEXT NOT NULL,                  -- b2: + BLAKE2b-128 of the redacted text, whose hex names the file

@@ -4,6 +4,7 @@ import os
 
 WORKSPACE = ".orchestrator"
 HISTORY = "history.db"
+ARCHIVE = "archive"  # beside a history: its transcripts
 DOTENV, CONFIG = ".env", "config.toml"  # a project's own settings: beside its programs', and in the workspace
 PATTERNS = "redact"  # in the workspace: the user's own patterns as they stand in the history, for when that cannot be read
 HISTORY_PATH = "history-path"  # in the workspace, one line: where else in the project the history lies
@@ -172,6 +173,11 @@ def history_of(workspace, project=None, env=None):
     except OSError:
         kept = None  # as almost always
     return kept or os.path.join(workspace, HISTORY)
+
+
+def archive_of(history):
+    """The folder of a history's archived transcripts: beside its file, whoever opens it from wherever."""
+    return os.path.join(os.path.dirname(os.path.realpath(history)), ARCHIVE)
 
 
 def inside(project, path):

@@ -44,11 +44,11 @@ class Place:
 
     def keep(self, **options):
         """Keeps what is due."""
-        return archive.keep(self.con, self.workspace, archive.agents_due(self.con), NOW, **options)
+        return archive.keep(self.con, archive.agents_due(self.con), NOW, **options)
 
     def text(self, name):
         """The transcript, as a command reads it."""
-        return "".join(archive.transcript_of(self.con, self.workspace, name))
+        return "".join(archive.transcript_of(self.con, name))
 
     def files(self):
         """The files of the archive."""
@@ -138,10 +138,10 @@ def test_main_conversations_are_kept_on_request(place):
     assert archive.conversations_due(place.con, everything=True) == [("session", "s", str(path))]
     place.con.execute("UPDATE claude_sessions SET ended_at = ?", (NEW,))
     due = archive.conversations_due(place.con)
-    assert archive.keep(place.con, place.workspace, due, NOW).transcripts == 1
+    assert archive.keep(place.con, due, NOW).transcripts == 1
     assert archive.conversations_due(place.con) == archive.conversations_due(place.con, everything=True) == []
     path.unlink()
-    assert "".join(archive.conversation(place.con, place.workspace, "s")) == (DATA / "main.jsonl").read_text()
+    assert "".join(archive.conversation(place.con, "s")) == (DATA / "main.jsonl").read_text()
 
 
 def test_a_conversation_goes_by_the_beginning_of_its_id(place):
@@ -158,10 +158,10 @@ def test_in_passing_only_what_has_settled_and_not_much(place, monkeypatch):
     for number in range(4):
         ended = "2026-11-2%dT07:59:00.000Z" % (0 if number else 1)
         place.execution("e%d" % number, ended=ended, text="%d\n" % number * 15_000)
-    archive.in_passing(place.con, place.workspace, NOW)
+    archive.in_passing(place.con, NOW)
     assert place.value("SELECT count(*) FROM archive") == 2  # the second fills the bound
-    archive.in_passing(place.con, place.workspace, NOW)
-    archive.in_passing(place.con, place.workspace, NOW)
+    archive.in_passing(place.con, NOW)
+    archive.in_passing(place.con, NOW)
     assert {row[1] for row in archive.agents_due(place.con)} == {"e0"}
 
 
@@ -178,7 +178,7 @@ def test_an_agent_that_goes_on_is_kept_anew(place):
     tally.read(place.con, "/a/project", "e", str(path))
     assert place.keep().transcripts == 1
     assert place.text("e").endswith('{"type": "user"}\n')
-    assert place.files() == [Path(archive.path_of(place.workspace, place.value("SELECT hash FROM archive")))]
+    assert place.files() == [Path(archive.path_of(place.workspace + "/archive", place.value("SELECT hash FROM archive")))]
     tally.read(place.con, "/a/project", "e", str(path))
     path.unlink()
     assert place.keep().gone == 1
@@ -188,7 +188,7 @@ def test_an_agent_that_goes_on_is_kept_anew(place):
 def test_what_was_said_of_something(place):
     """Each line of the transcript that speaks of it, with its number and who said it, whatever the case."""
     place.execution("e")
-    found = list(transcripts.about(archive.transcript_of(place.con, place.workspace, "e"), "ZWEI"))
+    found = list(transcripts.about(archive.transcript_of(place.con, "e"), "ZWEI"))
     assert [(each.who, each.text.partition(" ")[0]) for each in found] == [("call", "Edit")]
     whole = place.text("e").splitlines()
     assert "zwei" in whole[found[0].line - 1]
@@ -198,7 +198,7 @@ def test_what_was_said_of_something(place):
 def test_a_transcript_told(place):
     """Prompts, words, calls, answers and errors in order, each with its line."""
     place.execution("e")
-    told = list(transcripts.told(archive.transcript_of(place.con, place.workspace, "e")))
+    told = list(transcripts.told(archive.transcript_of(place.con, "e")))
     kinds = [each.who for each in told]
     assert kinds[:5] == ["prompt", "agent", "call", "call", "answer"] and kinds.count("error") == 2
     assert told[-1].text == "done"
@@ -244,9 +244,9 @@ def test_pruning_lets_go_of_what_is_old_alone(filled):
     names, reports, and what nobody knows stay."""
     tables = ("executions", "events", "bundles", "allocations")
     before = [filled.value("SELECT count(*) FROM " + table) for table in tables]
-    seen = prune.going(filled.con, filled.workspace, CUTOFF)
+    seen = prune.going(filled.con, CUTOFF)
     assert filled.value("SELECT count(*) FROM archive") == 2  # looking changes nothing
-    gone = prune.prune(filled.con, filled.workspace, CUTOFF)
+    gone = prune.prune(filled.con, CUTOFF)
     assert gone == seen
     assert (gone.transcripts, len(gone.files), gone.blobs, gone.prompts) == (1, 1, 4, 3)
     left = {blobs.get(filled.con, each[0]).decode()[:-1] for each in filled.con.execute("SELECT hash FROM blobs")}
@@ -260,15 +260,15 @@ def test_pruning_lets_go_of_what_is_old_alone(filled):
 
 def test_pruning_twice_finds_nothing(filled):
     """What went is not counted again, and is not archived again although Claude Code still has it."""
-    prune.prune(filled.con, filled.workspace, CUTOFF)
-    again = prune.prune(filled.con, filled.workspace, CUTOFF)
+    prune.prune(filled.con, CUTOFF)
+    again = prune.prune(filled.con, CUTOFF)
     assert again.bytes == again.transcripts == 0
     assert filled.keep().transcripts == 0
 
 
 def test_what_was_pruned_is_said(filled):
     """Asking for a pruned briefing is answered with a sentence; the transcript is read from the client while it is there."""
-    prune.prune(filled.con, filled.workspace, CUTOFF)
+    prune.prune(filled.con, CUTOFF)
     with pytest.raises(OrchestratorError, match="pruned"):
         details.briefing(filled.con, "old")
     assert filled.text("old") == '{"old": 1}\n'
@@ -282,7 +282,7 @@ def test_a_file_that_two_share_stays_while_one_needs_it(place):
     place.execution("old", ended=OLD, text="same\n")
     place.execution("new", ended=NEW, text="same\n")
     place.keep()
-    gone = prune.prune(place.con, place.workspace, CUTOFF)
+    gone = prune.prune(place.con, CUTOFF)
     assert (gone.transcripts, gone.files) == (1, [])
     assert place.text("new") == "same\n"
 
@@ -291,9 +291,9 @@ def test_what_is_at_work_is_never_pruned(place):
     """An execution that has not ended keeps its briefing, however long ago it was deployed; a lost one is over."""
     place.execution("e", ended=OLD, status="deployed")
     place.con.execute("UPDATE executions SET completed_at = NULL, briefing_hash = ?", (text(place, "b"),))
-    assert prune.going(place.con, place.workspace, CUTOFF).blobs == 0
+    assert prune.going(place.con, CUTOFF).blobs == 0
     place.con.execute("UPDATE claude_sessions SET ended_at = ?", (OLD,))
-    assert prune.going(place.con, place.workspace, CUTOFF).blobs == 1
+    assert prune.going(place.con, CUTOFF).blobs == 1
 
 
 def test_half_written_files_go_after_a_day(place):
@@ -304,7 +304,7 @@ def test_half_written_files_go_after_a_day(place):
         (folder / name).write_text("half")
         at = (folder / name).stat().st_mtime - age
         os.utime(folder / name, (at, at))
-    prune.prune(place.con, place.workspace, CUTOFF)
+    prune.prune(place.con, CUTOFF)
     assert [file.name for file in folder.iterdir()] == [".1-b.part"]
 
 
@@ -324,7 +324,7 @@ def test_shrinking_gives_the_room_back(filled):
     filled.con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     path = filled.workspace + "/history.db"
     before = os.path.getsize(path)
-    prune.prune(filled.con, filled.workspace, CUTOFF)
+    prune.prune(filled.con, CUTOFF)
     prune.shrink(filled.con)
     assert os.path.getsize(path) < before - 300_000
     assert filled.value("PRAGMA integrity_check") == "ok"

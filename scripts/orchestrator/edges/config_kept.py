@@ -57,6 +57,8 @@ def keep(con: Any, project: str, workspace: str, data: str, history: str, named:
 def _keep_patterns(workspace: str, patterns: Optional[str]) -> None:
     """The user's own patterns beside the history: they hold too where that is damaged, or newer than a hook."""
     path = os.path.join(workspace, paths.PATTERNS)
+    if not os.path.isdir(workspace):
+        return  # a history that lies elsewhere is only read
     if patterns:
         folder.write(path, patterns)
     elif os.path.lexists(path):

@@ -5,11 +5,12 @@ A transcript of 300 kB becomes about 60 kB. Files are gzip, so that any tool ope
 
 import os
 
+from orchestrator import paths
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.redact import redact
 from orchestrator.store.open import writing
+from orchestrator.store.workspace import write
 
-FOLDER = "archive"  # in the workspace
 SETTLED = 3600  # seconds after its end from which on a transcript is kept in passing
 EXPIRING = 20  # days; Claude Code deletes transcripts after 30
 PIECE = 1_000_000  # bytes of transcripts kept in passing, eight times that when one is about to expire
@@ -25,9 +26,19 @@ class Kept:
         self.transcripts, self.read, self.packed, self.gone, self.masked = 0, 0, 0, 0, {}
 
 
-def path_of(workspace, address):
+def folder_of(con):
+    """Where the archive of a history lies: beside its file."""
+    return paths.archive_of(con.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()[0])
+
+
+def path_of(folder, address):
     """Where the file of an archived transcript lies."""
-    return os.path.join(workspace, FOLDER, address.partition(":")[2] + ".jsonl.gz")
+    return os.path.join(folder, name_of(address))
+
+
+def name_of(address):
+    """The name of an archived transcript's file."""
+    return address.partition(":")[2] + ".jsonl.gz"
 
 
 def agents_due(con, until=None):
@@ -51,14 +62,14 @@ def running(con):
                        "transcript_path IS NOT NULL ORDER BY deployed_at").fetchall()  # fmt: skip
 
 
-def keep(con, workspace, due, now, most=None, progress=None):
+def keep(con, due, now, most=None, progress=None):
     """Keeps these transcripts, until `most` bytes were read. Returns a Kept."""
-    kept = Kept()
+    kept, folder = Kept(), folder_of(con)
     for place, (kind, owner, path) in enumerate(due):
         if most is not None and kept.read >= most:
             break
         try:
-            address, lines, size, packed, masked = pack(workspace, path)
+            address, lines, size, packed, masked = pack(folder, path)
         except FileNotFoundError:
             kept.gone += 1
             with writing(con):
@@ -71,7 +82,7 @@ def keep(con, workspace, due, now, most=None, progress=None):
             _point(con, kind, owner, address)
             replaced = before and con.execute("SELECT 1 FROM archive WHERE hash = ?", (before,)).fetchone() is None
         if replaced:  # what it was before it grew
-            _unlink(path_of(workspace, before))
+            _unlink(path_of(folder, before))
         kept.transcripts, kept.read, kept.packed = kept.transcripts + 1, kept.read + size, kept.packed + packed
         for what, times in masked.items():
             kept.masked[what] = kept.masked.get(what, 0) + times
@@ -104,13 +115,22 @@ def _point(con, kind, owner, address):
         con.execute("UPDATE executions SET transcript_hash = ? WHERE execution_id = ?", (address, owner))
 
 
-def pack(workspace, path):
+def _make(folder):
+    """Makes the archive's folder; outside of a workspace, which git ignores as a whole, it ignores itself."""
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        return
+    if os.path.basename(os.path.dirname(folder)) != paths.WORKSPACE:
+        write(os.path.join(folder, ".gitignore"), "*\n")
+
+
+def pack(folder, path):
     """Writes a transcript's redacted text into the archive: (address, lines, bytes, bytes of the file, {masked: times})."""
     import _blake2
     import zlib
 
-    folder = os.path.join(workspace, FOLDER)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    _make(folder)
     part = os.path.join(folder, ".%d-%s.part" % (os.getpid(), os.urandom(4).hex()))
     digest, squeeze = _blake2.blake2b(digest_size=16), zlib.compressobj(6, zlib.DEFLATED, 31)
     lines = size = 0
@@ -128,14 +148,14 @@ def pack(workspace, path):
                     target.write(squeeze.compress(data))
                 target.write(squeeze.flush())
         address = "b2:" + digest.hexdigest()
-        os.replace(part, path_of(workspace, address))
+        os.replace(part, path_of(folder, address))
     except BaseException:
         _unlink(part)
         raise
-    return address, lines, size, os.path.getsize(path_of(workspace, address)), masked
+    return address, lines, size, os.path.getsize(path_of(folder, address)), masked
 
 
-def in_passing(con, workspace, now):
+def in_passing(con, now):
     """Keeps a few of the agents' transcripts that ended a while ago; more of them when one is about to expire."""
     try:
         until, expiring = con.execute("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?1, ?2), strftime('%Y-%m-%dT%H:%M:%fZ', ?1, ?3)",
@@ -143,20 +163,21 @@ def in_passing(con, workspace, now):
         first = con.execute("SELECT %s FROM executions WHERE %s AND %s < ? ORDER BY %s LIMIT 1" % (_ENDED, _DUE, _ENDED, _ENDED),
                             (until,)).fetchone()  # fmt: skip
         if first:
-            keep(con, workspace, agents_due(con, until), now, most=PIECE * (8 if first[0] < expiring else 1))
+            keep(con, agents_due(con, until), now, most=PIECE * (8 if first[0] < expiring else 1))
     except OSError:
         pass  # a full disk: `orchestrator archive` says so
 
 
-def transcript_of(con, workspace, execution):
+def transcript_of(con, execution):
     """An agent's transcript, line by line, redacted: from the archive, else from where Claude Code keeps it."""
     row = con.execute("SELECT transcript_hash, transcript_path, status FROM executions WHERE execution_id = ?",
                       (execution,)).fetchone()  # fmt: skip
     if row is None:
         raise OrchestratorError("There is no execution %s." % execution)
     kept, path, status = row
-    if kept and os.path.exists(path_of(workspace, kept)):
-        return unpack(path_of(workspace, kept))
+    copy = path_of(folder_of(con), kept) if kept else None
+    if copy and os.path.exists(copy):
+        return unpack(copy)
     if path and os.path.exists(path):
         return _redacted(path)
     if path:
@@ -173,15 +194,16 @@ def session_of(con, given):
     return rows[0][0] if len(rows) == 1 or (rows and rows[0][0] == given) else None
 
 
-def conversation(con, workspace, session):
+def conversation(con, session):
     """A main conversation's transcript, line by line, redacted; OrchestratorError where there is none."""
     row = con.execute("SELECT a.hash, s.transcript_path FROM claude_sessions s LEFT JOIN archive a ON a.owner = "
                       "s.claude_session_id AND a.kind = 'session' WHERE s.claude_session_id = ?",
                       (session,)).fetchone()  # fmt: skip
     if row and row[1] and os.path.exists(row[1]):
         return _redacted(row[1])
-    if row and row[0] and os.path.exists(path_of(workspace, row[0])):
-        return unpack(path_of(workspace, row[0]))
+    copy = path_of(folder_of(con), row[0]) if row and row[0] else None
+    if copy and os.path.exists(copy):
+        return unpack(copy)
     raise OrchestratorError("The transcript of the Claude session %s is not there, and the archive has no copy." % session)
 
 

@@ -64,7 +64,7 @@ _PROMPTS = """text IS NOT NULL AND (kind = 'intent' AND execution_id IN temp.old
     OR kind IN ('denied', 'malformed') AND at < ?1)"""  # no row is worked out from these
 
 
-def going(con: Any, workspace: str, cutoff: str) -> Going:
+def going(con: Any, cutoff: str) -> Going:
     """What would go: all that was over before the cutoff (UTC text), unless something newer needs it too."""
     for name in ("old_executions", "old_plans", "old_bundles", "old_blobs"):
         con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} (id TEXT PRIMARY KEY) WITHOUT ROWID")
@@ -78,15 +78,15 @@ def going(con: Any, workspace: str, cutoff: str) -> Going:
     transcripts = con.execute("SELECT count(*) FROM temp.old_transcripts").fetchone()[0]
     blobs = con.execute("SELECT count(*), total(length(data)) FROM blobs WHERE hash IN temp.old_blobs").fetchone()
     prompts = con.execute(f"SELECT count(*), total(length(text)) FROM events WHERE {_PROMPTS}", (cutoff,)).fetchone()
-    left = _left_behind(workspace)
-    paths = [archive.path_of(workspace, row[0]) for row in files] + [path for path, _ in left]
+    folder = archive.folder_of(con)
+    left = _left_behind(folder)
+    paths = [archive.path_of(folder, row[0]) for row in files] + [path for path, _ in left]
     size = sum(row[1] for row in files) + sum(size for _, size in left)
     return Going(transcripts, paths, size, blobs[0], int(blobs[1]), prompts[0], int(prompts[1]))
 
 
-def _left_behind(workspace: str) -> list[tuple[str, int]]:
+def _left_behind(folder: str) -> list[tuple[str, int]]:
     """Files that somebody began to write into the archive more than a day ago."""
-    folder = os.path.join(workspace, archive.FOLDER)
     found = []
     try:
         names = os.listdir(folder)
@@ -103,10 +103,10 @@ def _left_behind(workspace: str) -> list[tuple[str, int]]:
     return found
 
 
-def prune(con: Any, workspace: str, cutoff: str) -> Going:
+def prune(con: Any, cutoff: str) -> Going:
     """Removes what is going. Rows stay, and say of a transcript that it is gone."""
     with writing(con):
-        found = going(con, workspace, cutoff)
+        found = going(con, cutoff)
         con.execute(
             "UPDATE executions SET transcript_hash = '' WHERE execution_id IN (SELECT owner FROM temp.old_transcripts "
             "WHERE kind = 'execution')"

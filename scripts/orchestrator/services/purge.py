@@ -28,6 +28,7 @@ _ELSEWHERE = re.compile(r".+-[0-9a-f]{10}", re.DOTALL)  # as paths.elsewhere nam
 # What lies beside a history, and what does when nothing is written in it, as in those that only locks are for.
 _BESIDE = re.compile(rf"-wal|-shm|-journal|{re.escape(SUFFIX)}{_SQLITE}|"
                      rf"\.corrupt-\d{{4}}-\d\d-\d\dT\d{{6}}\.\d{{3}}Z{_SQLITE}", re.ASCII)
+_ARCHIVED = re.compile(r"[0-9a-f]{32}\.jsonl\.gz|\.\d+-[0-9a-f]{8}\.part", re.ASCII)
 _LOCKS, _LONGEST = (".lock", ".line"), 1_000_000
 
 
@@ -45,7 +46,7 @@ def of_project(project: str, workspace: str, history: str, named: bool) -> list[
     found = list(dict.fromkeys([workspace, paths.elsewhere(project)]))
     own = os.path.realpath(os.path.join(workspace, paths.HISTORY))
     if not named and os.path.realpath(history) != own:
-        found += [history, *_beside(history)]
+        found += [history, *_beside(history), *_archived(paths.archive_of(history))]
     return [measure(each) for each in found if os.path.lexists(each)]
 
 
@@ -58,6 +59,15 @@ def _beside(history: str) -> list[str]:
         if each.startswith(name) and (_BESIDE.fullmatch(end) or end in _LOCKS and _is_blank(path)):
             found.append(path)
     return found
+
+
+def _archived(folder: str) -> list[str]:
+    """The archive beside a history: the folder, or what in it is ours where there is more."""
+    names = _names(folder) if os.path.isdir(folder) and not os.path.islink(folder) else []
+    ours = [name for name in names if _ARCHIVED.fullmatch(name)]
+    if ours and not set(names) - set(ours) - {".gitignore"}:
+        return [folder]
+    return [os.path.join(folder, name) for name in ours]
 
 
 def _is_blank(path: str) -> bool:

@@ -24,7 +24,7 @@ def reconcile(con, project, workspace):
     if con.execute(_TO_KEEP).fetchone():
         from orchestrator.services import archive
 
-        archive.in_passing(con, workspace, present())
+        archive.in_passing(con, present())
     if not sessions.gone(con, present()) and not sessions.unread(con, present()):
         return []
     return _bury(con, project, workspace, present())

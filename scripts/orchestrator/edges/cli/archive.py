@@ -41,7 +41,7 @@ def archive(place: Place, conversations: bool, everything: bool, as_json: bool) 
         due += service.conversations_due(con, everything)
     if everything:
         due += service.running(con)
-    kept = service.keep(con, place.workspace, due, place.now(), progress=place.progress("archived"))
+    kept = service.keep(con, due, place.now(), progress=place.progress("archived"))
     if as_json:
         body: dict[str, Any] = {
             "transcripts": kept.transcripts, "bytes": kept.read, "archived_bytes": kept.packed, "gone": kept.gone,
@@ -75,7 +75,7 @@ def prune(place: Place, keep_days: int, dry_run: bool, shrink: bool, as_json: bo
     con = place.reading
     place.reconcile()
     cutoff = con.execute("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)", (f"-{keep_days} days",)).fetchone()[0]
-    found = service.going(con, place.workspace, cutoff) if dry_run else service.prune(con, place.workspace, cutoff)
+    found = service.going(con, cutoff) if dry_run else service.prune(con, cutoff)
     if shrink and not dry_run:
         service.shrink(con)
     if as_json:

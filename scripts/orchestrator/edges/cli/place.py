@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Place:
-    """Where a command works. `con` makes the workspace and the history; `reading` only opens what is there."""
+    """Where a command works. `con` makes the workspace and the history; `reading` only opens what is there.
+
+    A history that was named and lies in another workspace stays that one's: its settings, its inbox, its archive.
+    """
 
     def __init__(self, project: str | None = None, db: str | None = None) -> None:
         if project and not os.path.isdir(project):
@@ -32,6 +35,9 @@ class Place:
         self.data = paths.data_folder()
         self.session = paths.variable("CLAUDE_CODE_SESSION_ID")
         self._con: Connection = None
+        self._made = False
+        at = os.path.dirname(os.path.realpath(self.history)) if self.named else ""
+        self.elsewhere = at if at != os.path.realpath(self.workspace) and os.path.isfile(os.path.join(at, "origin")) else ""
 
     def check_trust(self) -> None:
         """Raises NotOurs for a workspace that did not come from this user."""
@@ -53,6 +59,7 @@ class Place:
         """The history, made when it is not there yet, to be written to. OrchestratorError where recording is off."""
         if self.off:
             raise OrchestratorError(f"Recording is off in {self.project}: `orchestrator on` first.")
+        self.make()
         return self._opened()
 
     @property
@@ -72,15 +79,23 @@ class Place:
         """Whether nothing is recorded here."""
         return paths.off(self.workspace)
 
+    def make(self) -> None:
+        """Makes the workspace."""
+        if self._made:
+            return
+        self.check_trust()
+        try:
+            folder.make(self.workspace, self.data)
+        except OSError as problem:
+            raise OrchestratorError(f"The workspace {self.workspace} cannot be made: {problem.strerror}.") from problem
+        self._made = True
+
     def _opened(self) -> Connection:
         """The history; the project's settings are kept for hooks, and events that waited are taken in."""
         if self._con is None:
             self.check_trust()
-            try:
-                folder.make(self.workspace, self.data)
-            except OSError as problem:
-                raise OrchestratorError(
-                    f"The workspace {self.workspace} cannot be made: {problem.strerror}.") from problem
+            if not os.path.exists(self.history):
+                self.make()
             con = self._open()
             try:
                 con = self._settled(con)
@@ -97,7 +112,9 @@ class Place:
         from orchestrator.edges.config_kept import keep
         from orchestrator.services.settings import value
 
-        moved = keep(con, self.project, self.workspace, self.data, self.history, self.named)
+        moved = None
+        if not self.elsewhere:
+            moved = keep(con, self.project, self.workspace, self.data, self.history, self.named)
         if moved:
             say(f"note: the history is {moved} from now on; what {self.history} holds stays.", err=True)
             con.close()
@@ -109,6 +126,8 @@ class Place:
             from orchestrator.model.redact import mask_also
 
             mask_also(patterns)
+        if self.elsewhere:
+            return con
         spare = paths.elsewhere(self.project)
         if not self.off and (inbox.waiting(self.workspace) or spare != self.workspace and inbox.waiting(spare)):
             from orchestrator.edges.hooks import replay
@@ -171,13 +190,16 @@ class Place:
 
         if self.off:
             return
-        reconcile(self.con, self.project, self.workspace)
+        if not self.elsewhere:
+            reconcile(self._opened(), self.project, self.workspace)
+        elif os.path.basename(self.elsewhere) == paths.WORKSPACE and folder.trusted(self.elsewhere, self.data):
+            reconcile(self._opened(), os.path.dirname(self.elsewhere), self.elsewhere)
 
     def project_state(self, orchestration: str) -> None:
         """Writes status.json and results/ after a change."""
         from orchestrator.recording.projections import project
 
-        project(self._opened(), self.workspace, orchestration, self.now())
+        project(self._opened(), self.elsewhere or self.workspace, orchestration, self.now())
 
     def what_now(self, orchestration: str) -> bool:
         """Prints what to do now, with the exact calls; the conversation has been told. False: there was nothing."""

@@ -53,7 +53,7 @@ def show(
 
         session = archive.session_of(con, thing) if thing else None
         if session:  # a main conversation
-            _transcript(archive.conversation(con, place.workspace, session), session, said, as_json)
+            _transcript(archive.conversation(con, session), session, said, as_json)
             return
     target = place.orchestration(orchestration) if orchestration else None
     kind, name, home = _last(con, last, target) if last else place.find(str(thing), target or place.current())
@@ -63,7 +63,7 @@ def show(
         if kind == "execution" and context:
             describe.say(details.context(con, name), describe.context, as_json)
         elif kind == "execution" and (transcript or said is not None):
-            _transcript(archive.transcript_of(con, place.workspace, name), name, said, as_json)
+            _transcript(archive.transcript_of(con, name), name, said, as_json)
         elif kind == "execution":
             tables.exact(details.briefing(con, name) if briefing else details.result(con, name))
         elif kind == "orchestration" and result:

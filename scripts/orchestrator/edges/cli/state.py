@@ -1,5 +1,6 @@
 """next, prime, status, brief: where things stand and what to do now, with the exact calls."""
 
+import contextlib
 import json
 import os
 import time
@@ -142,8 +143,17 @@ def _status_text(place: Place, target: str) -> str:
 
 def _status_json(place: Place, target: str) -> str:
     place.project_state(target)
-    with open(os.path.join(place.workspace, "status.json"), encoding="utf-8") as f:
-        return json.dumps(json.load(f), indent=2, ensure_ascii=False)
+    workspace = place.elsewhere or place.workspace
+    with contextlib.ExitStack() as stack:
+        if not os.path.isdir(workspace):  # a history that lies elsewhere: nothing is made here by asking
+            import tempfile
+
+            from orchestrator.recording.projections import project
+
+            workspace = stack.enter_context(tempfile.TemporaryDirectory())
+            project(place.reading, workspace, target, place.now(), results=False)
+        with open(os.path.join(workspace, "status.json"), encoding="utf-8") as f:
+            return json.dumps(json.load(f), indent=2, ensure_ascii=False)
 
 
 @click.command()
@@ -155,4 +165,7 @@ def brief(place: Place, task_id: str, part: int | None, execution_id: str | None
     """Prints a task's briefing: an agent's first act in a workflow. A long one is named as a file to read whole."""
     from orchestrator.edges.brief import text_of
 
-    click.echo(text_of(place.reading, place.workspace, task_id, execution_id, place.session, part), nl=False)
+    con = place.reading
+    if not place.elsewhere:
+        place.make()
+    click.echo(text_of(con, place.elsewhere or place.workspace, task_id, execution_id, place.session, part), nl=False)

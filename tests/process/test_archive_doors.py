@@ -1,0 +1,119 @@
+"""The archive as commands and hooks reach it: beside its history, from wherever that is read."""
+
+import json
+import sqlite3
+
+import pytest
+
+from commands import Here
+
+TOKEN = "ghp_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
+LINE = json.dumps({"type": "user", "message": {"content": "token %s, and on" % TOKEN}}) + "\n"
+
+
+def ended(here, name="e1", history=None, text=LINE):
+    """An agent that ended long ago; its transcript, as Claude Code keeps it."""
+    path = here.project.parent / "client" / (name + ".jsonl")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    con = sqlite3.connect(history or here.workspace / "history.db")
+    at = "2026-09-01T08:00:00.000Z"
+    con.execute(
+        "INSERT INTO executions (execution_id, origin, agent_type, claude_session_id, deployed_at, completed_at, status, "
+        "transcript_path, usage_read_at) VALUES (?1, 'unplanned', 'scout', 's1', ?2, ?2, 'completed', ?3, ?2)",
+        (name, at, str(path)),
+    )
+    con.commit()
+    con.close()
+    return path
+
+
+def files(folder):
+    """The archive's files in a folder."""
+    return sorted(folder.glob("*.jsonl.gz"))
+
+
+def kept_as(history):
+    """How many transcripts a history says it keeps."""
+    con = sqlite3.connect(history)
+    try:
+        return con.execute("SELECT count(*) FROM archive").fetchone()[0]
+    finally:
+        con.close()
+
+
+@pytest.fixture
+def here(tmp_path, bare, data):
+    """A project with a task and an open history."""
+    project = tmp_path / "q"
+    project.mkdir()
+    here = Here(project, bare(ORCHESTRATOR_DATA=data))
+    here.run("task", "add", "Look around", "--agent", "scout")
+    return here
+
+
+@pytest.fixture
+def other(here, tmp_path):
+    """A folder of another project, in which nothing was recorded."""
+    (tmp_path / "other").mkdir()
+    return tmp_path / "other"
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_a_history_read_from_elsewhere_keeps_its_transcripts_beside_itself(here, other, how):
+    """Named by --db or by ORCHESTRATOR_DB_PATH from another project, a history's transcripts go where its own project finds
+    them; the folder it is read from gets nothing."""
+    path, history = ended(here), here.workspace / "history.db"
+    words, env = ((["--db", history], {}) if how == "flag" else ([], {"ORCHESTRATOR_DB_PATH": history}))
+    for verb in (["history", "--limit", "1"], ["status"], ["status", "--json"], ["show", "e1", "--transcript"], ["stats"]):
+        here.run(*words, *verb, cwd=other, **env)
+    assert list(other.iterdir()) == []
+    assert len(files(here.workspace / "archive")) == kept_as(history) == 1
+    path.unlink()
+    assert "[masked:github-token]" in here.says("show", "e1", "--transcript")
+    assert "[masked:github-token]" in here.says(*words, "show", "e1", "--transcript", cwd=other, **env)
+
+
+def test_a_history_read_from_elsewhere_keeps_its_settings_and_its_inbox(here, other):
+    """What another project's files set, and what waits in its inbox, does not reach a history that is only named there; its
+    own patterns mask what is archived then."""
+    (here.workspace / "config.toml").write_text("redact = ['and on']\n")
+    here.run("status")
+    ended(here)
+    there = Here(other, here.environment)
+    there.run("init")
+    (there.workspace / "config.toml").write_text("max_parallel_agents = 2\n")
+    there.run("--db", here.workspace / "history.db", "history")
+    con = sqlite3.connect(here.workspace / "history.db")
+    kept = dict(con.execute("SELECT key, value FROM meta WHERE key GLOB 'setting.*'").fetchall())
+    masked = con.execute("SELECT masked FROM archive").fetchone()[0]
+    con.close()
+    assert list(kept) == ["setting.redact"]
+    assert "github-token 1" in masked and "," in masked
+    assert not (there.workspace / "status.json").exists() and not (there.workspace / "archive").exists()
+
+
+def test_a_history_that_the_projects_files_place_has_its_archive_beside_it(here):
+    """The archive follows the history, git ignores it there, and purge takes what is ours of it."""
+    (here.project / ".env").write_text("ORCHESTRATOR_DB_PATH=sub/h.db\n")
+    (here.project / "sub").mkdir()
+    (here.project / "sub" / "archive").mkdir()
+    (here.project / "sub" / "archive" / "letter.txt").write_text("mine")
+    here.run("status", code=1)  # nothing is in it yet
+    ended(here, history=here.project / "sub" / "h.db")
+    here.run("archive")
+    assert len(files(here.project / "sub" / "archive")) == 1
+    assert not (here.workspace / "archive").exists()
+    here.run("purge", "--yes")
+    assert [each.name for each in (here.project / "sub").rglob("*")] == ["archive", "letter.txt"]
+
+
+def test_an_archive_outside_of_a_workspace_ignores_itself(here):
+    """Transcripts beside a history that lies in the project itself are not offered to git."""
+    (here.project / ".env").write_text("ORCHESTRATOR_DB_PATH=h.db\n")
+    here.run("status", code=1)
+    ended(here, history=here.project / "h.db")
+    here.run("archive")
+    assert (here.project / "archive" / ".gitignore").read_text() == "*\n"
+    here.run("purge", "--yes")
+    assert not (here.project / "archive").exists()
