@@ -117,3 +117,13 @@ def test_an_archive_outside_of_a_workspace_ignores_itself(here):
     assert (here.project / "archive" / ".gitignore").read_text() == "*\n"
     here.run("purge", "--yes")
     assert not (here.project / "archive").exists()
+
+
+def test_what_was_masked_is_told_by_the_command_that_masks(here):
+    """`archive` keeps everything itself, so that what it says of its work is all of it."""
+    ended(here)
+    text = here.says("archive")
+    assert "Archived 1 transcript:" in text and "Masked: github-token 1." in text
+    assert here.says("archive") == "Every transcript that ended is archived.\n"
+    ended(here, "e2", text=LINE * 2)
+    assert json.loads(here.run("archive", "--json").stdout)["masked"] == {"github-token": 2}

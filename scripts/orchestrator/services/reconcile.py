@@ -8,20 +8,20 @@ _TO_KEEP = """SELECT 1 FROM executions WHERE transcript_hash IS NULL AND usage_r
 AND COALESCE(completed_at, usage_read_at) < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 hour') LIMIT 1"""
 
 
-def reconcile(con, project, workspace):
+def reconcile(con, project, workspace, archiving=True):
     """Closes sessions whose process is gone; their planned executions are lost from then on. Returns those sessions.
     Agents of a session that ended by itself are looked at once more when its process is gone.
 
     What no hook has read yet in transcripts is read now, what had no price is priced where it has one by now, and a few
-    of the transcripts that ended are archived. What does this is loaded only when there is something to do: mostly there
-    is not.
+    of the transcripts that ended are archived, unless the caller does that. What does this is loaded only when there is
+    something to do: mostly there is not.
     """
     if usage.waiting(con):
         with writing(con):
             usage.due(con, project, present())
     if con.execute("SELECT 1 FROM usage WHERE cost_usd IS NULL LIMIT 1").fetchone():
         _price(con, project)
-    if con.execute(_TO_KEEP).fetchone():
+    if archiving and con.execute(_TO_KEEP).fetchone():
         from orchestrator.services import archive
 
         archive.in_passing(con, present())

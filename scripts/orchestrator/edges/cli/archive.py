@@ -35,7 +35,7 @@ def archive(place: Place, conversations: bool, everything: bool, as_json: bool) 
     from orchestrator.services import archive as service
 
     con = place.reading
-    place.reconcile()
+    place.reconcile(archiving=False)
     due = service.agents_due(con)
     if conversations or everything:
         due += service.conversations_due(con, everything)

@@ -184,16 +184,16 @@ class Place:
                                "AND origin = 'planned' ORDER BY updated_at DESC LIMIT 1").fetchone()
         return str(row[0]) if row else None
 
-    def reconcile(self) -> None:
-        """Brings up to date what can be known now."""
+    def reconcile(self, archiving: bool = True) -> None:
+        """Brings up to date what can be known now; `archiving` a few transcripts in passing."""
         from orchestrator.services.reconcile import reconcile
 
         if self.off:
             return
         if not self.elsewhere:
-            reconcile(self._opened(), self.project, self.workspace)
+            reconcile(self._opened(), self.project, self.workspace, archiving)
         elif os.path.basename(self.elsewhere) == paths.WORKSPACE and folder.trusted(self.elsewhere, self.data):
-            reconcile(self._opened(), os.path.dirname(self.elsewhere), self.elsewhere)
+            reconcile(self._opened(), os.path.dirname(self.elsewhere), self.elsewhere, archiving)
 
     def project_state(self, orchestration: str) -> None:
         """Writes status.json and results/ after a change."""
