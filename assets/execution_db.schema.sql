@@ -114,7 +114,7 @@ CREATE TABLE executions (                -- one attempt by one agent
     models TEXT,                         -- the models it used, in order, by comma
     stop_reason TEXT,                    -- of its last message, as the model's API says it
     transcript_path TEXT,
-    transcript_hash TEXT,                -- of its archived transcript; empty: it was deleted before it was kept, or pruned
+    transcript_hash TEXT,                -- of its archived transcript; none: it is still to be kept; empty: it was pruned
     usage_read_at TEXT,                  -- when its transcript was read to its end
     noticed_at TEXT,                     -- when its notification reached the main conversation's door, held or passed
     told_at TEXT                         -- when the main conversation was told of its end

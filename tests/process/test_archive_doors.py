@@ -127,3 +127,15 @@ def test_what_was_masked_is_told_by_the_command_that_masks(here):
     assert here.says("archive") == "Every transcript that ended is archived.\n"
     ended(here, "e2", text=LINE * 2)
     assert json.loads(here.run("archive", "--json").stdout)["masked"] == {"github-token": 2}
+
+
+def test_a_transcript_out_of_reach_is_kept_when_it_is_there(here):
+    """What a command did not find, as in a container that does not mount Claude Code's folder, the next `archive` keeps."""
+    path = ended(here)
+    path.rename(path.with_suffix(".away"))
+    here.run("status")
+    text = here.says("archive")
+    assert "Every transcript that is there is archived." in text and "1 transcript is not where Claude Code kept it" in text
+    path.with_suffix(".away").rename(path)
+    assert "Archived 1 transcript:" in here.says("archive")
+    assert "[masked:github-token]" in here.says("show", "e1", "--transcript")

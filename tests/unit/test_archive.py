@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.ids import content_hash
-from orchestrator.services import archive, details, prune, transcripts
+from orchestrator.services import archive, details, prune, transcripts, unarchived
 from orchestrator.store import blobs
 from orchestrator.store.open import open_history
 
@@ -119,14 +119,76 @@ def test_a_transcript_not_yet_kept_is_masked_when_shown(place):
 
 
 def test_one_that_was_deleted_first_is_said_to_be_gone(place):
-    """It is counted as gone, not tried again, and asking for it is answered with a sentence."""
-    place.execution("e").unlink()
-    assert place.keep().gone == 1
-    assert archive.agents_due(place.con) == []
+    """It is told as missing, and asking for it is answered with a sentence."""
+    path = place.execution("e")
+    path.unlink()
+    assert place.keep().missing == [("execution", "e", str(path))]
     with pytest.raises(OrchestratorError, match="is gone"):
         place.text("e")
     with pytest.raises(OrchestratorError, match="There is no execution"):
         place.text("x")
+
+
+def later(place, days=0, hours=0):
+    """What is kept in passing some time after NOW, and whether anything was to be looked for."""
+    now = place.value("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?, ?)", NOW, "+%d hours" % (24 * days + hours))
+    looked = unarchived.waiting(place.con, now)
+    archive.in_passing(place.con, now)
+    return looked, [row[0] for row in place.con.execute("SELECT owner FROM archive ORDER BY 1")]
+
+
+def test_what_was_out_of_reach_once_is_kept_later(place):
+    """A transcript that was not there is kept as soon as it is, when the archive is asked for; in passing it is looked for
+    again after a day, and not at every command before."""
+    path = place.execution("e")
+    text = path.read_text()
+    path.unlink()
+    place.execution("gone", ended=NEW).unlink()
+    assert later(place) == (True, [])
+    path.write_text(text)
+    assert later(place, hours=1) == (False, [])
+    assert later(place, hours=25) == (True, ["e"])
+    other = place.execution("f", ended=NEW, text="other\n")
+    other.unlink()
+    assert len(place.keep().missing) == 2
+    other.write_text("other\n")
+    assert place.keep().transcripts == 1
+
+
+def test_a_folder_that_is_there_again_is_looked_into_at_once(place):
+    """Where the client's folder was not there, as in a container that does not mount it, the first command that finds it
+    keeps what is in it."""
+    path = place.execution("e")
+    away, there = place.folder / "away", place.folder / "client"
+    (away / "projects").mkdir(parents=True)
+    path.rename(away / "projects" / "e.jsonl")
+    place.con.execute("UPDATE executions SET transcript_path = ?", (str(there / "projects" / "e.jsonl"),))
+    assert [later(place, hours=hours) for hours in (0, 1)] == [(True, []), (False, [])]
+    away.rename(there)
+    assert later(place, hours=2) == (True, ["e"])
+
+
+def test_what_is_gone_does_not_stand_in_the_way(place, monkeypatch):
+    """However many are gone, newer transcripts are kept, and each is looked for once in a round; those that ended together
+    are all looked for."""
+    monkeypatch.setattr(archive, "LOOKS", 3)
+    for number in range(7):
+        place.execution("gone%d" % number, ended="2026-09-0%dT08:00:00.000Z" % (1 + number // 2)).unlink()
+    place.execution("e", ended=NEW)
+    found = [later(place, hours=hours) for hours in range(6)]
+    assert found[-1] == (False, ["e"])
+    assert [looked for looked, _ in found].count(True) <= 5
+    assert "executions_unarchived" in str(place.con.execute("EXPLAIN QUERY PLAN " + unarchived._WAITING, (NOW, "")).fetchall())
+
+
+def test_one_that_may_not_be_read_stops_no_other(place):
+    """A transcript that this user may not open, or that is a folder, counts as missing; the next is kept."""
+    path = place.execution("e", ended=OLD)
+    path.unlink()
+    path.mkdir()
+    place.execution("f", ended=NEW)
+    assert later(place) == (True, ["f"])
+    assert later(place, hours=1) == (False, ["f"])
 
 
 def test_main_conversations_are_kept_on_request(place):
@@ -181,7 +243,7 @@ def test_an_agent_that_goes_on_is_kept_anew(place):
     assert place.files() == [Path(archive.path_of(place.workspace + "/archive", place.value("SELECT hash FROM archive")))]
     tally.read(place.con, "/a/project", "e", str(path))
     path.unlink()
-    assert place.keep().gone == 1
+    assert len(place.keep().missing) == 1
     assert place.text("e").endswith('{"type": "user"}\n')
 
 

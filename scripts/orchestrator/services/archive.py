@@ -8,22 +8,21 @@ import os
 from orchestrator import paths
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.redact import redact
+from orchestrator.services.unarchived import DUE, ENDED, MISSING, SETTLED, missed
 from orchestrator.store.open import writing
 from orchestrator.store.workspace import write
 
-SETTLED = 3600  # seconds after its end from which on a transcript is kept in passing
 EXPIRING = 20  # days; Claude Code deletes transcripts after 30
 PIECE = 1_000_000  # bytes of transcripts kept in passing, eight times that when one is about to expire
-
-_DUE = "transcript_hash IS NULL AND usage_read_at IS NOT NULL AND transcript_path IS NOT NULL"
-_ENDED = "COALESCE(completed_at, usage_read_at)"  # a lost one has no end, but it has been read
+LOOKS = 1000  # transcripts looked for in passing
 
 
 class Kept:
-    """What was kept: how many transcripts, their bytes before and after, what was masked, what had gone already."""
+    """What was kept: how many transcripts, their bytes before and after, what was masked; of how many that were looked for,
+    and which of them were not there."""
 
     def __init__(self):
-        self.transcripts, self.read, self.packed, self.gone, self.masked = 0, 0, 0, 0, {}
+        self.transcripts, self.read, self.packed, self.masked, self.looks, self.missing = 0, 0, 0, {}, 0, []
 
 
 def folder_of(con):
@@ -41,11 +40,11 @@ def name_of(address):
     return address.partition(":")[2] + ".jsonl.gz"
 
 
-def agents_due(con, until=None):
-    """[(kind, owner, path)] of ended agents whose transcripts are not kept yet, the oldest first."""
-    return con.execute(
-        "SELECT 'execution', execution_id, transcript_path FROM executions WHERE %s AND (?1 IS NULL OR %s < ?1) ORDER BY %s"
-        % (_DUE, _ENDED, _ENDED), (until,)).fetchall()  # fmt: skip
+def agents_due(con):
+    """[(kind, owner, path)] of ended agents whose transcripts are not kept yet, the oldest first; also those that were not
+    there when they were looked for."""
+    return con.execute("SELECT 'execution', execution_id, transcript_path FROM executions WHERE %s ORDER BY %s"
+                       % (DUE, ENDED)).fetchall()  # fmt: skip
 
 
 def conversations_due(con, everything=False):
@@ -68,13 +67,18 @@ def keep(con, due, now, most=None, progress=None):
     for place, (kind, owner, path) in enumerate(due):
         if most is not None and kept.read >= most:
             break
+        kept.looks += 1
         try:
-            address, lines, size, packed, masked = pack(folder, path)
-        except FileNotFoundError:
-            kept.gone += 1
-            with writing(con):
-                _point(con, kind, owner, _address(con, kind, owner) or "")  # it may have been kept before it went on
+            source = open(path, encoding="utf-8", errors="replace", newline="\n")
+        except (OSError, TypeError, ValueError):  # it went, or is out of reach: it stays due; or there is no such path
+            kept.missing.append((kind, owner, path))
+            source = None
+        if progress:
+            progress(place + 1, len(due))
+        if source is None:
             continue
+        with source:
+            address, lines, size, packed, masked = pack(folder, source)
         with writing(con):
             before = _address(con, kind, owner)
             con.execute("INSERT OR REPLACE INTO archive VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -86,8 +90,6 @@ def keep(con, due, now, most=None, progress=None):
         kept.transcripts, kept.read, kept.packed = kept.transcripts + 1, kept.read + size, kept.packed + packed
         for what, times in masked.items():
             kept.masked[what] = kept.masked.get(what, 0) + times
-        if progress:
-            progress(place + 1, len(due))
     return kept
 
 
@@ -125,8 +127,8 @@ def _make(folder):
         write(os.path.join(folder, ".gitignore"), "*\n")
 
 
-def pack(folder, path):
-    """Writes a transcript's redacted text into the archive: (address, lines, bytes, bytes of the file, {masked: times})."""
+def pack(folder, source):
+    """Writes an open transcript's redacted text into the archive: (address, lines, bytes, bytes of the file, {masked: times})."""
     import _blake2
     import zlib
 
@@ -136,17 +138,16 @@ def pack(folder, path):
     lines = size = 0
     masked = {}
     try:
-        with open(path, encoding="utf-8", errors="replace", newline="\n") as source:
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
-                for line in source:
-                    line, found = redact(line)
-                    for what, times in found:
-                        masked[what] = masked.get(what, 0) + times
-                    data = line.encode("utf-8", "replace")
-                    lines, size = lines + 1, size + len(data)
-                    digest.update(data)
-                    target.write(squeeze.compress(data))
-                target.write(squeeze.flush())
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+            for line in source:
+                line, found = redact(line)
+                for what, times in found:
+                    masked[what] = masked.get(what, 0) + times
+                data = line.encode("utf-8", "replace")
+                lines, size = lines + 1, size + len(data)
+                digest.update(data)
+                target.write(squeeze.compress(data))
+            target.write(squeeze.flush())
         address = "b2:" + digest.hexdigest()
         os.replace(part, path_of(folder, address))
     except BaseException:
@@ -158,20 +159,40 @@ def pack(folder, path):
 def in_passing(con, now):
     """Keeps a few of the agents' transcripts that ended a while ago; more of them when one is about to expire."""
     try:
+        began, after = missed(con, now)
         until, expiring = con.execute("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?1, ?2), strftime('%Y-%m-%dT%H:%M:%fZ', ?1, ?3)",
                                       (now, "-%d seconds" % SETTLED, "-%d days" % EXPIRING)).fetchone()  # fmt: skip
-        first = con.execute("SELECT %s FROM executions WHERE %s AND %s < ? ORDER BY %s LIMIT 1" % (_ENDED, _DUE, _ENDED, _ENDED),
-                            (until,)).fetchone()  # fmt: skip
-        if first:
-            keep(con, agents_due(con, until), now, most=PIECE * (8 if first[0] < expiring else 1))
+        rows = con.execute("SELECT execution_id, transcript_path, %s FROM executions WHERE %s AND %s < ? AND %s > ? ORDER BY %s "
+                           "LIMIT ?" % (ENDED, DUE, ENDED, ENDED, ENDED), (until, after, LOOKS)).fetchall()  # fmt: skip
+        if rows:
+            kept = keep(con, [("execution",) + row[:2] for row in rows], now, most=PIECE * (8 if rows[0][2] < expiring else 1))
+            if kept.missing:
+                _note_missing(con, rows, kept, began or now, until)
     except OSError:
         pass  # a full disk: `orchestrator archive` says so
 
 
+def _note_missing(con, rows, kept, began, until):
+    """Notes up to which end transcripts were looked for, so that the next look begins after them. Those that ended with the
+    first that is still to be looked for are looked for once more."""
+    left = rows[kept.looks][2] if kept.looks < len(rows) else rows[-1][2] if len(rows) == LOOKS else until
+    ends = {row[0]: row[2] for row in rows}
+    passed = [(ends[owner], path) for _, owner, path in kept.missing if ends[owner] < left]
+    if passed:
+        end, path = max(passed)
+        above = os.path.dirname(path)
+        while above not in ("", path) and not os.path.lexists(above):
+            path, above = above, os.path.dirname(above)
+        if os.path.lexists(path):  # it may not be read: another day
+            path = ""
+        with writing(con):
+            con.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (MISSING, began + end + path))
+
+
 def transcript_of(con, execution):
     """An agent's transcript, line by line, redacted: from the archive, else from where Claude Code keeps it."""
-    row = con.execute("SELECT transcript_hash, transcript_path, status FROM executions WHERE execution_id = ?",
-                      (execution,)).fetchone()  # fmt: skip
+    row = con.execute("SELECT a.hash, e.transcript_path, e.status FROM executions e LEFT JOIN archive a ON a.owner = "
+                      "e.execution_id AND a.kind = 'execution' WHERE e.execution_id = ?", (execution,)).fetchone()  # fmt: skip
     if row is None:
         raise OrchestratorError("There is no execution %s." % execution)
     kept, path, status = row

@@ -10,7 +10,7 @@ import os
 from typing import Any, NamedTuple, Optional
 
 from orchestrator.recording import ends, notification, record, rollup, tally, transcript, usage
-from orchestrator.services import past_session
+from orchestrator.services import past_session, unarchived
 from orchestrator.services.past import Found, text
 from orchestrator.services.past_session import Call, Session, Stretch
 from orchestrator.store import blobs
@@ -75,6 +75,7 @@ def take(con: Any, project: str, found: Found, now: str) -> Taken:
         _session(con, found, session)
         taking = _Taking(con, project, found, session)
         taking.all()
+        con.execute("DELETE FROM meta WHERE key = ?", (unarchived.MISSING,))  # what came may have ended before what was missing
     _count(con, project, found, now)
     with writing(con):  # at last: what is broken off before is read again
         con.execute("INSERT OR REPLACE INTO meta VALUES ('imported.' || ?, ?)", (found.session, str(found.size)))

@@ -1,11 +1,9 @@
 """Reconciling before an answer: sessions whose process is gone, projections brought up to date."""
 
 from orchestrator.recording import sessions, usage
+from orchestrator.services import unarchived
 from orchestrator.store.open import now as present
 from orchestrator.store.open import writing
-
-_TO_KEEP = """SELECT 1 FROM executions WHERE transcript_hash IS NULL AND usage_read_at IS NOT NULL AND transcript_path IS NOT NULL
-AND COALESCE(completed_at, usage_read_at) < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 hour') LIMIT 1"""
 
 
 def reconcile(con, project, workspace, archiving=True):
@@ -21,7 +19,7 @@ def reconcile(con, project, workspace, archiving=True):
             usage.due(con, project, present())
     if con.execute("SELECT 1 FROM usage WHERE cost_usd IS NULL LIMIT 1").fetchone():
         _price(con, project)
-    if archiving and con.execute(_TO_KEEP).fetchone():
+    if archiving and unarchived.waiting(con, present()):
         from orchestrator.services import archive
 
         archive.in_passing(con, present())

@@ -30,7 +30,8 @@ def archive(place: Place, conversations: bool, everything: bool, as_json: bool) 
     """Keeps transcripts of ended agents, masked and compressed, before Claude Code deletes them.
 
     Commands and session starts do this in passing for what ended more than an hour ago, a little at a time. Claude Code
-    deletes transcripts after 30 days; `orchestrator show EXEC --transcript` reads the copy.
+    deletes transcripts after 30 days; `orchestrator show EXEC --transcript` reads the copy. The archive lies beside the
+    history's file. What was not there before is looked for again.
     """
     from orchestrator.services import archive as service
 
@@ -42,21 +43,24 @@ def archive(place: Place, conversations: bool, everything: bool, as_json: bool) 
     if everything:
         due += service.running(con)
     kept = service.keep(con, due, place.now(), progress=place.progress("archived"))
+    gone = len(kept.missing)
     if as_json:
         body: dict[str, Any] = {
-            "transcripts": kept.transcripts, "bytes": kept.read, "archived_bytes": kept.packed, "gone": kept.gone,
+            "transcripts": kept.transcripts, "bytes": kept.read, "archived_bytes": kept.packed, "gone": gone,
             "masked": kept.masked,
         }  # fmt: skip
         click.echo(tables.dumps(body))
         return
-    if not due:
-        click.echo("Every transcript that ended is archived.")
-        return
-    click.echo(f"Archived {counted(kept.transcripts, 'transcript')}: {measured(kept.read)}, {measured(kept.packed)} on the disk.")
+    if kept.transcripts:
+        click.echo(f"Archived {counted(kept.transcripts, 'transcript')}: {measured(kept.read)}, "
+                   f"{measured(kept.packed)} on the disk.")
+    else:
+        click.echo(f"Every transcript {'that is there' if due else 'that ended'} is archived.")
     if kept.masked:
         click.echo(f"Masked: {service.said(kept.masked)}.")
-    if kept.gone:
-        click.echo(f"note: {counted(kept.gone, 'transcript was', 'transcripts were')} deleted before.", err=True)
+    if gone:
+        click.echo(f"note: {counted(gone, 'transcript is', 'transcripts are')} not where Claude Code kept "
+                   f"{'it' if gone == 1 else 'them'}: deleted, or out of reach from here.", err=True)
 
 
 @click.command()
