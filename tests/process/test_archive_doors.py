@@ -1,6 +1,7 @@
 """The archive as commands and hooks reach it: beside its history, from wherever that is read."""
 
 import json
+import shutil
 import sqlite3
 
 import pytest
@@ -129,6 +130,23 @@ def test_what_was_masked_is_told_by_the_command_that_masks(here):
     assert json.loads(here.run("archive", "--json").stdout)["masked"] == {"github-token": 2}
 
 
+def test_a_lost_archive_is_made_again(here):
+    """doctor tells that archived files are missing; `archive` keeps them again where Claude Code still has the transcript,
+    and says of how many nothing is left."""
+    ended(here)
+    gone = ended(here, "e2", text="two\n")
+    here.run("archive")
+    shutil.rmtree(here.workspace / "archive")
+    gone.unlink()
+    text = here.says("doctor", "--json")
+    assert "Of the transcripts that were archived 2 are not in" in text and "archive (transcripts): 0;" in text
+    text = here.says("archive")
+    assert "Archived 1 transcript:" in text and "1 archived transcript is gone" in text
+    assert len(files(here.workspace / "archive")) == 1
+    body = json.loads(here.run("archive", "--json").stdout)
+    assert (body["transcripts"], body["gone"], body["copies_gone"]) == (0, 0, 1)
+
+
 def test_a_transcript_out_of_reach_is_kept_when_it_is_there(here):
     """What a command did not find, as in a container that does not mount Claude Code's folder, the next `archive` keeps."""
     path = ended(here)
@@ -136,6 +154,7 @@ def test_a_transcript_out_of_reach_is_kept_when_it_is_there(here):
     here.run("status")
     text = here.says("archive")
     assert "Every transcript that is there is archived." in text and "1 transcript is not where Claude Code kept it" in text
+    assert "transcripts that were not archived and are not there: 1" in here.says("doctor")
     path.with_suffix(".away").rename(path)
     assert "Archived 1 transcript:" in here.says("archive")
     assert "[masked:github-token]" in here.says("show", "e1", "--transcript")

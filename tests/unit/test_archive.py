@@ -191,6 +191,23 @@ def test_one_that_may_not_be_read_stops_no_other(place):
     assert later(place, hours=1) == (False, ["f"])
 
 
+def test_what_went_from_the_archive_is_told_and_kept_again(place):
+    """Files that are not in the archive any more are found, kept again where Claude Code still has the transcript, and are
+    not counted as kept."""
+    first, second = place.execution("e1", text="one\n"), place.execution("e2", text="two\n")
+    place.keep()
+    assert archive.emptied(place.con) == []
+    shutil.rmtree(place.workspace + "/archive")
+    second.unlink()
+    sizes = {each.what: each for each in prune.sizes(place.con, place.workspace, place.workspace + "/history.db")}
+    assert (sizes["archive (transcripts)"].number, sizes["archive (transcripts)"].bytes) == (0, 0)
+    assert sizes[prune.MISSING].number == 2
+    kept = archive.keep(place.con, archive.emptied(place.con), NOW)
+    assert (kept.transcripts, [owner for _, owner, _ in kept.missing]) == (1, ["e2"])
+    assert place.text("e1") == "one\n" == first.read_text()
+    assert [owner for _, owner, _ in archive.emptied(place.con)] == ["e2"]
+
+
 def test_main_conversations_are_kept_on_request(place):
     """Ended ones with --main, those still going with --all; kept again once they have grown and ended anew."""
     path = place.folder / "main.jsonl"

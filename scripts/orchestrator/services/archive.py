@@ -47,6 +47,23 @@ def agents_due(con):
                        % (DUE, ENDED)).fetchall()  # fmt: skip
 
 
+def emptied(con):
+    """[(kind, owner, path)] of what was kept once, but its file is not in the archive any more."""
+    there = names(con)
+    rows = con.execute("SELECT a.kind, a.owner, COALESCE(e.transcript_path, s.transcript_path), a.hash FROM archive a LEFT JOIN "
+                       "executions e ON a.kind = 'execution' AND e.execution_id = a.owner LEFT JOIN claude_sessions s ON "
+                       "a.kind = 'session' AND s.claude_session_id = a.owner ORDER BY a.archived_at")  # fmt: skip
+    return [row[:3] for row in rows if name_of(row[3]) not in there]
+
+
+def names(con):
+    """The names of the files in the archive."""
+    try:
+        return set(os.listdir(folder_of(con)))
+    except OSError:
+        return set()
+
+
 def conversations_due(con, everything=False):
     """[(kind, owner, path)] of main conversations that ended, or of all, since they were kept last."""
     return con.execute(

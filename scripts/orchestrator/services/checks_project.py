@@ -6,7 +6,7 @@ import os
 from typing import Any, Iterable, Optional, Sequence
 
 from orchestrator import paths
-from orchestrator.services import importing, past, prune, trust
+from orchestrator.services import archive, importing, past, prune, trust
 from orchestrator.services.checks import Finding, broken, fine, note
 from orchestrator.services.purge import measure
 from orchestrator.store import inbox
@@ -102,12 +102,17 @@ def kept(workspace: str, history: str) -> Iterable[Finding]:
         con = store.connect(history, timeout=2, read_only=True)
         try:
             found = prune.sizes(con, workspace, history)
+            lies = archive.folder_of(con)
         finally:
             con.close()
     except store.Error:
         return  # what is wrong with the history is said elsewhere
     said = "; ".join(f"{each.what}: {each.number:,}" + (f", {each.bytes:,} bytes" if each.bytes else "") for each in found)
     yield fine("kept", f"Kept: {said}. `orchestrator prune --keep-days N --dry-run` says what could go.")
+    for each in found:
+        if each.what == prune.MISSING:
+            yield note("archive", f"Of the transcripts that were archived {each.number:,} {'is' if each.number == 1 else 'are'} "
+                       f"not in {lies}: `orchestrator archive` keeps again what Claude Code still has.")
 
 
 def transcripts(at: str, history: str, client: str) -> Iterable[Finding]:

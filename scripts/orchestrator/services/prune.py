@@ -136,25 +136,42 @@ class Size(NamedTuple):
     bytes: int
 
 
+MISSING = "archived transcripts whose file is missing"
+
+
 def sizes(con: Any, workspace: str, history: str) -> list[Size]:
     """What is kept, and how large it is: the history's file, what in it is large, the archive, the inbox, other files."""
     whole = sum(os.path.getsize(history + end) for end in ("", "-wal") if os.path.exists(history + end))
     executions = con.execute("SELECT count(*) FROM executions").fetchone()[0]
     texts = con.execute("SELECT count(*), total(length(data)) FROM blobs").fetchone()
-    packed = con.execute("SELECT count(*), total(packed) FROM archive").fetchone()
-    waiting = con.execute("SELECT count(*) FROM executions WHERE transcript_hash IS NULL AND usage_read_at IS NOT NULL AND "
-                          "transcript_path IS NOT NULL").fetchone()[0]  # fmt: skip
+    folder = archive.folder_of(con)
+    measured = {name: _size(os.path.join(folder, name)) for name in archive.names(con)}
+    named = [archive.name_of(row[0]) for row in con.execute("SELECT hash FROM archive")]
+    missing = sum(name not in measured for name in named)
+    due = archive.agents_due(con)
+    waiting = sum(os.path.isfile(path) for _, _, path in due)
     out = [
         Size("history (executions)", executions, whole),
         Size("in it, texts of briefings, bundles and reports", texts[0], int(texts[1])),
-        Size("archive (transcripts)", packed[0], int(packed[1])),
+        Size("archive (transcripts)", len(named) - missing, sum(measured.get(name, 0) for name in set(named))),
         Size("transcripts not archived yet", waiting, 0),
     ]
+    if waiting < len(due):
+        out.append(Size("transcripts that were not archived and are not there", len(due) - waiting, 0))
+    if missing:
+        out.append(Size(MISSING, missing, 0))
     for name in ("inbox", "briefings", "results"):
         files = _files(os.path.join(workspace, name))
         if files:
             out.append(Size(name, len(files), sum(files)))
     return out
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
 
 
 def _files(folder: str) -> list[int]:

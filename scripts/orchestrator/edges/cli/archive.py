@@ -31,23 +31,26 @@ def archive(place: Place, conversations: bool, everything: bool, as_json: bool) 
 
     Commands and session starts do this in passing for what ended more than an hour ago, a little at a time. Claude Code
     deletes transcripts after 30 days; `orchestrator show EXEC --transcript` reads the copy. The archive lies beside the
-    history's file. What was not there before is looked for again.
+    history's file. What was not there before is looked for again, and what is gone from the archive is kept anew.
     """
     from orchestrator.services import archive as service
 
     con = place.reading
     place.reconcile(archiving=False)
-    due = service.agents_due(con)
+    emptied = service.emptied(con)
+    due = service.agents_due(con) + emptied
     if conversations or everything:
         due += service.conversations_due(con, everything)
     if everything:
         due += service.running(con)
+    due = list(dict.fromkeys(due))
     kept = service.keep(con, due, place.now(), progress=place.progress("archived"))
-    gone = len(kept.missing)
+    lost = len(set(kept.missing) & set(emptied))  # neither the copy nor what it was made from
+    gone = len(kept.missing) - lost
     if as_json:
         body: dict[str, Any] = {
             "transcripts": kept.transcripts, "bytes": kept.read, "archived_bytes": kept.packed, "gone": gone,
-            "masked": kept.masked,
+            "copies_gone": lost, "masked": kept.masked,
         }  # fmt: skip
         click.echo(tables.dumps(body))
         return
@@ -61,6 +64,9 @@ def archive(place: Place, conversations: bool, everything: bool, as_json: bool) 
     if gone:
         click.echo(f"note: {counted(gone, 'transcript is', 'transcripts are')} not where Claude Code kept "
                    f"{'it' if gone == 1 else 'them'}: deleted, or out of reach from here.", err=True)
+    if lost:
+        click.echo(f"note: {counted(lost, 'archived transcript is', 'archived transcripts are')} gone, the copy in "
+                   f"{tables.one_line(service.folder_of(con))} and Claude Code's own.", err=True)
 
 
 @click.command()
