@@ -75,6 +75,16 @@ def test_a_history_read_from_elsewhere_keeps_its_transcripts_beside_itself(here,
     assert "[masked:github-token]" in here.says(*words, "show", "e1", "--transcript", cwd=other, **env)
 
 
+def test_a_session_that_starts_keeps_what_settled_beside_the_history_it_records_in(here, other):
+    """Hooks that ORCHESTRATOR_DB_PATH points to another history archive there too."""
+    ended(here)
+    there = Here(other, here.environment)
+    there.run("init")
+    there.hook("SessionStart", "s2", {"ORCHESTRATOR_DB_PATH": str(here.workspace / "history.db")}, source="startup")
+    assert len(files(here.workspace / "archive")) == 1
+    assert not (there.workspace / "archive").exists()
+
+
 def test_a_history_read_from_elsewhere_keeps_its_settings_and_its_inbox(here, other):
     """What another project's files set, and what waits in its inbox, does not reach a history that is only named there; its
     own patterns mask what is archived then."""

@@ -60,8 +60,9 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path):
-    """An empty workspace."""
+def place(tmp_path, monkeypatch):
+    """An empty workspace, and a client without settings."""
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "client"))
     place = Place(tmp_path)
     yield place
     place.con.close()
@@ -129,11 +130,29 @@ def test_one_that_was_deleted_first_is_said_to_be_gone(place):
         place.text("x")
 
 
+@pytest.mark.parametrize(
+    "days, ours, kept", [(None, None, 1), (3, None, 3), (90, None, 1), (90, 3, 3), ("x", None, 1), (1e999, 0, 3)]
+)
+def test_more_is_kept_when_a_transcript_is_about_to_be_deleted(place, monkeypatch, days, ours, kept):
+    """After two thirds of the days that Claude Code keeps transcripts, by the user's or the project's settings, eight times as
+    much is kept in passing."""
+    monkeypatch.setattr(archive, "PIECE", 10_000)
+    for folder, value in (("client", days), (".claude", ours)):
+        (place.folder / folder).mkdir()
+        text = "1e999" if value == 1e999 else json.dumps(value)
+        if value is not None:
+            (place.folder / folder / "settings.json").write_text('{"cleanupPeriodDays": %s}' % text)
+    for number in range(3):
+        place.execution("e%d" % number, ended="2026-11-18T08:00:00.000Z", text="%d\n" % number * 8_000)
+    archive.in_passing(place.con, str(place.folder), NOW)
+    assert place.value("SELECT count(*) FROM archive") == kept
+
+
 def later(place, days=0, hours=0):
     """What is kept in passing some time after NOW, and whether anything was to be looked for."""
     now = place.value("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?, ?)", NOW, "+%d hours" % (24 * days + hours))
     looked = unarchived.waiting(place.con, now)
-    archive.in_passing(place.con, now)
+    archive.in_passing(place.con, str(place.folder), now)
     return looked, [row[0] for row in place.con.execute("SELECT owner FROM archive ORDER BY 1")]
 
 
@@ -237,10 +256,10 @@ def test_in_passing_only_what_has_settled_and_not_much(place, monkeypatch):
     for number in range(4):
         ended = "2026-11-2%dT07:59:00.000Z" % (0 if number else 1)
         place.execution("e%d" % number, ended=ended, text="%d\n" % number * 15_000)
-    archive.in_passing(place.con, NOW)
+    archive.in_passing(place.con, str(place.folder), NOW)
     assert place.value("SELECT count(*) FROM archive") == 2  # the second fills the bound
-    archive.in_passing(place.con, NOW)
-    archive.in_passing(place.con, NOW)
+    archive.in_passing(place.con, str(place.folder), NOW)
+    archive.in_passing(place.con, str(place.folder), NOW)
     assert {row[1] for row in archive.agents_due(place.con)} == {"e0"}
 
 

@@ -59,7 +59,7 @@ def session_start(e):
     if e.p.agent is None:
         from orchestrator.services import archive
 
-        archive.in_passing(e.con, e.now)
+        archive.in_passing(e.con, e.project, e.now)
     return hooks.context(e.con, "SessionStart", text) if text else None
 
 

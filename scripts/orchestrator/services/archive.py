@@ -12,7 +12,7 @@ from orchestrator.services.unarchived import DUE, ENDED, MISSING, SETTLED, misse
 from orchestrator.store.open import writing
 from orchestrator.store.workspace import write
 
-EXPIRING = 20  # days; Claude Code deletes transcripts after 30
+DELETED = 30  # days after which Claude Code deletes transcripts, where no settings say otherwise
 PIECE = 1_000_000  # bytes of transcripts kept in passing, eight times that when one is about to expire
 LOOKS = 1000  # transcripts looked for in passing
 
@@ -173,20 +173,40 @@ def pack(folder, source):
     return address, lines, size, os.path.getsize(path_of(folder, address)), masked
 
 
-def in_passing(con, now):
+def in_passing(con, project, now):
     """Keeps a few of the agents' transcripts that ended a while ago; more of them when one is about to expire."""
     try:
         began, after = missed(con, now)
-        until, expiring = con.execute("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?1, ?2), strftime('%Y-%m-%dT%H:%M:%fZ', ?1, ?3)",
-                                      (now, "-%d seconds" % SETTLED, "-%d days" % EXPIRING)).fetchone()  # fmt: skip
+        until = _ago(con, now, SETTLED)
         rows = con.execute("SELECT execution_id, transcript_path, %s FROM executions WHERE %s AND %s < ? AND %s > ? ORDER BY %s "
                            "LIMIT ?" % (ENDED, DUE, ENDED, ENDED, ENDED), (until, after, LOOKS)).fetchall()  # fmt: skip
         if rows:
-            kept = keep(con, [("execution",) + row[:2] for row in rows], now, most=PIECE * (8 if rows[0][2] < expiring else 1))
+            expiring = rows[0][2] < _ago(con, now, _days(con, project) * 86400 * 2 // 3)
+            kept = keep(con, [("execution",) + row[:2] for row in rows], now, most=PIECE * (8 if expiring else 1))
             if kept.missing:
                 _note_missing(con, rows, kept, began or now, until)
     except OSError:
         pass  # a full disk: `orchestrator archive` says so
+
+
+def _ago(con, now, seconds):
+    return con.execute("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?, ?)", (now, "-%d seconds" % seconds)).fetchone()[0]
+
+
+def _days(con, project):
+    """After how many days Claude Code deletes transcripts: the fewest that the user's or the project's settings say."""
+    found = []
+    for folder in filter(None, (paths.client_folder(), os.path.join(project, ".claude"))):
+        for name in ("settings.json", "settings.local.json"):
+            try:
+                text = paths.regular(os.path.join(folder, name), 1_000_000).decode("utf-8", "replace")
+            except OSError:
+                continue
+            days = con.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.cleanupPeriodDays') END",
+                               (text,)).fetchone()[0]  # fmt: skip
+            if isinstance(days, (int, float)):
+                found.append(int(max(0, min(days, 36500))))
+    return min(found) if found else DELETED
 
 
 def _note_missing(con, rows, kept, began, until):

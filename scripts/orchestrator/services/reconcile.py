@@ -22,7 +22,7 @@ def reconcile(con, project, workspace, archiving=True):
     if archiving and unarchived.waiting(con, present()):
         from orchestrator.services import archive
 
-        archive.in_passing(con, present())
+        archive.in_passing(con, project, present())
     if not sessions.gone(con, present()) and not sessions.unread(con, present()):
         return []
     return _bury(con, project, workspace, present())
