@@ -618,6 +618,61 @@ def test_quantiles_are_values_that_occurred(con):
         assert list(each["seconds"].values()) == sorted(each["seconds"].values())
 
 
+def taken(rows, since="", until=""):
+    """{(agent type, model): the tokens, in order, of its latest executions that completed in some days}, from all rows."""
+    out, of_type = {}, {}
+    for e in rows:
+        if e["status"] == "completed" and since <= e["completed_at"] <= until + "~":
+            of_type.setdefault(e["agent_type"], []).append(e)
+    for name, mine in of_type.items():
+        for e in mine[: stats.LATEST]:
+            out.setdefault((name, e["resolved_model"] or e["model"]), []).append(e["tokens"]["number"])
+    return {key: sorted(numbers) for key, numbers in out.items()}
+
+
+@pytest.mark.parametrize("since, until", [("", ""), ("2024-01-02", "2024-01-02"), ("2024-01-01", "2024-01-01"),
+                                          ("", "2023-12-24"), ("2024-01-05", ""), ("2024-01-03", "2024-01-05"),
+                                          ("2030-01-01", "")])  # fmt: skip
+def test_every_type_has_its_quantiles_in_the_days_asked_for(con, since, until):
+    """Statistics list quantiles of every agent type and model, of the latest executions that completed in the days asked for."""
+    expected = taken(every(con), since, until)
+    found = stats.statistics(con, since or None, until or None)["quantiles"]
+    assert [(each["agent_type"], each["model"]) for each in found] == sorted(expected, key=lambda key: (key[0], key[1] or ""))
+    for each in found:
+        tokens = expected[each["agent_type"], each["model"]]
+        assert each["executions"] == len(tokens)
+        assert each["tokens"] == {str(q): tokens[min(len(tokens) - 1, len(tokens) * q // 100)] for q in (10, 50, 90, 95)}
+    if not since + until:
+        assert {key[0] for key in expected} == {e["agent_type"] for e in every(con) if e["status"] == "completed"}
+
+
+def test_what_took_days_counts_where_it_completed(con):
+    """An execution that was deployed days before the period and completed in it is among those whose quantiles are taken."""
+    slow = next(e for e in every(con) if e["completed_at"] == "2024-01-05T00:00:00.000Z")
+    assert slow["status"] == "completed" and slow["seconds"] > 3 * 86400
+    found = stats.statistics(con, "2024-01-05", "2024-01-05")["quantiles"]
+    assert [(each["agent_type"], each["executions"]) for each in found] == [(slow["agent_type"], 1)]
+
+
+def test_many_types_share_what_is_looked_at(con, monkeypatch):
+    """However many agent types there are, only so many executions are looked at, and each type keeps some of its own."""
+    monkeypatch.setattr(stats, "TOGETHER", 60)
+    found = stats.statistics(con)["quantiles"]
+    completed = {e["agent_type"] for e in every(con) if e["status"] == "completed"}
+    assert {each["agent_type"] for each in found} == completed
+    assert sum(each["executions"] for each in found) <= 60
+
+
+def test_the_table_of_quantiles_lists_every_type(con):
+    """What a person is shown of how much agents take has a row for each type and model, and says of which days."""
+    from orchestrator.edges.cli.stats import told
+
+    body = stats.statistics(con)
+    shown = "\n".join(told(body)).split("What one takes (of the latest that completed)\n")[1]
+    assert len(shown.split("\n")) == 1 + len(body["quantiles"])
+    assert "that completed in these days)" in "\n".join(told(stats.statistics(con, "2024-01-01", "2024-01-01")))
+
+
 def test_bundles_that_passed_come_first(con):
     """A bundle is judged by the checks of what it was sent to (S2-48)."""
     found = stats.bundles(con)

@@ -15,7 +15,8 @@ from orchestrator.store.open import Error, writing
 
 TOKENS = USED[1:5]
 LATEST = 50  # executions of a type that quantiles are taken from
-MOST_TYPES = 5  # agent types that quantiles are listed of, those that ran most
+TOGETHER = 500  # executions of all types that quantiles are taken from: with many types, fewer of each
+LOOKED_AT = 10  # for each of them so many executions are looked at, at most: a type may fail again and again
 JUDGED = 300  # executions with a bundle, the latest, whose checks are asked for
 MOST_DAYS = 15  # of a month that are summed up one by one; of one with more the rest is taken away
 DAYS = 14  # the latest ones, listed one by one; --until lists those before
@@ -33,6 +34,31 @@ _FAMILY = """
 WITH RECURSIVE family (execution_id, agent_id) AS (
     SELECT execution_id, agent_id FROM executions WHERE {0}
     UNION SELECT e.execution_id, e.agent_id FROM executions e JOIN family f ON e.parent_agent_id = f.agent_id)"""
+
+_TYPES = """
+WITH RECURSIVE known (name) AS (
+    SELECT min(agent_type) FROM executions
+    UNION ALL SELECT (SELECT min(agent_type) FROM executions WHERE agent_type > known.name) FROM known
+        WHERE known.name IS NOT NULL)
+SELECT name FROM known WHERE name IS NOT NULL"""
+# Those of a type that completed in a period: looked for among what was deployed in it or the day before; and those of all
+# types that took longer than a day, of which there are few, among what was deployed before that.
+_COMPLETED = """
+SELECT number FROM (SELECT number, status, completed_at FROM executions WHERE agent_type = ?1
+    AND deployed_at >= COALESCE(date(?2, '-1 day'), '') AND deployed_at <= ?3 ORDER BY deployed_at DESC LIMIT ?5)
+WHERE status = 'completed' AND completed_at >= ?2 AND completed_at <= ?3 LIMIT ?4"""
+_LONG = """
+SELECT agent_type, number FROM (SELECT agent_type, number, status, completed_at FROM executions INDEXED BY executions_long
+    WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day') AND deployed_at < date(?1, '-1 day')
+    ORDER BY deployed_at DESC LIMIT ?3)
+WHERE status = 'completed' AND completed_at >= ?1 AND completed_at <= ?2"""
+_TAKEN = """
+SELECT replace(COALESCE(e.resolved_model, e.model, ''), '[1m]', ''),
+    max(0, julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0,
+    sum(u.input_tokens + u.cache_write_5m_tokens + u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens),
+    CASE WHEN count(u.cost_usd) = count(u.owner) THEN sum(u.cost_usd) END
+FROM json_each(?) j CROSS JOIN executions e ON e.number = j.value
+LEFT JOIN usage u ON u.owner = e.execution_id AND u.kind = 'execution' GROUP BY e.number"""
 
 
 def months(con: Any) -> list[str]:
@@ -195,8 +221,8 @@ def statistics(con: Any, since: Optional[str] = None, until: Optional[str] = Non
     out: dict[str, Any] = {"since": since, "until": until, **_shown(counts, usage, lost)}
     out["by_day"] = by_day(con, since, until, days)
     out["validation"] = checks(con, since, until, days)
-    most = sorted(counts, key=lambda name: -counts[name][COUNTED.index("completed")])[:MOST_TYPES]
-    out["quantiles"] = [each for name in sorted(most) for each in quantiles(con, name[0])]
+    completed = {key[0]: each[COUNTED.index("completed")] for key, each in counts.items()}
+    out["quantiles"] = _of_every_type(con, completed, since, until)
     return out
 
 
@@ -292,21 +318,42 @@ def checks(con: Any, since: Optional[str], until: Optional[str], days: int) -> d
     }
 
 
-def quantiles(con: Any, agent_type: str, latest: int = LATEST) -> list[dict[str, Any]]:
-    """Seconds, tokens and dollars of an agent type's latest completed executions, by the model they used.
+def _of_every_type(con: Any, completed: dict[str, int], since: Optional[str], until: Optional[str]) -> list[dict[str, Any]]:
+    """The quantiles of all agent types. Types that ran little come first, and leave their room to the others."""
+    types = sorted([row[0] for row in con.execute(_TYPES)], key=lambda name: completed.get(name, 0))
+    long, left, found = _long(con, since, until), TOGETHER, []
+    for done, name in enumerate(types):
+        mine = _quantiles_of(con, name, max(1, min(LATEST, left // (len(types) - done))), since, until, long.get(name, []))
+        left -= sum([each["executions"] for each in mine])
+        found += mine
+    return sorted(found, key=lambda each: each["agent_type"])
+
+
+def quantiles(
+    con: Any, agent_type: str, latest: int = LATEST, since: Optional[str] = None, until: Optional[str] = None
+) -> list[dict[str, Any]]:
+    """Seconds, tokens and dollars of an agent type's latest executions that completed (in some days), by the model they used.
 
     Quotes read these: {model, executions, seconds: {"50": …}, tokens: {…}, cost_usd: {…} or None}.
     """
+    return _quantiles_of(con, agent_type, latest, since, until, _long(con, since, until).get(agent_type, []))
+
+
+def _long(con: Any, since: Optional[str], until: Optional[str]) -> dict[str, list[int]]:
+    """By type, what completed in a period and was deployed more than a day before it."""
+    out: dict[str, list[int]] = {}
+    for name, number in con.execute(_LONG, (since, (until or "") + "~", TOGETHER)) if since else ():
+        out.setdefault(name, []).append(number)
+    return out
+
+
+def _quantiles_of(
+    con: Any, agent_type: str, latest: int, since: Optional[str], until: Optional[str], long: list[int]
+) -> list[dict[str, Any]]:
+    asked = (agent_type, since or "", (until or "") + "~", latest, LOOKED_AT * latest)
+    numbers = ([row[0] for row in con.execute(_COMPLETED, asked)] + long)[:latest]
     by_model: dict[str, list[tuple[Any, ...]]] = {}
-    for model, *row in con.execute(
-        "SELECT replace(COALESCE(e.resolved_model, e.model, ''), '[1m]', ''), max(0, julianday(e.completed_at) - "
-        "julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0, sum(u.input_tokens + u.cache_write_5m_tokens + "
-        "u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens), CASE WHEN count(u.cost_usd) = count(u.owner) THEN "
-        "sum(u.cost_usd) END FROM (SELECT number, execution_id, resolved_model, model, started_at, deployed_at, completed_at "
-        "FROM executions WHERE agent_type = ?1 AND +status = 'completed' AND completed_at IS NOT NULL ORDER BY deployed_at DESC "
-        "LIMIT ?2) e LEFT JOIN usage u ON u.owner = e.execution_id AND u.kind = 'execution' GROUP BY e.number",
-        (agent_type, latest),
-    ):
+    for model, *row in con.execute(_TAKEN, (str(numbers),)):
         by_model.setdefault(model, []).append(tuple(row))
     return [
         {

@@ -147,7 +147,8 @@ def told(body: dict[str, Any]) -> list[str]:
     lines += listed("By model", MODELS, body["by_model"])
     lines += listed("By day (UTC)", BY_DAY, body.get("by_day", []))
     lines += listed("Checks by day", CHECKS, body.get("validation", {}).get("by_day", []))
-    return lines + listed("What one takes (of the latest that completed)", SPREAD, body.get("quantiles", []))
+    days = " in these days" if body.get("since") or body.get("until") else ""
+    return lines + listed(f"What one takes (of the latest that completed{days})", SPREAD, body.get("quantiles", []))
 
 
 def _checks(body: dict[str, Any]) -> Optional[str]:
