@@ -81,6 +81,19 @@ def test_an_agent_near_the_end_of_its_window_is_to_be_retired(filled, run):
     filled.con.execute("UPDATE executions SET context_size = 12345 WHERE task_id = 't1'")
 
 
+def test_a_window_that_is_not_known_is_not_made_up(filled, run):
+    """Of a model that the table does not know agent-details says the tokens, and neither a percentage nor advice."""
+    before = filled.con.execute("SELECT resolved_model, context_size FROM executions WHERE task_id = 't1'").fetchone()
+    change = "UPDATE executions SET resolved_model = ?, context_size = ? WHERE task_id = 't1'"
+    filled.con.execute(change, ("gpt-9", 215_000))
+    used = json.loads(run("agent-details", "t1", "--json").stdout)["context_usage"]
+    assert used == {"tokens": 215_000, "how": "context size", "window": None, "usage_percentage": None, "advice": None}
+    text = run("agent-details", "t1").stdout
+    assert "215,000 tokens at its last request; its model's window is not known" in text
+    assert "retire it" not in text and "200,000" not in text
+    filled.con.execute(change, before)
+
+
 def test_statistics_say_what_they_leave_out(filled, run):
     """A cost that does not know every price has a + behind it, and is not made up where none is known."""
     filled.con.execute("UPDATE usage SET model = 'claude-unknown-9', cost_usd = NULL WHERE owner = ?", (filled.id_of("t1"),))

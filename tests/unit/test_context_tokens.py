@@ -275,6 +275,7 @@ def test_the_estimate_is_near_on_code_markdown_and_json():
         ("claude-opus-4-8[1m]", "4.7 and later", 1_000_000),
         ("claude-opus-5-5", "4.7 and later", 1_000_000),
         ("claude-haiku-4-5-20251001", "up to 4.6", 200_000),
+        ("claude-mythos-5-1", "4.7 and later", 1_000_000),
         ("opus", "4.7 and later", 200_000),
         ("", "not known", 200_000),
         ("gpt-9", "not known", 200_000),
@@ -286,6 +287,12 @@ def test_margins_and_windows_by_model(model, family, window):
     """
     assert family in margins.factors(model)[1]
     assert margins.window(model) == window
+
+
+@pytest.mark.parametrize("model", ["gpt-9", "claude-opus-9", "claude-unknown-9", ""])
+def test_no_window_is_known_of_a_model_that_the_table_does_not_name(model):
+    """A model that is newer than the table has no known window, whoever made it."""
+    assert margins.known_window(model) is None
 
 
 def test_every_margin_names_its_source():

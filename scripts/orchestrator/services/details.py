@@ -169,21 +169,23 @@ def _rows(con: Any, sql: str, value: str) -> list[dict[str, Any]]:
 
 
 def context_usage(execution: dict[str, Any]) -> Optional[dict[str, Any]]:
-    """How much of its model's window an agent's last request filled, and advice; None where not known."""
+    """How much of its model's window an agent's last request filled, and advice; None where no request is known.
+
+    Of a model whose window is not known only the tokens are said: a share of some window would be made up.
+    """
     size = execution["context_size"]
     if size is None:
         return None
-    from orchestrator.context.margins import window
+    from orchestrator.context.margins import known_window
 
-    room = window(execution["resolved_model"] or execution["model"] or "")
-    share = size / room
-    advice = "retire it: start another agent for what comes next" if share >= WINDOW_USED else None
+    room = known_window(execution["resolved_model"] or execution["model"] or "")
+    full = room is not None and size / room >= WINDOW_USED
     return {
         "tokens": size,
         "how": "context size",
         "window": room,
-        "usage_percentage": round(100 * share, 1),
-        "advice": advice,
+        "usage_percentage": None if room is None else round(100 * size / room, 1),
+        "advice": "retire it: start another agent for what comes next" if full else None,
     }
 
 

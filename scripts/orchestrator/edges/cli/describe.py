@@ -137,8 +137,7 @@ def execution(body: dict[str, Any]) -> list[str]:
             "bundle": body["bundle_id"],
             "tokens": counted(tokens["number"], tokens["how"]),
             "cost": None if cost is None else f"${cost:.4f}",
-            "window": window
-            and f"{window['usage_percentage']} % of {window['window']:,} at its last request",
+            "window": window and _filled(window),
             "advice": window.get("advice"),
             "refused": body["refused_calls"]
             and f"{body['refused_calls']} calls: {body['refused_names'] or ''}",
@@ -155,6 +154,13 @@ def execution(body: dict[str, Any]) -> list[str]:
     lines += block("Last words", known.get("last_words"), f"orchestrator show {body['execution_id']} --transcript")
     lines += listed("Outputs", OUTPUTS[1:2] + OUTPUTS[4:], body["outputs"])
     return lines + listed("Context", ITEMS, body["allocations"])
+
+
+def _filled(window: dict[str, Any]) -> str:
+    """How much of its window an agent's last request filled."""
+    if window["window"] is None:
+        return f"{window['tokens']:,} tokens at its last request; its model's window is not known"
+    return f"{window['usage_percentage']} % of {window['window']:,} at its last request"
 
 
 def _in_all(used: dict[str, Any]) -> str:
