@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from histories import Filled, fill
-from orchestrator.edges.cli import main
+from orchestrator.edges.cli import describe, main
+from orchestrator.services import details
 
 PAGE = Path(__file__).resolve().parents[2] / "references/answers.md"
 LINES = re.findall(r"^\| ([^|]+\?) \| `(orchestrator [^`]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
@@ -102,6 +103,46 @@ def test_statistics_say_what_they_leave_out(filled, run):
     assert unknown["cost_usd"] is None and unknown["unpriced_tokens"] == unknown["tokens"]["number"] > 0
     text = run("stats").stdout
     assert re.search(r"^cost +\$[\d.]+\+$", text, re.MULTILINE) and "not known" in text
+
+
+@pytest.fixture
+def without_a_price(filled):
+    """Two agents: one deployed the other, which used a model without a price beside one that has one; as it was, after."""
+    owner, child = filled.id_of("t2", 2), filled.id_of("t3")
+    filled.con.execute("SAVEPOINT before")
+    filled.con.execute("UPDATE executions SET parent_agent_id = (SELECT agent_id FROM executions WHERE execution_id = ?) WHERE "
+                       "execution_id = ?", (owner, child))  # fmt: skip
+    filled.con.execute("INSERT INTO usage (owner, kind, model, day, input_tokens) VALUES (?, 'execution', 'gpt-9', '2026-11-20', "
+                       "95)", (child,))  # fmt: skip
+    yield owner, child
+    filled.con.execute("ROLLBACK TO before")
+    filled.con.execute("RELEASE before")
+
+
+def test_a_sum_without_every_price_is_marked_everywhere(filled, without_a_price):
+    """What an agent and those it deployed cost has a + where tokens without a price are in the sum, and says how many."""
+    owner, child = without_a_price
+    body = details.execution(filled.con, owner)
+    assert body["with_its_agents"]["unpriced_tokens"] == 95 and body["with_its_agents"]["cost_usd"] > 0
+    assert re.search(r"^with them .* \$[\d.]+\+, 95 tokens without a price$", "\n".join(describe.execution(body)), re.MULTILINE)
+    filled.con.execute("UPDATE usage SET cost_usd = NULL WHERE owner IN (?, ?)", (owner, child))
+    body = details.execution(filled.con, owner)
+    assert re.search(r"^with them .*, cost not known, [\d,]+ tokens without a price$", "\n".join(describe.execution(body)),
+                     re.MULTILINE)  # fmt: skip
+
+
+def test_a_cost_that_is_not_known_is_said_with_the_model(filled, without_a_price):
+    """Where an execution's own cost is not known, its line says which models have no price, and what the others cost."""
+    owner, child = without_a_price
+    body = details.execution(filled.con, child)
+    assert (body["cost_usd"], body["unpriced_tokens"], body["unpriced_models"]) == (None, 95, ["gpt-9"])
+    assert re.search(r"^cost +\$[\d.]+\+, no price for gpt-9$", "\n".join(describe.execution(body)), re.MULTILINE)
+    filled.con.execute("DELETE FROM usage WHERE owner = ? AND model != 'gpt-9'", (child,))
+    shown = "\n".join(describe.execution(details.execution(filled.con, child)))
+    assert re.search("^cost +not known, no price for gpt-9$", shown, re.MULTILINE)
+    filled.con.execute("INSERT OR REPLACE INTO meta VALUES ('setting.cost_tracking', 'false')")
+    shown = "\n".join(describe.execution(details.execution(filled.con, child)))
+    assert re.search("^cost +not known, cost_tracking is off$", shown, re.MULTILINE)
 
 
 def test_the_quick_door_and_click_give_the_same(filled, run, monkeypatch, capsys):

@@ -103,6 +103,18 @@ def test_replays_stand_side_by_side(con, project):
     assert all(len(line) <= 90 for line in drawn)
 
 
+def test_the_cost_of_a_run_that_does_not_know_every_price_is_marked(con, project):
+    """A run's cost has a + where it used a model without a price beside one that has one."""
+    plan(con, project, "t1")
+    deploy(con, project, "exec-1", model="opus", completed_at=NOW)
+    for model, cost in (("claude-opus-5", 0.25), ("gpt-9", None)):
+        con.execute("INSERT INTO usage (owner, kind, model, day, cost_usd) VALUES ('exec-1', 'execution', ?, '', ?)",
+                    (model, cost))  # fmt: skip
+    found = replay.runs(con, "exec-1")
+    assert (found[0]["cost_usd"], found[0]["unpriced"]) == (0.25, True)
+    assert "$0.2500+" in [line.strip() for line in replay.side_by_side(found, 90)]
+
+
 def test_replays_in_one_orchestration_have_names_of_their_own(con, project):
     """Replaying twice into the session's open orchestration gives two tasks."""
     plan(con, project, "t1")

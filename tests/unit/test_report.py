@@ -77,6 +77,21 @@ def test_tokens_in_the_report_say_how_and_how_many_are_known(filled):
     assert "Cost: $0.01 (usage, 3 of 5 executions).\n" in text
 
 
+def test_a_cost_in_the_report_says_what_it_leaves_out(filled):
+    """A cost that does not know every price has a + and the tokens it leaves out, and is not made up where none is known."""
+    tokens, owner = filled.rows("SELECT input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens + "
+                                "output_tokens, owner FROM usage WHERE kind = 'execution' LIMIT 1")[0]  # fmt: skip
+    filled.con.execute("UPDATE usage SET model = 'gpt-9', cost_usd = NULL WHERE owner = ?", (owner,))
+    body, text, _ = written(filled)
+    assert body["cost"]["usd"] > 0 and body["cost"]["unpriced_tokens"] == tokens
+    assert body["cost"]["how"] == "usage, 2 of 5 executions"
+    assert f"+ (usage, 2 of 5 executions; {tokens:,} tokens have no price and are left out).\n" in text
+    filled.con.execute("UPDATE usage SET model = 'gpt-9', cost_usd = NULL")
+    body, text, _ = written(filled)
+    assert (body["cost"]["usd"], body["cost"]["how"]) == (None, None)
+    assert re.search(r"^Cost: not known \([\d,]+ tokens have no price\)\.$", text, re.MULTILINE)
+
+
 def test_an_unfinished_orchestration_stays_open(filled):
     """While a task is at work the report is written, says what is open, and closes nothing."""
     body, text, left = written(filled)

@@ -4,6 +4,7 @@ from typing import Any, Optional
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.ids import begins
+from orchestrator.recording.prices import tracked
 from orchestrator.services import outputs, queries
 from orchestrator.store import blobs
 
@@ -128,6 +129,8 @@ def execution(con: Any, execution_id: str) -> dict[str, Any]:
         from orchestrator.services.stats import with_its_agents
 
         out["with_its_agents"] = with_its_agents(con, execution_id)
+    dollars, out["unpriced_tokens"], out["unpriced_models"] = queries.priced(con, execution_id)
+    out["priced_usd"], out["cost_tracked"] = dollars, tracked(con)
     out["context_usage"] = context_usage(out)
     if out["lost"]:
         heard = (

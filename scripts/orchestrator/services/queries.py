@@ -125,6 +125,18 @@ def _execution(con: Any, number: int) -> dict[str, Any]:
     return out
 
 
+_PRICED = """
+SELECT sum(cost_usd), COALESCE(sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens +
+    output_tokens) FILTER (WHERE cost_usd IS NULL), 0), group_concat(DISTINCT model) FILTER (WHERE cost_usd IS NULL)
+FROM usage WHERE owner = ? AND kind = 'execution'"""
+
+
+def priced(con: Any, execution_id: str) -> tuple[Optional[float], int, list[str]]:
+    """(dollars as far as prices are known, tokens without a price, their models) of what an execution used."""
+    dollars, tokens, models = con.execute(_PRICED, (execution_id,)).fetchone()
+    return dollars, tokens, sorted(models.split(",")) if models else []
+
+
 def tokens_of(execution: dict[str, Any]) -> dict[str, Any]:
     """(number, how) of what an execution took: its transcript's sum, else its last request."""
     used = [execution[name] for name in USAGE[1:]]

@@ -86,19 +86,21 @@ SELECT e.execution_id, COALESCE(e.resolved_model, e.model), e.status, e.end_reas
         FROM usage u WHERE u.owner = e.execution_id AND u.kind = 'execution'),
     (SELECT sum(u.output_tokens) FROM usage u WHERE u.owner = e.execution_id AND u.kind = 'execution'),
     (SELECT sum(u.cost_usd) FROM usage u WHERE u.owner = e.execution_id AND u.kind = 'execution'),
+    (SELECT count(*) > count(u.cost_usd) FROM usage u WHERE u.owner = e.execution_id AND u.kind = 'execution'),
     e.briefing_hash
 FROM executions e LEFT JOIN tasks t USING (orchestration_id, task_id)
 WHERE e.execution_id = ?1 OR json_extract(t.spec, '$.replay_of') = ?1
 ORDER BY e.execution_id != ?1, e.deployed_at
 """
 FIELDS = (
-    "execution_id model status end_reason seconds result input_tokens output_tokens cost_usd briefing_hash"
+    "execution_id model status end_reason seconds result input_tokens output_tokens cost_usd unpriced briefing_hash"
 ).split()
 
 
 def runs(con: Any, execution_id: str) -> list[dict[str, Any]]:
     """The execution and its replays, the original first, each with what it cost and said."""
-    return [dict(zip(FIELDS, row, strict=True)) for row in con.execute(_RUNS, (execution_id,)).fetchall()]
+    found = [dict(zip(FIELDS, row, strict=True)) for row in con.execute(_RUNS, (execution_id,)).fetchall()]
+    return [{**run, "unpriced": bool(run["unpriced"])} for run in found]
 
 
 def side_by_side(found: list[dict[str, Any]], width: int = 100) -> list[str]:
@@ -110,7 +112,7 @@ def side_by_side(found: list[dict[str, Any]], width: int = 100) -> list[str]:
     for run in found:
         seconds = f"{run['seconds']:.0f} s" if run["seconds"] is not None else "no end yet"
         tokens = f"{run['input_tokens'] or 0:,} in, {run['output_tokens'] or 0:,} out"
-        cost = f"${run['cost_usd']:.4f}" if run["cost_usd"] is not None else "cost not known"
+        cost = f"${run['cost_usd']:.4f}{'+' if run['unpriced'] else ''}" if run["cost_usd"] is not None else "cost not known"
         facts = [
             run["execution_id"],
             run["model"] or "model not said",

@@ -112,7 +112,7 @@ def execution(body: dict[str, Any]) -> list[str]:
     reason = ", ".join(
         [w for w in (body["end_reason"], "concluded, not said" if body["inferred"] else "") if w]
     )
-    last, cost, tokens = body.get("last_known") or {}, body["cost_usd"], body["tokens"]
+    last, tokens = body.get("last_known") or {}, body["tokens"]
     known = body.get("known") or {}
     lines = facts(
         {
@@ -136,7 +136,7 @@ def execution(body: dict[str, Any]) -> list[str]:
             "briefing": counted(body["context_token_count"], body["count_how"]),
             "bundle": body["bundle_id"],
             "tokens": counted(tokens["number"], tokens["how"]),
-            "cost": None if cost is None else f"${cost:.4f}",
+            "cost": _cost(body),
             "window": window and _filled(window),
             "advice": window.get("advice"),
             "refused": body["refused_calls"]
@@ -156,6 +156,14 @@ def execution(body: dict[str, Any]) -> list[str]:
     return lines + listed("Context", ITEMS, body["allocations"])
 
 
+def _cost(body: dict[str, Any]) -> Optional[str]:
+    """What an execution cost, or why that is not known; None where it used nothing."""
+    if not body["unpriced_models"]:
+        return None if body["cost_usd"] is None else tables.dollars(body["cost_usd"], 0, 4)
+    why = f"no price for {named(body['unpriced_models'])}" if body["cost_tracked"] else "cost_tracking is off"
+    return f"{tables.dollars(body['priced_usd'], 1, 4)}, {why}"
+
+
 def _filled(window: dict[str, Any]) -> str:
     """How much of its window an agent's last request filled."""
     if window["window"] is None:
@@ -165,7 +173,9 @@ def _filled(window: dict[str, Any]) -> str:
 
 def _in_all(used: dict[str, Any]) -> str:
     """What an execution and the agents it deployed used, in a line."""
-    cost = "no price known" if used["cost_usd"] is None else f"${used['cost_usd']:.4f}"
+    unpriced = used["unpriced_tokens"]
+    cost = "cost not known" if used["cost_usd"] is None else tables.dollars(used["cost_usd"], unpriced, 4)
+    cost += f", {tables.number(unpriced)} tokens without a price" if unpriced else ""
     return f"{used['executions']} executions, {counted(used['tokens']['number'], used['tokens']['how'])}, {cost}"
 
 

@@ -18,9 +18,8 @@ def _rate(share: Optional[float]) -> str:
 
 def _cost(row: dict[str, Any]) -> str:
     """Dollars; with a + where tokens of models without a price are left out."""
-    if row["cost_usd"] is None:
-        return "not known" if row["tokens"]["number"] else ""
-    return f"${row['cost_usd']:,.2f}" + ("+" if row["unpriced_tokens"] else "")
+    cost, unpriced = row["cost_usd"], row["unpriced_tokens"]
+    return tables.dollars(cost, unpriced) if cost is not None or unpriced else ""
 
 
 def _spread(name: str, heads: tuple[str, str], shown: Any) -> list[Column]:

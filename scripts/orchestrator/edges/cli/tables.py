@@ -272,6 +272,11 @@ def span(seconds: Optional[float]) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d}"
 
 
+def dollars(cost: Optional[float], unpriced: int, places: int = 2) -> str:
+    """Dollars; with a + where tokens of models without a price are left out, and nothing made up where that is all."""
+    return "not known" if cost is None else f"${cost:,.{places}f}" + ("+" if unpriced else "")
+
+
 def number(count: Optional[int]) -> str:
     """A count with its thousands set apart; nothing where it is not known."""
     return "" if count is None else f"{count:,}"
