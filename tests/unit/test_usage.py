@@ -374,13 +374,17 @@ claude-opus-4-6 claude-opus-4-6-20251101 claude-opus-4-6-v1 claude-opus-4-7 clau
 claude-opus-5 claude-opus-5-5 claude-sonnet-4 claude-sonnet-4-0 claude-sonnet-4-20250514 claude-sonnet-4-20250514-v1
 claude-sonnet-4-5 claude-sonnet-4-5-20250929 claude-sonnet-4-5-20250929-v1 claude-sonnet-4-5-v1 claude-sonnet-4-5@20250929
 claude-sonnet-4-6 claude-sonnet-4-6-20251114 claude-sonnet-4@20250514 claude-sonnet-5 claude-sonnet-5-5
+claude-mythos-preview
 """
+# Ids without a price. claude-mythos-preview was open to invited organisations only: neither program's catalogue of models
+# has a row for it, and the guide inside 2.1.197 says that its tokens cost something else than those of the models after it.
+UNPRICED = ["claude-mythos-preview"]
 
 
 def test_every_model_that_the_clients_know_has_a_price():
-    """Each id in the pinned clients' programs finds its row in the table."""
+    """Each id in the pinned clients' programs finds its row in the table, but for those that the clients cannot price either."""
     known = json.loads((Path(touches.__file__).parents[3] / "assets" / "prices.json").read_text())["models"]
-    assert [each for each in IDS.split() if prices.canonical(each, known) is None] == []
+    assert [each for each in IDS.split() if prices.canonical(each, known) is None] == UNPRICED
 
 
 def test_the_price_table_is_sound(con):
