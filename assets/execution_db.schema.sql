@@ -1,4 +1,4 @@
--- The whole present schema of the history (user_version 1).
+-- The whole present schema of the history (user_version 2).
 -- Times are UTC text in milliseconds (2026-11-21T08:30:00.000Z); paths are relative to the project.
 -- Newcomers get this file; older histories get assets/migrations/*.sql; a test holds the two equal.
 
@@ -438,7 +438,8 @@ END;
 CREATE VIEW lost_executions AS           -- deployed, and their process can no longer end them
 SELECT e.* FROM executions e INDEXED BY executions_in_flight -- and in this order, whatever else is asked: few are deployed
 CROSS JOIN claude_sessions s USING (claude_session_id)
-WHERE e.status = 'deployed' AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at);
+WHERE e.status = 'deployed' AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at AND NOT EXISTS (
+    SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND g.started_at >= s.started_at)); -- put to work again
 
 CREATE VIEW task_states AS               -- each task's derived state
 WITH RECURSIVE own AS (
@@ -449,7 +450,9 @@ WITH RECURSIVE own AS (
         WHEN t.skipped_at IS NOT NULL THEN 'skipped'
         ELSE (SELECT CASE e.status WHEN 'failed' THEN 'failed' ELSE
                 CASE WHEN EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id
-                    AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at)) THEN 'lost' ELSE 'in_flight' END END
+                    AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at AND NOT EXISTS (SELECT 1 FROM segments g
+                        WHERE g.execution_id = e.execution_id AND g.started_at >= s.started_at)))
+                THEN 'lost' ELSE 'in_flight' END END
             FROM executions e WHERE e.orchestration_id = t.orchestration_id AND e.task_id = t.task_id
             ORDER BY e.attempt DESC LIMIT 1)
         END AS state,

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from commands import ROOT, Here
 from orchestrator.edges.cli import VERBS, main
+from orchestrator.store import open as store
 
 SHELLS = [shell for shell in ("bash", "zsh", "fish") if shutil.which(shell)]
 MINE = ("init", "off", "on", "trust", "backup", "purge", "doctor", "agents", "completion")
@@ -66,7 +67,7 @@ def test_the_history_is_described(here):
     found = findings(here)
     ((grade, text),) = found["history"]
     assert grade == "fine"
-    assert "schema 1" in text and "journal wal" in text and "1 execution," in text and "whole" in text
+    assert "schema %d," % store.VERSION in text and "journal wal" in text and "1 execution," in text and "whole" in text
     ((_, text),) = found["kept"]
     assert "history (executions): 1, " in text and "archive (transcripts): 0;" in text and "prune" in text
 
@@ -118,7 +119,7 @@ def test_a_newer_history(here):
     assert found["history"][0][0] == "broken"
     assert "schema 99" in found["history"][0][1] and "update the plugin" in found["history"][0][1]
     assert found["inbox"][0][0] == "broken" and "1 event waits" in found["inbox"][0][1]
-    con.execute("PRAGMA user_version = 1")
+    con.execute("PRAGMA user_version = %d" % store.VERSION)
     con.close()
     assert findings(here)["inbox"][0][0] == "note"
     here.run("list-agents")

@@ -194,6 +194,7 @@ def _resumed(e):
                   agent_id=e.p.resumed, tool_use_id=e.p.call, prompt_id=e.p.prompt_id, execution_id=execution)
     if execution:
         ends.conclude(e.con, e.project, execution, e.now)
+        record.moved.append(execution)  # a lost one is at work again, though its row is the same
     return execution
 
 

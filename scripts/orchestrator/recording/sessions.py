@@ -3,6 +3,7 @@
 import os
 
 from orchestrator.paths import variable
+from orchestrator.store.open import BEGAN
 
 FOREIGN_DAYS = 14  # a session on another machine, or under this one's former name, is over after that
 
@@ -98,10 +99,10 @@ def _goes_on(con, session, process, now):
     """Another process goes on with a conversation: what an earlier one had at work is lost, also when the clock jumped."""
     con.execute(
         "UPDATE claude_sessions SET host = ?, boot_id = ?, pid = ?, process_started = ?, started_at "
-        "= max(?, COALESCE((SELECT "
-        "strftime('%Y-%m-%dT%H:%M:%fZ', julianday(max(deployed_at)) + 0.001 / 86400) FROM executions e WHERE "
-        "e.claude_session_id = claude_sessions.claude_session_id AND status = 'deployed'), '')), ended_at = NULL, "
-        "end_reason = NULL, touched = 0, nagged = 0 WHERE claude_session_id = ?", process + (now, session))
+        "= max(?, COALESCE((SELECT strftime('%Y-%m-%dT%H:%M:%fZ', julianday(max(max(deployed_at, COALESCE((SELECT "
+        "max(g.started_at) FROM segments g WHERE g.execution_id = e.execution_id), '')))) + 0.001 / 86400) "
+        "FROM executions e WHERE e.claude_session_id = claude_sessions.claude_session_id AND status = 'deployed'), '')), "
+        "ended_at = NULL, end_reason = NULL, touched = 0, nagged = 0 WHERE claude_session_id = ?", process + (now, session))
 
 
 def _replaces(con, session, now):
@@ -113,7 +114,7 @@ def _replaces(con, session, now):
         "SELECT o.claude_session_id FROM claude_sessions s JOIN claude_sessions o ON o.pid = s.pid AND o.host = s.host AND "
         "o.boot_id IS s.boot_id AND o.process_started IS s.process_started AND o.claude_session_id != s.claude_session_id "
         "WHERE s.claude_session_id = ? AND o.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM executions e WHERE "
-        "e.claude_session_id = o.claude_session_id AND e.status = 'deployed' AND e.deployed_at >= o.started_at)",
+        "e.claude_session_id = o.claude_session_id AND e.status = 'deployed' AND " + BEGAN.replace("s.", "o.") + ")",
         (session,)).fetchall()
     for (other,) in before:
         ended(con, other, "replaced", now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.store import search
-from orchestrator.store.open import NOW
+from orchestrator.store.open import BEGAN, NOW
 
 TYPE_CHECKING = False  # what hooks and lists load costs them time: typing is for the checker only
 if TYPE_CHECKING:
@@ -31,18 +31,18 @@ _TOUCHED = "SELECT execution_id FROM file_touches WHERE path = ? UNION ALL SELEC
 FILE_OF_E = f"EXISTS ({_TOUCHED.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"
 _IN_IT = f"EXISTS ({_BELOW.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"  # of an execution `e`
 _LOST = "SELECT number FROM lost_executions"
-_AT_WORK = """
+_AT_WORK = f"""
 SELECT e.number FROM executions e INDEXED BY executions_in_flight LEFT JOIN claude_sessions s USING (claude_session_id)
-WHERE e.status = 'deployed' AND (s.claude_session_id IS NULL OR s.ended_at IS NULL AND e.deployed_at >= s.started_at)"""
+WHERE e.status = 'deployed' AND (s.claude_session_id IS NULL OR s.ended_at IS NULL AND {BEGAN})"""
 # at a moment: those that took at most a day, those that took longer, those that have not ended (+: by the index of the few)
 _RUNNING = f"""
 SELECT number FROM executions WHERE deployed_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-1 day') AND deployed_at <= ?1
     AND completed_at > ?1
 UNION SELECT number FROM executions WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day')
     AND deployed_at <= ?1 AND completed_at > ?1
-UNION SELECT r.number FROM executions r LEFT JOIN claude_sessions s USING (claude_session_id) WHERE r.status = 'deployed'
-    AND +r.deployed_at <= min(?1, {NOW}) AND (s.ended_at IS NULL OR s.ended_at > ?1)
-    AND (s.started_at IS NULL OR r.deployed_at >= s.started_at OR s.started_at > ?1)"""
+UNION SELECT e.number FROM executions e LEFT JOIN claude_sessions s USING (claude_session_id) WHERE e.status = 'deployed'
+    AND +e.deployed_at <= min(?1, {NOW}) AND (s.ended_at IS NULL OR s.ended_at > ?1)
+    AND (s.started_at IS NULL OR {BEGAN} OR s.started_at > ?1)"""
 
 
 class Where:

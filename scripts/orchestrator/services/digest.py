@@ -2,6 +2,7 @@
 
 from orchestrator.recording.graph import Graph
 from orchestrator.services.settings import driver
+from orchestrator.store.open import BEGAN
 
 LIMIT = 1000  # bytes; the whole digest stays under 1 KB
 MOST_IN_WORKFLOW = 100  # tasks: a notification repeats the graph it ran, which 1,000 tasks make 92 KB
@@ -47,9 +48,9 @@ def places(con, graph, limit):
 
 
 # not by the view of what is lost, which SQLite would have to prepare
-_BUSY = """
+_BUSY = f"""
 SELECT count(*) FROM executions e INDEXED BY executions_in_flight LEFT JOIN claude_sessions s USING (claude_session_id)
-WHERE e.status = 'deployed' AND e.task_id IS NOT NULL AND s.ended_at IS NULL AND COALESCE(e.deployed_at >= s.started_at, 1)"""
+WHERE e.status = 'deployed' AND e.task_id IS NOT NULL AND s.ended_at IS NULL AND COALESCE({BEGAN}, 1)"""
 
 
 def full(limit):

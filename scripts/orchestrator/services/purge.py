@@ -130,7 +130,7 @@ def at_work(histories: Iterable[str]) -> list[tuple[str, int]]:
                 rows = con.execute(
                     "SELECT s.claude_session_id, count(*), s.host, s.boot_id, s.pid, s.process_started FROM "
                     "claude_sessions s JOIN executions e USING (claude_session_id) WHERE s.ended_at IS NULL "
-                    "AND e.status = 'deployed' AND e.deployed_at >= s.started_at GROUP BY s.claude_session_id"
+                    f"AND e.status = 'deployed' AND {store.BEGAN} GROUP BY s.claude_session_id"
                 ).fetchall()
             finally:
                 con.close()

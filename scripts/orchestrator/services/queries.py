@@ -6,6 +6,7 @@ import os
 
 from orchestrator.services.conditions import Where
 from orchestrator.services.finding import newest
+from orchestrator.store.open import BEGAN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ USAGE = (
     "cache_read_tokens",
     "output_tokens",
 )
-LOST = """e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id =
-    e.claude_session_id AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at))"""
+LOST = f"""e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id =
+    e.claude_session_id AND (s.ended_at IS NOT NULL OR NOT {BEGAN}))"""
 _ROW = f"""SELECT {", ".join(["e." + name for name in _EXECUTION])}, {LOST},
     (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0
 FROM executions e WHERE e.number = ?"""

@@ -7,6 +7,7 @@ from orchestrator.recording.graph import Graph
 from orchestrator.recording.sessions import current
 from orchestrator.services.digest import digest, head, line
 from orchestrator.services.settings import limit
+from orchestrator.store.open import BEGAN
 
 MOST_NAGS = 2
 TOGETHER = 10  # seconds within which a notification follows its agent's end
@@ -63,7 +64,7 @@ def _others(con, session, execution, now):
         "e.completed_at >= s.idle_since AND julianday(?3) - julianday(e.completed_at) < ?4 AND "
         "EXISTS (SELECT 1 FROM events v WHERE v.execution_id = "
         "e.execution_id AND v.kind = 'launched') THEN 1 END), "
-        "count(CASE WHEN e.status = 'deployed' AND e.noticed_at IS NULL AND e.deployed_at >= s.started_at THEN 1 END) "
+        "count(CASE WHEN e.status = 'deployed' AND e.noticed_at IS NULL AND " + BEGAN + " THEN 1 END) "
         "FROM executions e JOIN claude_sessions s USING (claude_session_id) WHERE e.claude_session_id = ?1 AND "
         "e.execution_id != ?2 AND e.task_id IS NOT NULL AND (e.status = 'deployed' OR e.completed_at >= s.started_at)",
         (session, execution, now, TOGETHER / 86400.0)).fetchone()

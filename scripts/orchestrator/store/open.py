@@ -10,9 +10,12 @@ except ImportError:
 
 from orchestrator.paths import plugin_root
 
-VERSION = 1
+VERSION = 2
 _LOG = 200 * 4120  # bytes of the write-ahead log, after which a hook closes the history: so many pages, each with its head
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+# SQL: whether an execution `e` was deployed, or put to work again by a message, in the present process of its Claude session `s`
+BEGAN = ("(e.deployed_at >= s.started_at OR EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND "
+         "g.started_at >= s.started_at))")
 Error = sqlite.Error
 
 

@@ -9,7 +9,7 @@ import os
 import zlib
 
 from orchestrator.store import search_bits
-from orchestrator.store.open import Error
+from orchestrator.store.open import BEGAN, Error
 from orchestrator.store.search import KINDS, LAST_ORDER, PARTS, frequent, is_word, moment, teach, text
 
 SUFFIX = "-search"
@@ -248,10 +248,10 @@ def _words_of(kind, part):
 
 
 # An execution that may still change, with no event that says so: at work, its meta file or its transcript not read yet
-_OPEN = """e.number IN (
+_OPEN = f"""e.number IN (
     SELECT x.number FROM executions x LEFT JOIN claude_sessions s ON s.claude_session_id = x.claude_session_id
     WHERE x.number = e.number AND (
-        x.status = 'deployed' AND s.ended_at IS NULL AND COALESCE(x.deployed_at >= s.started_at, 1)
+        x.status = 'deployed' AND s.ended_at IS NULL AND COALESCE({BEGAN.replace("e.", "x.")}, 1)
         OR x.agent_id IS NOT NULL AND COALESCE(x.usage_read_at, '') < COALESCE(x.completed_at, s.ended_at)
         OR x.agent_id IS NOT NULL AND s.claude_session_id IS NOT NULL AND s.ended_at IS NULL AND NOT EXISTS (
             SELECT 1 FROM events v WHERE v.execution_id = x.execution_id AND v.kind = 'met')))"""
