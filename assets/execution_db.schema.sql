@@ -51,7 +51,8 @@ CREATE INDEX task_dependencies_by_after ON task_dependencies (orchestration_id, 
 
 CREATE TABLE claude_sessions (           -- one Claude Code session and the process it lives in
     claude_session_id TEXT PRIMARY KEY,
-    host TEXT, boot_id TEXT,             -- where its process lives
+    host TEXT,                           -- where its process lives
+    boot_id TEXT,                        -- the boot, and the space in which pid is counted
     pid INTEGER, process_started TEXT,   -- which process (start time as the system counts it)
     started_at TEXT NOT NULL,            -- when this process was first seen with this session
     ended_at TEXT, end_reason TEXT,      -- as SessionEnd said, or gone

@@ -5,14 +5,23 @@ import os
 from orchestrator.paths import variable
 from orchestrator.store.open import BEGAN
 
-FOREIGN_DAYS = 14  # a session on another machine, or under this one's former name, is over after that
+FOREIGN_DAYS = 14  # a session of which nothing can be told from here is over after that
 
 
 def process_of(pid):
-    """(host, boot id, pid, start) of a process, as far as this system tells. One that was kept as such is given back."""
+    """(host, boot, pid, start) of a process, as far as this system tells. One that was kept as such is given back."""
     if isinstance(pid, tuple):
         return pid
-    return os.uname().nodename, _line("/proc/sys/kernel/random/boot_id"), pid, _started(pid)
+    return os.uname().nodename, _boot(), pid, _started(pid)
+
+
+def _boot():
+    """The boot's id, and the space in which process numbers are counted: containers share the one, not the other."""
+    boot = _line("/proc/sys/kernel/random/boot_id")
+    try:
+        return boot and "%s %s" % (boot, os.readlink("/proc/self/ns/pid"))
+    except OSError:
+        return boot
 
 
 def _line(path):
@@ -35,14 +44,23 @@ def _started(pid):
         return answer.read().strip() or None
 
 
-def alive(host, boot_id, pid, started):
-    """Whether that process still exists; a process of another machine is taken to be alive."""
-    boot_now = _line("/proc/sys/kernel/random/boot_id")
-    here = host == os.uname().nodename or (boot_id is not None and boot_id == boot_now)  # a machine may change its name
-    if pid is None or not here:
-        return True
-    if boot_id and boot_id != boot_now:
-        return False
+def alive(host, boot, pid, started):
+    """Whether that process still exists; None where that cannot be told from here.
+
+    A process is judged in the space its number was counted in, whatever the host is called by now. From beside it (a container,
+    its host, a sandbox of the same name) nothing is said: a client that is taken for gone while it runs is worse than a
+    container that is gone and taken for alive, until its conversation goes on or FOREIGN_DAYS are over. Another boot under
+    the same name is this machine, started again; what has another name and another boot is another machine.
+    """
+    named, now = host == os.uname().nodename, _boot()
+    if pid is None or not (named if boot is None else now):
+        return None
+    if boot:
+        (boot, _, space), (now, _, space_now) = boot.partition(" "), now.partition(" ")
+        if boot != now:
+            return False if named else None
+        if space != space_now if space and space_now else not named:
+            return None
     if started:
         return _started(pid) == started
     try:
@@ -52,6 +70,15 @@ def alive(host, boot_id, pid, started):
     except OSError:
         pass
     return True
+
+
+def _same(one, other):
+    """Whether two are the same process. Its machine may have changed its name meanwhile."""
+    if not (one[1] and other[1]):
+        return one == other
+    (boot, _, space), (other_boot, _, other_space) = one[1].partition(" "), other[1].partition(" ")
+    counted = space == other_space if space and other_space else one[0] == other[0]
+    return one[2:] == other[2:] and boot == other_boot and counted
 
 
 def seen(con, p, pid, now, late=False):
@@ -78,11 +105,11 @@ def seen(con, p, pid, now, late=False):
                     process_of(pid) + (p.cwd if main else None, p.transcript, p.session))
     elif p.event == "SessionStart" and main:
         process = process_of(pid)
-        if row[:4] != process and not late or row[4] is not None and p.source != "startup":
+        if not _same(row[:4], process) and not late or row[4] is not None and p.source != "startup":
             _goes_on(con, p.session, process, now)
         con.execute("UPDATE claude_sessions SET source = COALESCE(source, ?), model = COALESCE(?, model), cwd = COALESCE(?, cwd) "
                     "WHERE claude_session_id = ?", (p.source, p.model, p.cwd, p.session))
-    elif row[6] == "gone" and not late and row[:4] == process_of(pid):  # it was only thought to be gone
+    elif row[6] == "gone" and not late and _same(row[:4], process_of(pid)):  # it was only thought to be gone
         con.execute("UPDATE claude_sessions SET ended_at = NULL, end_reason = NULL WHERE claude_session_id = ?", (p.session,))
     if p.mode and p.mode != row[5] and main and not late:
         con.execute("UPDATE claude_sessions SET permission_mode = ? WHERE claude_session_id = ?", (p.mode, p.session))
@@ -111,10 +138,10 @@ def _replaces(con, session, now):
     A process has one conversation at a time. On 2.1.197 a fork starts under the id of the conversation it was forked from.
     """
     before = con.execute(
-        "SELECT o.claude_session_id FROM claude_sessions s JOIN claude_sessions o ON o.pid = s.pid AND o.host = s.host AND "
-        "o.boot_id IS s.boot_id AND o.process_started IS s.process_started AND o.claude_session_id != s.claude_session_id "
-        "WHERE s.claude_session_id = ? AND o.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM executions e WHERE "
-        "e.claude_session_id = o.claude_session_id AND e.status = 'deployed' AND " + BEGAN.replace("s.", "o.") + ")",
+        "SELECT o.claude_session_id FROM claude_sessions s JOIN claude_sessions o ON o.pid = s.pid AND (o.host = s.host OR "
+        "o.boot_id IS NOT NULL) AND o.boot_id IS s.boot_id AND o.process_started IS s.process_started AND o.claude_session_id "
+        "!= s.claude_session_id WHERE s.claude_session_id = ? AND o.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM executions e "
+        "WHERE e.claude_session_id = o.claude_session_id AND e.status = 'deployed' AND " + BEGAN.replace("s.", "o.") + ")",
         (session,)).fetchall()
     for (other,) in before:
         ended(con, other, "replaced", now)
@@ -129,10 +156,14 @@ def ended(con, session, reason, now):
 
 def gone(con, now):
     """The ids of sessions whose process is gone and whose rows do not say so yet."""
-    return [r[0] for r in con.execute(
-        "SELECT claude_session_id, host, boot_id, pid, process_started, julianday(?) - julianday(started_at) > ? FROM "
-        "claude_sessions WHERE ended_at IS NULL", (now, FOREIGN_DAYS))
-        if not alive(*r[1:5]) or (r[5] and r[1] != os.uname().nodename and not _still(con, r[0], now))]
+    found = []
+    for session, host, boot, pid, started, old in con.execute(
+            "SELECT claude_session_id, host, boot_id, pid, process_started, julianday(?) - julianday(started_at) > ? FROM "
+            "claude_sessions WHERE ended_at IS NULL", (now, FOREIGN_DAYS)):
+        lives = alive(host, boot, pid, started)
+        if lives is False or lives is None and old and not _still(con, session, now):
+            found.append(session)
+    return found
 
 
 def unread(con, now):
@@ -142,7 +173,7 @@ def unread(con, now):
         "SELECT DISTINCT s.claude_session_id, s.host, s.boot_id, s.pid, s.process_started FROM lost_executions e JOIN "
         "claude_sessions s USING (claude_session_id) WHERE s.ended_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?, '-1 day') AND "
         "s.end_reason NOT IN ('gone', 'imported') AND (SELECT max(t.at) FROM events t WHERE t.execution_id = e.execution_id "
-        "AND t.kind = 'tail') <= s.ended_at", (now,)) if not alive(*r[1:])]
+        "AND t.kind = 'tail') <= s.ended_at", (now,)) if alive(*r[1:]) is False]
 
 
 def bury(con, now):
@@ -154,7 +185,7 @@ def bury(con, now):
 
 
 def _still(con, session, now):
-    """Whether a session of another machine had an agent deployed in the last days."""
+    """Whether a session of which nothing else is known had an agent deployed in the last days."""
     return con.execute("SELECT 1 FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND "
                        "julianday(?) - julianday(deployed_at) < ?", (session, now, FOREIGN_DAYS)).fetchone()
 

@@ -136,7 +136,7 @@ def at_work(histories: Iterable[str]) -> list[tuple[str, int]]:
                 con.close()
         except store.Error:
             continue
-        found += [(row[0], row[1]) for row in rows if sessions.alive(*row[2:])]
+        found += [(row[0], row[1]) for row in rows if sessions.alive(*row[2:]) is not False]
     return found
 
 

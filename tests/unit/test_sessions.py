@@ -1,0 +1,65 @@
+"""Claude sessions: which process can be judged from where, and which are the same."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator.recording import sessions
+from orchestrator.store import open as store
+from streams import SESSION, History, World
+
+HOST, BOOT, ME, STARTED = sessions.process_of(os.getpid())
+ID, _, SPACE = BOOT.partition(" ") if BOOT else ("", "", "")
+pytestmark = pytest.mark.skipif(not SPACE, reason="this system does not tell in which space processes are counted")
+
+
+@pytest.mark.parametrize("host, boot, started, lives", [
+    (HOST, BOOT, STARTED, True),
+    (HOST, BOOT, "1", False),
+    ("its former name", BOOT, STARTED, True),
+    ("its former name", BOOT, "1", False),
+    ("a container", ID + " pid:[1]", "1", None),
+    (HOST, ID + " pid:[1]", "1", None),
+    (HOST, "another " + SPACE, STARTED, False),
+    ("another machine", "another " + SPACE, STARTED, None),
+    ("another machine", None, STARTED, None),
+    (HOST, None, STARTED, True),
+    (HOST, ID, "1", False),
+    ("a container", ID, "1", None),
+], ids=["runs", "is over", "runs, under another name", "is over, under another name", "of a container", "of a sandbox",
+        "before a restart", "of another machine", "of a machine without boots", "of this one, without boots",
+        "as kept before spaces were", "of a container, as kept before spaces were"])
+def test_a_process_is_judged_where_its_number_was_counted(host, boot, started, lives):
+    """A process is judged from its own space of process numbers, whatever the host is called; from beside it nothing is said."""
+    assert sessions.alive(host, boot, ME, started) is lives
+
+
+def test_a_machine_that_changes_its_name(tmp_path):
+    """Under another name of the machine a conversation is the same process: what it has at work is not lost, and when the
+    process is gone its session is over."""
+    world = World(str(tmp_path))
+    world.agent(10)
+    history = History(world)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as client:
+        host, *process = sessions.process_of(client.pid)
+        history.process = ("its former name", *process)
+        for event in world.events[:5]:
+            history.take(event)
+        history.process = (host, *process)
+        history.take({**world.events[0], "source": "compact"})
+        assert sessions.gone(history.con, store.now()) == []
+        assert history.con.execute("SELECT * FROM lost_executions").fetchall() == []
+    assert sessions.gone(history.con, store.now()) == [SESSION]
+
+
+def test_what_nobody_can_judge_is_over_in_the_end(tmp_path):
+    """A session of a container that was not heard of for two weeks is over."""
+    world = World(str(tmp_path))
+    history = History(world)
+    history.process = (HOST, ID + " pid:[1]", 1, "1")
+    history.take(world.events[0])
+    history.take(world.event("PreToolUse", tool_name="Agent", tool_use_id="c", tool_input={"prompt": "p"}))
+    assert sessions.gone(history.con, "2026-12-03T08:00:00.000Z") == []
+    assert sessions.gone(history.con, "2026-12-05T08:00:00.000Z") == [SESSION]
