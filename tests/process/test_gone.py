@@ -70,3 +70,36 @@ def test_a_command_after_a_kill(hooked):
     client(hooked).wait()
     assert lost(hooked) == ([], [None])
     assert " lost " in list_agents(hooked) and lost(hooked) == (["aa"], ["gone"])
+
+
+AGENT = {"agent_id": "bb", "agent_type": "general-purpose"}
+CALL = {"tool_name": "Agent", "tool_use_id": "c2", "tool_input": {"description": "d", "prompt": "p"}}
+
+
+@pytest.mark.parametrize("name, fields", [
+    ("UserPromptSubmit", {"prompt": "hello"}),
+    ("PreToolUse", CALL),
+    ("PostToolUse", {**CALL, "tool_response": {"isAsync": True, "status": "async_launched", "agentId": "bb"}}),
+    ("PostToolUseFailure", {**CALL, "error": "no such agent type"}),
+    ("SubagentStart", AGENT),
+    ("SubagentStop", {**AGENT, "last_assistant_message": "done"}),
+    ("StopFailure", {**AGENT, "error": "server_error"}),
+    ("Stop", {"background_tasks": []}),
+    ("SessionStart", {"source": "startup"}),
+], ids=lambda one: one if isinstance(one, str) else "")
+def test_the_next_hook_after_a_kill(hooked, name, fields):
+    """Whichever hook of another conversation comes next after a client was killed closes its session: its agent is lost."""
+    client(hooked).wait()
+    assert lost(hooked) == ([], [None])
+    hooked.hook({"session_id": "another", "transcript_path": "", "cwd": str(hooked.project), "prompt_id": "p",
+                 "hook_event_name": name, **fields})
+    assert lost(hooked) == (["aa"], ["gone"])
+
+
+def test_the_next_hook_while_a_client_runs(hooked):
+    """Hooks of another conversation leave a client that runs, and its agent, alone."""
+    with client(hooked, "echo done; read x", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"done\n"
+        hooked.hook({"session_id": "another", "hook_event_name": "UserPromptSubmit", "prompt": "hello", "transcript_path": "",
+                     "cwd": str(hooked.project), "prompt_id": "p"})
+        assert lost(hooked) == ([], [None])

@@ -16,6 +16,14 @@ def _seen(e):
     return sessions.seen(e.con, e.p, e.pid, e.now, e.late)
 
 
+def _met(e):
+    """Marks the session as seen; another whose process is gone, and with it agents at work, is closed."""
+    forked = _seen(e)
+    if not e.late and sessions.deserted(e.con, e.p.session):
+        bury(e)
+    return forked
+
+
 def _odd(e, why):
     """An event that lacks what it is about, or contradicts what is known: kept as it is, and nobody's."""
     record.append(e.con, "malformed", e.now, e.p.text, claude_session_id=e.p.session, reason=why, text=e.p.text[:20000])
@@ -48,7 +56,7 @@ def session_start(e):
         hooks.export(e.project)
     with writing(e.con):
         _seen(e)
-        _bury(e)
+        bury(e)
         for session in sessions.unread(e.con, e.now):
             _lost(e, session)
         if e.p.agent is None:  # what others left unread; a fork's parent before the fork
@@ -63,7 +71,7 @@ def session_start(e):
     return hooks.context(e.con, "SessionStart", text) if text else None
 
 
-def _bury(e):
+def bury(e):
     """Sessions whose process is gone, by a kill or a restart of the machine, are closed."""
     for gone in sessions.bury(e.con, e.now):
         _lost(e, gone)
@@ -93,7 +101,7 @@ def prompt(e):
         if e.late:
             return None
         with writing(e.con):
-            forked = _seen(e)  # 2.1.197 told the fork's start under the id of the conversation it was forked from
+            forked = _met(e)  # 2.1.197 told the fork's start under the id of the conversation it was forked from
             first = turn.just_opened(e.con, e.p.session)
             e.con.execute("UPDATE claude_sessions SET nagged = 0, touched = 0, idle_since = NULL "
                           "WHERE claude_session_id = ?", (e.p.session,))
@@ -106,7 +114,7 @@ def prompt(e):
             text = turn.asked(e.con, e.p, first) if asked else turn.begin(e.con, e.p, e.now) if forked else None
         return hooks.context(e.con, "UserPromptSubmit", text) if text else None
     with writing(e.con):
-        _seen(e)
+        _met(e)
         execution = ends.notified(e.con, e.p, e.project, told, e.now)
         if execution is None and told.call and not (told.summary or "").startswith('Agent "'):
             from orchestrator.services import handover
@@ -132,7 +140,7 @@ def after_tool(e):
     a task was stopped, a report was handed back."""
     execution = text = None
     with writing(e.con):
-        _seen(e)
+        _met(e)
         if e.p.tool == "Workflow":
             from orchestrator.recording import runs
 
@@ -224,7 +232,7 @@ def tool_failed(e):
 
     execution = text = None
     with writing(e.con):
-        _seen(e)
+        _met(e)
         if e.p.tool == "Workflow":
             if handover.refused(e.con, e.p.session, e.p.call, e.now) and not e.late:
                 text = turn.asked(e.con, e.p)
@@ -240,7 +248,7 @@ def tool_failed(e):
 def agent_start(e):
     """SubagentStart: joined to its call when that is known, else opened by its agent id when no call can be its own."""
     with writing(e.con):
-        _seen(e)
+        _met(e)
         if e.p.agent is None or agents.contradicts(e.con, e.p):
             _odd(e, "a start without agent_id, or of an agent that was of another type")
             return None
@@ -270,7 +278,7 @@ def _ended_agent(e):
 def agent_stop(e):
     """SubagentStop: a normal end. A planner that submitted nothing is sent back once, with the command to use."""
     with writing(e.con):
-        _seen(e)
+        _met(e)
         if e.p.agent is None or agents.contradicts(e.con, e.p):
             _odd(e, "an end without agent_id, or of two agents at once")
             return None
@@ -305,7 +313,7 @@ def agent_failed(e):
     """StopFailure: an agent's (with agent_id), or the main conversation's, which ends no execution."""
     execution = None
     with writing(e.con):
-        _seen(e)
+        _met(e)
         if e.p.agent:
             if agents.contradicts(e.con, e.p):
                 _odd(e, "a failure of two agents at once")
@@ -332,7 +340,7 @@ def stop(e):
     with writing(e.con):
         _seen(e)
         if not e.late:
-            _bury(e)
+            bury(e)
             if running is not None and runs.open_runs(e.con, e.p.session):
                 from orchestrator.services import handover
 

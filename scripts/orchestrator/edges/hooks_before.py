@@ -21,6 +21,10 @@ def before_tool(e):
         return None
     with writing(e.con):
         sessions.seen(e.con, e.p, e.pid, e.now)
+        if sessions.deserted(e.con, e.p.session):  # before it is asked how many agents may be at work
+            from orchestrator.edges import hooks_after
+
+            hooks_after.bury(e)
     if e.p.call is None:  # no end could ever be joined to it
         planned = gate.task_of(e.p.input_prompt) or e.p.input_name == "orchestrator:run"
         return hooks.deny(e.con, "This call has no tool_use_id, so it cannot be recorded.") if planned else None

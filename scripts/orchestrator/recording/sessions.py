@@ -166,6 +166,15 @@ def gone(con, now):
     return found
 
 
+def deserted(con, session):
+    """Whether another session has agents that look as if they were at work, and its process is gone. Every event asks, so this is
+    a look at an index, mostly for nothing."""
+    return any(alive(*process) is False for process in con.execute(
+        "SELECT host, boot_id, pid, process_started FROM claude_sessions s INDEXED BY claude_sessions_open WHERE ended_at IS "
+        "NULL AND claude_session_id != ? AND EXISTS (SELECT 1 FROM executions e WHERE e.claude_session_id = "
+        "s.claude_session_id AND e.status = 'deployed')", (session,)))
+
+
 def unread(con, now):
     """The ids of sessions of the last day that said they ended, had agents at work whose transcripts were looked at only then,
     and whose process is gone by now: what it wrote on its way out is all there."""
