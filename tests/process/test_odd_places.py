@@ -5,9 +5,12 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from orchestrator.store import open as store
 
 TOKEN = "ghp_" + "a1B2c3D4e5F6" * 3
 
@@ -30,6 +33,19 @@ def hook(plugin, bare, project):
                               capture_output=True, timeout=30)  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
+
+    return one
+
+
+@pytest.fixture
+def orchestrator(plugin, bare, project):
+    """`orchestrator(word, …)`: a command; what it says, both streams."""
+
+    def one(*words):
+        done = subprocess.run([sys.executable, str(plugin / "scripts/cli.py"), *words], env=bare(), cwd=project, text=True,
+                              capture_output=True, timeout=60)  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout + done.stderr
 
     return one
 
@@ -160,3 +176,72 @@ def test_own_patterns_hold_without_a_history(project, hook, plugin, bare):
     hook("PreToolUse", tool_use_id="toolu_2", **secret)
     every = [path.read_bytes() for path in Path(workspace).rglob("*") if path.is_file()]
     assert not [data for data in every if b"ACME-123456" in data]
+
+
+def nothing_there(path):
+    """A link whose target's folder does not exist."""
+    path.symlink_to("/nonexistent/history.db")
+
+
+def other_program(path, version=0):
+    """A database as another program makes them."""
+    con = sqlite3.connect(path)
+    con.execute("CREATE TABLE meta (a)")
+    con.execute("CREATE TABLE executions (x)")
+    con.execute("PRAGMA user_version = %d" % version)
+    con.commit()
+    con.close()
+
+
+@pytest.mark.parametrize("what, put", [
+    ("a folder", lambda path: path.mkdir()),
+    ("a pipe or a device", os.mkfifo),
+    ("a link to /nonexistent/history.db", nothing_there),
+    ("the database of another program", other_program),
+    ("the database of another program", lambda path: other_program(path, 1)),
+    ("the database of another program", lambda path: other_program(path, store.VERSION)),
+    ("the database of another program", lambda path: other_program(path, 700)),
+], ids=["folder", "pipe", "link", "database", "of an older schema's number", "of this schema's number", "of a newer number"])
+def test_something_else_where_the_history_should_be(project, hook, orchestrator, what, put):
+    """It is not touched; a session's start, a command and doctor say in a sentence what it is and what to do, events wait, and
+    when it is moved away they are taken in."""
+    hook("PreToolUse", **deployment(0))
+    history = project / ".orchestrator/history.db"
+    for path in history.parent.glob("history.db*"):
+        path.unlink()
+    put(history)
+    before = history.read_bytes() if history.is_file() else None
+    said = hook("SessionStart", source="startup")
+    hook("PreToolUse", **deployment(1))
+    hook("Stop", background_tasks=[])
+    for told in (said, orchestrator("list-agents"), orchestrator("prime"), orchestrator("doctor")):
+        assert "%s is %s" % (history, what) in told and "move it away" in told, told
+    assert "inbox" in said and len(os.listdir(project / ".orchestrator/inbox")) >= 3
+    if before is not None:
+        assert history.read_bytes() == before
+    history.rename(project / "away")
+    hook("Stop", background_tasks=[])
+    assert recorded(project) == 1
+
+
+def test_an_emptied_history(project, hook, orchestrator):
+    """A history that was cut to nothing is begun anew, which is said once; one that is just being made is not taken for that."""
+    hook("PreToolUse", **deployment(0))
+    history = project / ".orchestrator/history.db"
+    for _ in range(2):
+        for end in ("-wal", "-shm"):
+            history.with_name("history.db" + end).unlink(missing_ok=True)
+        history.write_bytes(b"")
+        assert hook("PreToolUse", **deployment(1)) == ""
+    for end in ("-wal", "-shm"):
+        history.with_name("history.db" + end).unlink(missing_ok=True)
+    history.write_bytes(b"")
+    os.utime(history, (1, 1))
+    said = json.loads(hook("PreToolUse", **deployment(2)))["systemMessage"]
+    assert "%s had been emptied" % history in said and "orchestrator import" in said
+    assert hook("PreToolUse", **deployment(3)) == "" and recorded(project) == 2
+    for end in ("-wal", "-shm"):
+        history.with_name("history.db" + end).unlink(missing_ok=True)
+    history.write_bytes(b"")
+    os.utime(history, (1, 1))
+    assert "had been emptied" in orchestrator("list-agents") and "had been emptied" not in orchestrator("list-agents")

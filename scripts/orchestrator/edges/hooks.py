@@ -50,7 +50,7 @@ def run(raw, name, pid, alone=False):
             answer = _taken_in(con, text, name, pid, now, project, workspace, once, fresh)
             if name != "SessionEnd" and store.log_is_long(path):
                 _tidy(con)
-            return _said(name, answer, before) if before else answer
+            return _said(name, answer, before) if before or store.emptied else answer
         except Exception as problem:
             if before is None and store.corrupt(problem) and _is_ours(path, workspace, problem):
                 before = store.set_aside(path, file, now)
@@ -159,12 +159,16 @@ def _tidy(con):
 
 
 def _said(name, answer, before):
-    """The answer with a word to the user on the history that was set aside."""
+    """The answer with a word to the user on the history that was set aside (`before`), or had been emptied."""
     if name in ("PreCompact", "PostCompact"):
         return answer
     memory = _memory()
-    word = message(memory, "orchestrator: the history was damaged and could not be read any more; it was set aside as %s, "
-                           "and a new one was begun." % before)
+    if before:
+        word = message(memory, "orchestrator: the history was damaged and could not be read any more; it was set aside as %s, "
+                               "and a new one was begun." % before)
+    else:
+        word = message(memory, "orchestrator: the history %s had been emptied, and a new one was begun in it; `orchestrator "
+                               "import` takes in what Claude Code's own transcripts still tell." % store.emptied.pop())
     return memory.execute("SELECT json_patch(?1, ?2)", (answer, word)).fetchone()[0] if answer else word
 
 
@@ -248,9 +252,12 @@ def _failed(workspace, name, at, problem, doing):
 def _put_off(workspace, once, name, pid, now, text, problem, project):
     """Keeps an event in the inbox, because it could not be taken in. The planned gate fails closed."""
     from orchestrator.errors import OrchestratorError
+    from orchestrator.store.strange import amiss
 
     said = str(problem) if isinstance(problem, (store.Error, OSError, OrchestratorError)) else type(problem).__name__
-    if not store.refused(problem) and not isinstance(problem, OrchestratorError):
+    other = amiss(paths.history_of(workspace, project)) if "locked" not in said else None
+    said = other or said
+    if not (other or store.refused(problem) or isinstance(problem, OrchestratorError)):
         _failed(workspace, name, now, problem, "handling it")
     where = _keep(workspace, once, name, pid, now, text, project)
     memory = _memory()

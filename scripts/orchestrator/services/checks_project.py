@@ -9,7 +9,7 @@ from orchestrator import paths
 from orchestrator.services import archive, importing, past, prune, trust
 from orchestrator.services.checks import Finding, broken, fine, note
 from orchestrator.services.purge import measure
-from orchestrator.store import inbox
+from orchestrator.store import inbox, strange
 from orchestrator.store import open as store
 from orchestrator.store import workspace as folder
 
@@ -20,7 +20,7 @@ def project(at: str, workspace: str, history: str, data: str, session: Optional[
     yield place(at, workspace, history, data)
     yield recording(workspace)
     problem, con = None, None
-    if not os.path.exists(history):
+    if not os.path.lexists(history):
         yield fine("history", f"Nothing has been recorded yet ({history}).")
     else:
         finding, problem, con = look(history)
@@ -61,7 +61,9 @@ def recording(workspace: str) -> Finding:
 
 def look(history: str) -> tuple[Finding, Optional[str], Any]:
     """(what is to be said of a history, why it cannot be written, a connection that reads it)."""
-    con = None
+    con, other = None, strange.amiss(history)
+    if other:
+        return broken("history", other + "."), other, None
     try:
         con = store.connect(history, timeout=2, read_only=True)
         version = con.execute("PRAGMA user_version").fetchone()[0]

@@ -8,7 +8,7 @@ try:  # the C module alone: the sqlite3 package costs more than the write
 except ImportError:
     import sqlite3 as sqlite  # type: ignore[no-redef]
 
-from orchestrator.paths import plugin_root
+from orchestrator.paths import plugin_root, regular
 
 VERSION = 2
 _LOG = 200 * 4120  # bytes of the write-ahead log, after which a hook closes the history: so many pages, each with its head
@@ -24,6 +24,8 @@ def connect(path, timeout=10.0, read_only=False):
     if read_only:
         from urllib.parse import quote
 
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise sqlite.OperationalError("unable to open database file: it is no file")  # a pipe would never open
         return sqlite.connect("file:" + quote(path) + "?mode=ro", timeout=timeout, isolation_level=None, uri=True)
     return sqlite.connect(path, timeout=timeout, isolation_level=None)
 
@@ -49,7 +51,9 @@ def _opened(path, timeout):
             _bring_up(con, path)
         elif found > VERSION:
             from orchestrator.errors import NewerSchema
+            from orchestrator.store import strange
 
+            strange.refuse(con, path)
             raise NewerSchema("The history %s has schema %d, this orchestrator knows %d: update the plugin, or name "
                               "another history with --db." % (path, found, VERSION))
     except BaseException:
@@ -82,12 +86,20 @@ def log_is_long(path):
 
 def _bring_up(con, path):
     """Creates or migrates under one lock; the version is read again inside it, because others race to do the same."""
+    from orchestrator.store import strange
+
+    hollow = False
     if con.execute("PRAGMA page_count").fetchone()[0] == 0:  # else its mode was settled
+        hollow = strange.was_emptied(path)
         con.execute("PRAGMA journal_mode = WAL").fetchone()  # where the file system cannot, SQLite keeps its own mode
     con.execute("BEGIN IMMEDIATE")
     try:
         found = con.execute("PRAGMA user_version").fetchone()[0]
+        if found < VERSION:
+            strange.refuse(con, path)
         if found == 0:
+            if hollow:
+                emptied.append(path)
             for statement in statements(_read("execution_db.schema.sql")):
                 con.execute(statement)
         else:
@@ -104,6 +116,9 @@ def _bring_up(con, path):
         os.chmod(path, 0o600)
     except OSError:
         pass
+
+
+emptied = []  # histories that this process began anew, in a file that was empty though it had been written before
 
 
 def _read(name):
@@ -279,9 +294,9 @@ def refused(problem):
         return problem.errno not in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP, errno.EISDIR, errno.ENOTDIR)
     if isinstance(problem, Error):
         return any(words in str(problem) for words in _REFUSALS)
-    from orchestrator.errors import NewerSchema  # not before there is a problem: what every event loads, it waits for
+    from orchestrator.errors import NewerSchema, NoHistory  # not before: what every event loads, it waits for
 
-    return isinstance(problem, NewerSchema)
+    return isinstance(problem, (NewerSchema, NoHistory))
 
 
 def without_wal(path, problem):
@@ -290,9 +305,8 @@ def without_wal(path, problem):
     if not refused(problem) or "locked" in str(problem) or "full" in str(problem):
         return False
     try:
-        with open(path, "rb") as f:
-            if f.read(20)[18:] != b"\x02\x02":
-                return False
+        if regular(path, 20)[18:] != b"\x02\x02":
+            return False
     except OSError:
         return False
     con = None

@@ -6,7 +6,7 @@ import os
 
 from orchestrator import paths
 from orchestrator.edges.cli.tables import say
-from orchestrator.errors import NotOurs, OrchestratorError
+from orchestrator.errors import NoHistory, NotOurs, OrchestratorError
 from orchestrator.model.ids import begins
 from orchestrator.store import inbox
 from orchestrator.store import open as store
@@ -47,7 +47,7 @@ class Place:
 
     def check_recorded(self) -> None:
         """Raises OrchestratorError when nothing has been recorded here yet; makes nothing."""
-        if self._con is None and not os.path.exists(self.history):
+        if self._con is None and not os.path.lexists(self.history):
             if self.named:
                 raise OrchestratorError(f"There is no history at {self.history}: look at "
                                         "--db, or at ORCHESTRATOR_DB_PATH.")
@@ -139,13 +139,21 @@ class Place:
         try:
             con = store.open_history(self.history)
             con.execute("PRAGMA cache_size = -16000")  # 16 MB: lists of a large history go through many pages
+            if store.emptied:
+                say(f"note: the history {store.emptied.pop()} had been emptied, and a new one was begun in it; `orchestrator "
+                    "import` takes in what Claude Code's own transcripts still tell.", err=True)
             return con
-        except store.Error as problem:
+        except (store.Error, NoHistory) as problem:
             raise self._unusable(problem) from problem
         except OSError as problem:
             raise OrchestratorError(f"The history {self.history} cannot be made: {problem.strerror}.") from problem
 
     def _unusable(self, problem: Exception) -> OrchestratorError:
+        from orchestrator.store.strange import amiss
+
+        other = None if "locked" in str(problem) else amiss(self.history)
+        if other:
+            return OrchestratorError(f"{other}; what happens meanwhile waits in {inbox.folder_of(self.workspace)}.")
         return OrchestratorError(f"The history {self.history} cannot be used ({problem}): "
                                  "`orchestrator doctor` says what to do.")
 

@@ -43,7 +43,7 @@ def prime(place: Place) -> None:
     from orchestrator.services.digest import head
     from orchestrator.services.turn import open_orchestrations
 
-    if not place.off and not os.path.exists(place.history):  # nothing is made by asking
+    if not place.off and not os.path.lexists(place.history):  # nothing is made by asking
         if not place.session:
             place.check_recorded()
         place.check_trust()
