@@ -63,3 +63,16 @@ def test_what_nobody_can_judge_is_over_in_the_end(tmp_path):
     history.take(world.event("PreToolUse", tool_name="Agent", tool_use_id="c", tool_input={"prompt": "p"}))
     assert sessions.gone(history.con, "2026-12-03T08:00:00.000Z") == []
     assert sessions.gone(history.con, "2026-12-05T08:00:00.000Z") == [SESSION]
+
+
+def test_a_session_from_before_the_update(tmp_path):
+    """A row that was written before process numbers were kept with their space is of the same process, on the same host."""
+    world = World(str(tmp_path))
+    world.agent(10)
+    history = History(world)
+    history.process = (HOST, ID, ME, STARTED)
+    for event in world.events[:5]:
+        history.take(event)
+    history.process = sessions.process_of(ME)
+    history.take({**world.events[0], "source": "compact"})
+    assert history.con.execute("SELECT * FROM lost_executions").fetchall() == []
