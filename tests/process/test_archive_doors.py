@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from commands import Here
+from orchestrator.store import inbox
 
 TOKEN = "ghp_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
 LINE = json.dumps({"type": "user", "message": {"content": "token %s, and on" % TOKEN}}) + "\n"
@@ -94,7 +95,11 @@ def test_a_history_read_from_elsewhere_keeps_its_settings_and_its_inbox(here, ot
     there = Here(other, here.environment)
     there.run("init")
     (there.workspace / "config.toml").write_text("max_parallel_agents = 2\n")
+    at = "2026-11-20T08:00:00.000Z"
+    name, process = inbox.name_of("PreToolUse", 1, at), ("h", "b", 1, "0")
+    inbox.keep(str(there.workspace), name, "PreToolUse", process, at, '{"session_id": "s2"}')
     there.run("--db", here.workspace / "history.db", "history")
+    assert len(inbox.waiting(str(there.workspace))) == 1
     con = sqlite3.connect(here.workspace / "history.db")
     kept = dict(con.execute("SELECT key, value FROM meta WHERE key GLOB 'setting.*'").fetchall())
     masked = con.execute("SELECT masked FROM archive").fetchone()[0]
