@@ -91,9 +91,12 @@ HOSTILE = {
     "atlas": "a.atlasv1.", "azure": "abc8Q~", "webhooks": "/webhooks/123456789012345/",
     "jwk": "\"kty\"\"d\":\"", "quotes": "\"'`", "connection": "user=a;password=b", "suffixes": "token_",
     "keys": "api_key", "lines": "password:\n", "xml": "<password>", "dots": "pass.",
+    "secrets set": "gh secret set x ", "logins": "docker login -u ", "users": "create user ",
+    "statements": "alter x password 'a ", "identified": "create a identified by x ",
+    "prompts": "secret access key [", "bots": "a" * 24 + "." + "b" * 6 + ".",
 }
 
 
 def hostile(name, size):
     """A text of about a size that repeats such a piece, behind a trace of every shape."""
-    return "kty auths sig= q~ azdo private-lines: akia, " + HOSTILE[name] * (size // len(HOSTILE[name]))
+    return "kty auths sig= q~ azdo private-lines: akia, identified by ' " + HOSTILE[name] * (size // len(HOSTILE[name]))

@@ -61,6 +61,12 @@ def test_what_stands_around_a_secret_stays():
      (("password", 1),)),
     ("PASSWORD=swordfish and PASSWORD=butterfly", "PASSWORD=[masked:password] and PASSWORD=[masked:password]",
      (("password", 2),)),
+    ("SENTRY_DSN=https://" + "0a1b2c3d4e5f6978" * 2 + "@o1.ingest.sentry.io/4",
+     "SENTRY_DSN=https://[masked:sentry-key]@o1.ingest.sentry.io/4", (("sentry-key", 1),)),
+    ("https://ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8" + "@github.com/o/r", "https://[masked:github-token]@github.com/o/r",
+     (("github-token", 1),)),
+    ("docker login -u bob -p swordfish reg.io", "docker login -u bob -p [masked:password] reg.io", (("password", 1),)),
+    ("create user bob identified by 'hunter2x';", "create user bob identified by '[masked:password]';", (("password", 1),)),
     ("nothing here", "nothing here", ()),
     ("", "", ()),
 ])
@@ -129,7 +135,7 @@ def test_a_trace_of_each_secret_is_seen():
 
 
 def with_everything(text):
-    rules = list(dict.fromkeys(rule for rule, _ in secret_shapes.TRACES))
+    rules = [*dict.fromkeys(rule for rule, _ in secret_shapes.TRACES), "discord-token"]
     shapes = [(beginning, kind, alphabet, least) for kind, alphabet, least, many in secret_shapes.PREFIXED
               for beginning in many.split()]
     order = {shape: number for number, shape in enumerate(module.traces(text)[0])}

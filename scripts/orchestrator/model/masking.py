@@ -44,13 +44,36 @@ def _basic(value):
     return _given(value) and not value.islower() and not value.isupper() and len(value) >= 8
 
 
+def _given_in_sql(value):
+    """Whether a password of a statement is one: no name of a password."""
+    low = value.lower()
+    return _given(value) and low.replace("_", "").replace("-", "") not in named_values.WORDS and (
+        not low.endswith(("_password", "_pass", "-password")))
+
+
+def _said_in_quotes(value):
+    """The same where the sentence may be no statement: identified by 'name'."""
+    return _given_in_sql(value) and not value.isalpha() and named_values.is_password(value, value.lower(), True)
+
+
+def _discord(value):
+    first, _, last = value.split(".")
+    return all(part != part.lower() and part != part.upper() and is_random(part) for part in (first, last))
+
+
+QUOTED = r"\\{0,31}[\"'])[^\"'\\\r\n]{3,128}(?P<also>\\{0,31}[\"'])"  # what a group `keep` ends with, and its value
+BY = r"(?:[ \t]{1,4}with[ \t]{1,4}[\w\"']{1,40})?[ \t]{1,4}by[ \t]{1,4}(?:password[ \t]{1,4})?"
+SPAN = r"(?:[^\r\n\\&|;]|\\{1,31}[\"'])"  # within one command of a line, its quotes also as JSON writes them
+SQL_USER = r"(?:create|alter|grant)[ \t]" + SPAN + r"{1,160}?[ \t]"
+
+
 # rule -> ((kind, pattern, whether a value is believed), …); the groups `keep` and `also` stay.
 _RULES = {
     "putty-key": (("private-key", r"(?P<keep>Private-Lines:[ ]?\d{1,4}" + BREAK + "+)" + LINES, _any),),
     "jwk": (("private-key", r"(?P<keep>\\{0,31}\"(?:d|p|q|dp|dq|qi|k)\\{0,31}\"\s{0,4}:\s{0,4}\\{0,31}\")"
                             r"[A-Za-z0-9_-]{20,}", is_random),),
-    "url-password": (("url-password", r"(?P<keep>:(?:\\?/){2}[^\s/:@\"'<>\\`]{0,256}:)[^\s\"'<>\\/`]{1,512}"
-                                      r"(?P<also>@)", _given),),
+    "url-password": (("url-password", r"(?P<keep>:(?:\\?/){2}(?:\[masked:[a-z0-9-]{1,40}\])?[^\s/:@\"'<>\\`\[]{0,256}:)"
+                      r"[^\s\"'<>\\/`]{1,512}(?P<also>@)", _given),),
     "authorization": (
         ("authorization", HEADER + r"(?i:basic\s{1,4}))[A-Za-z0-9+/=_-]{6,2048}", _basic),
         ("authorization", HEADER + r"[A-Za-z][A-Za-z0-9-]{2,20}[ ]{1,4})[A-Za-z0-9._~+/=|-]{8,4096}",
@@ -83,6 +106,27 @@ _RULES = {
         ("password", r"(?P<keep>mysql(?:dump|admin)?\s[^\r\n\"'\\]{0,200}?\s-p)" + WORD + "{3,128}", _given)),
     "aws-key": (("aws-key", r"(?P<keep>(?:(?:AKIA|ASIA)[A-Z0-9]{16}|\[masked:aws-key\])" + QUOTE
                  + r"\s{0,2}[,;|]\s{0,2}" + QUOTE + r")[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])", is_random),),
+    "aws-secret": (
+        ("aws-key", r"(?i)(?P<keep>(?:secret_access_key|secret access key \[[^\]\r\n]{0,64}\]:)[ ]{1,4}" + QUOTE
+         + r")[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])", is_random),
+        ("aws-key", r"(?i)(?P<keep>aws_session_token[ ]{1,4}" + QUOTE + r")[A-Za-z0-9/+=]{100,4096}", is_random)),
+    "sentry-key": (("sentry-key", r"(?P<keep>https?:(?:\\?/){2})[0-9a-f]{32}(?P<also>@[A-Za-z0-9])", is_random),),
+    "discord-token": (("discord-token", START + r"[A-Za-z0-9_-]{24,26}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38}(?![A-Za-z0-9_-])",
+                       _discord),),
+    "secret-set": (
+        ("secret", r"(?P<keep>gh secret set " + SPAN + r"{1,120}?[ ](?:--body|-b)[ =]{0,2}" + QUOTED, _given),
+        ("secret", r"(?P<keep>gh secret set " + SPAN + r"{1,120}?[ ](?:--body|-b)[ =]{1,2})" + WORD + "{3,4096}", _given)),
+    "login-password": (("password", r"(?P<keep>(?:docker|podman|nerdctl|buildah|skopeo|oras|registry|az|oc)[ ]login(?=[ ])"
+                        + SPAN + r"{0,200}?[ ](?:-u|--username)[ =]" + SPAN + r"{1,200}?[ ](?:-p|--password)[ =]" + QUOTE
+                        + ")" + WORD + "{3,256}", _given),),
+    "sql-identified": (
+        ("password", r"(?P<keep>IDENTIFIED(?i:" + BY + ")" + QUOTED, _given_in_sql),
+        ("password", r"(?i)(?P<keep>" + SQL_USER + "identified" + BY + QUOTED, _given_in_sql),
+        ("password", r"(?i)(?P<keep>identified" + BY + QUOTED, _said_in_quotes)),
+    "sql-password": (
+        ("password", r"(?P<keep>(?:WITH|ENCRYPTED|LOGIN) PASSWORD " + QUOTED, _given_in_sql),
+        ("password", r"(?i)(?P<keep>" + SQL_USER + "password " + QUOTED, _given_in_sql),
+        ("password", r"(?i)(?P<keep>(?:with|encrypted|login) password " + QUOTED, _said_in_quotes)),
     "paypal-token": (("paypal-token", r"access_token\$(?:production|sandbox)\$[a-z0-9]{16}\$[0-9a-f]{32}",
                       is_random),),
 }

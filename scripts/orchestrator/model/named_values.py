@@ -25,6 +25,12 @@ WORDS = frozenset("""
     toggle token tokens true type undefined unicode unknown unset update user username utf-8 utf8 uuid valid
     value values varchar weak wrong yaml
 """.split())
+CONFIGURED = ("ansible_", "wpa_passphrase")  # names of configuration files, where nothing but a value can follow
+LABELS = ("pass", "secret", "field", "label", "error")  # what a name for a password has in it
+# …, and what names of three words have in them besides
+MORE_LABELS = ("auth", "button", "confirm", "cred", "current", "default", "enter", "form", "hash", "input", "invalid", "key",
+               "login", "must", "name", "page", "prod", "require", "reset", "service", "strength", "test", "text", "token",
+               "type", "user", "valid", "value", "your")
 REFERENCES = ("${", "{{", "$(", "#{", "<%", "%s", "%d", "{}", "{0}", ".*", "(?", "^[", "=>", "&&", "||", "://")
 REFERRING = ("arn:", "vault:", "op:", "ref+", "env:", "secret:", "secrets.", "file:", "data:", "process.env",
              "os.environ", "self.", "this.", "config.", "var.", "keyof")
@@ -133,6 +139,8 @@ def _value_at(text, at, word, family):
     if match["sep"] == "=":
         as_is = option or (name.isupper() and stem[-1:] not in (".", "(", ",")) or (
             family == "password" and (stem[-1:] in ("?", "&") or bool(compiled(_CONNECTION).search(before))))
+    if match["sep"] in ("=", ":", ": ") and family in ("password", "phrase") and name.lower().startswith(CONFIGURED):
+        as_is = True
     return _in_the_open(text, match, family, as_is, as_is and name.isupper())
 
 
@@ -200,7 +208,8 @@ def _believed(value, family, quoted, as_is, after):
     if family == "phrase":
         words = value.split()
         in_words = all(word.isalpha() and word.islower() for word in words)
-        return is_random(value) or (in_words and (as_is or len(words) >= 3))
+        return is_random(value) or (in_words and (as_is or len(words) >= 3)) or (
+            as_is and len(value) >= 8 and any(map(str.isdigit, value)))
     if any(map(str.isspace, value)):
         return as_is and family == "password"
     if value.isdigit():
@@ -208,7 +217,7 @@ def _believed(value, family, quoted, as_is, after):
     if not (quoted or as_is) and _is_code(value, after) or not any(map(str.isalpha, value)):
         return False
     if family == "password":
-        return as_is or _is_password(value, low, quoted)
+        return as_is or is_password(value, low, quoted)
     if _is_made_up(value, quoted, as_is, 2 if family == "secret" else 0):
         return True
     if family == "secret":
@@ -240,12 +249,13 @@ def _is_wordlike(value):
     return all(word.match(piece) for piece in _pieces(value))
 
 
-def _is_password(value, low, quoted):
+def is_password(value, low, quoted):
     """Whether a person made this up as a password, or a machine did."""
     pieces = _pieces(value)
     if quoted and len(pieces) > 1 and _is_wordlike(value):
-        labels = ("pass", "secret", "field", "label", "error")
-        return len(pieces) >= 4 and not any(word in low for word in labels)
+        if len(pieces) == 3 and low.count("-") == 2 and all(piece.isalpha() and len(piece) > 3 for piece in pieces):
+            return value == low and not any(word in low for word in LABELS + MORE_LABELS)  # correct-horse-battery
+        return len(pieces) >= 4 and not any(word in low for word in LABELS)
     if value.isalpha():
         return quoted and value.isascii() and value.islower() and len(value) >= 6
     digits = any(map(str.isdigit, value))

@@ -6,6 +6,7 @@ only for the shapes whose trace was found.
 
 from orchestrator.model.secret_shapes import (
     BASE64,
+    DISCORD,
     DOTTED,
     KEYS,
     LONGER,
@@ -91,7 +92,7 @@ def redact(text, extra=()):
 
 def traces(text):
     """What a text might hold: shapes of tokens, rules of `masking`, and whether a named value."""
-    tokens = [shape for shape in _BROKEN if shape[0] in text]
+    tokens, rules = [shape for shape in _BROKEN if shape[0] in text], []
     for word in text.translate(_APART).split():
         if len(word) >= SHORTEST_TOKEN:
             for cut in (0, 1, 2, 5):  # the letters of an escape before it: \n, %3D, \u000a
@@ -103,12 +104,20 @@ def traces(text):
                 for shape in _shapes(word[at:at + 2], sure=True):
                     if word.startswith(shape[0], at) and shape not in tokens:
                         tokens.append(shape)
+            if len(word) > sum(DISCORD) and word.count(".") > 1 and not rules and _is_discord(word.split(".")):
+                rules.append("discord-token")
     low = lowered(text)
-    rules = []
     for rule, pieces in TRACES:
         if all(map(low.__contains__, pieces)) and rule not in rules and _GUARDS.get(rule, _always)(low):
             rules.append(rule)
     return tokens, rules, _names_a_value(low)
+
+
+def _is_discord(parts):
+    """Whether three of these parts in a row are as long as those of a Discord bot's token."""
+    sizes = [len(part) for part in parts]
+    return any(one >= DISCORD[0] and two == DISCORD[1] and three >= DISCORD[2]
+               for one, two, three in zip(sizes, sizes[1:], sizes[2:]))
 
 
 def lowered(text):
@@ -143,7 +152,23 @@ def _telegram(low):
     return any(low[at - 8:at].isdigit() for at in places(low, ":aa") if at >= 8)
 
 
-_GUARDS = {"url-password": _url_with_password, "telegram-token": _telegram, "cookie": _assigned("cookie"),
+def _in_a_statement(low):
+    """Whether a password in quotes stands where SQL has one."""
+    return any(word in low[max(0, at - 320):at] for at in places(low, "password ") if low[at + 9:at + 10] in ("'", '"', "\\")
+               for word in ("create", "alter", "grant", "with ", "encrypted ", "login "))
+
+
+def _identified_by(low):
+    """Whether something in quotes stands behind `identified by`."""
+    for at in places(low, "identified"):
+        after = low[at + 10:at + 160]
+        if "by" in after and ("'" in after or '"' in after):
+            return True
+    return False
+
+
+_GUARDS = {"sql-password": _in_a_statement, "sql-identified": _identified_by, "url-password": _url_with_password,
+           "telegram-token": _telegram, "cookie": _assigned("cookie"),
            "authorization": _assigned("authorization")}
 
 

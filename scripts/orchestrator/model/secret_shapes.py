@@ -160,14 +160,27 @@ TRACES = (
     ("command-password", ("mysql", " -p")),
     ("aws-key", ("akia", ",")),
     ("paypal-token", ("access_token$",)),
+    ("aws-secret", ("secret_access_key ",)),
+    ("aws-secret", ("secret access key [",)),
+    ("aws-secret", ("aws_session_token ",)),
+    ("sentry-key", ("dsn", "@")),
+    ("sentry-key", ("sentry", "@")),
+    ("secret-set", ("secret set ",)),
+    ("login-password", ("login ", "-u", "-p")),
+    ("sql-identified", ("identified", "by")),
+    ("sql-password", ("password '",)),
+    ("sql-password", ('password "',)),
+    ("sql-password", ("password \\",)),
 )
+DISCORD = (24, 6, 27)  # characters of the parts of a Discord bot's token, at least; of the second, just so many
 
 # Words that the name of a secret contains, and the family that decides which values are believed.
 NAMES = (("mnemonic", "phrase"), ("seed_phrase", "phrase"), ("secret", "secret"), ("token", "token"),
          ("pass", "password"), ("pwd", "password"), ("key", "key"))
 # A key is a secret only with one of these before it.
 KEYS = ("api", "access", "account", "auth", "encryption", "jwt", "master", "private", "secret", "security",
-        "service_role", "shared", "signing", "webhook", "storage", "admin", "consumer", "deploy", "hmac")
+        "service_role", "shared", "signing", "webhook", "storage", "admin", "consumer", "deploy", "hmac",
+        "app", "license")
 # What may stand before these words' end.
 LONGER = {"pass": ("word", "wd", "phrase", "wort", "code")}
 NAME = ALNUM + "_-"
