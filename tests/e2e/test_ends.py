@@ -1,9 +1,11 @@
 """Every way an agent ends, on both clients, foreground and background: closed once, with the right status and reason."""
 
+import shutil
+
 import pytest
 
 from orchestrator.edges.scripted_model import Play, Reply, call, fail, say
-from plays import ask, deploy, idle, limited, main, once, states, submit, task
+from plays import ask, deploy, idle, limited, main, once, shell, states, submit, task
 
 ENDS = "SELECT agent_type, status, end_reason, inferred, final_message, error_message, origin, started_at, completed_at FROM " \
        "executions ORDER BY deployed_at, execution_id"
@@ -12,6 +14,22 @@ ENDS = "SELECT agent_type, status, end_reason, inferred, final_message, error_me
 def written(home):
     """Whether an agent's transcript holds its first words."""
     return "so far: one" in "".join(path.read_text() for path in home.rglob("agent-*.jsonl"))
+
+
+def queued(home):
+    """Whether the client has written down that an agent reached its end."""
+    return "<task-id>" in "".join(path.read_text() for path in home.rglob("projects/*/*.jsonl"))
+
+
+def same_by_import(claude, project, rows):
+    """What is known of the agents with a turn limit, which is the same when it is read from the transcripts alone."""
+    known = "SELECT agent_id, tool_use_id, parent_agent_id, status, end_reason, inferred, final_message, error_message, " \
+            "context_size, calls FROM executions WHERE agent_type = 'limited'"
+    found = rows(project, known)
+    shutil.rmtree(project / ".orchestrator")
+    claude.command(project, "import")
+    assert rows(project, known) == found
+    return found
 
 
 def spawn(prompt, background, kind="general-purpose"):
@@ -63,6 +81,36 @@ def test_a_turn_limit(claude, project, rows, background):
     end = one(rows, project)
     assert (end["status"], end["end_reason"], end["final_message"]) == ("failed", "max_turns", "so far: one"), end
     assert end["inferred"] == ("329" not in claude.client.version)
+
+
+def test_a_turn_limit_in_the_middle_of_a_turn(claude, project, rows):
+    """An agent that reaches its turn limit while the conversation is in a turn failed for that reason, as import has it,
+    though 2.1.197 tells no hook of a notification that joins a turn."""
+    limited(project)
+    play = Play().when("start", spawn("COUNT them", True, "limited"), once(lambda: queued(claude.home), shell("echo on")), "over",
+                       "seen")  # fmt: skip
+    play.when("COUNT", Reply("so far: one", shell("echo 1")), shell("echo 2"))
+    claude.run("start", play, project, "--allowedTools", "Bash")
+    (end,) = same_by_import(claude, project, rows)
+    assert (end["status"], end["end_reason"], end["final_message"]) == ("failed", "max_turns", "so far: one"), end
+    assert end["inferred"] == ("329" not in claude.client.version)
+
+
+@pytest.mark.parametrize("longer", [0, 6], ids=["short", "long"])
+def test_a_turn_limit_that_only_an_agent_is_told(claude, project, rows, longer):
+    """An agent's own agent that reaches its turn limit while its parent works failed for that reason, as import has it, in
+    a session that is over at once and in one that goes on, though no client tells a hook of it."""
+    limited(project)
+    play = Play().when("start", spawn("OUTER work", True), "waiting", say("seen").after(longer), "seen again")
+    play.when("OUTER", spawn("INNER work", True, "limited"), once(lambda: queued(claude.home), shell("echo on")), "outer done")
+    play.when("INNER", Reply("so far: one", shell("echo 1")), shell("echo 2"))
+    claude.run("start", play, project, "--allowedTools", "Bash")
+    assert rows(project, "SELECT 1 FROM lost_executions") == []
+    (told,) = rows(project, "SELECT completed_at FROM executions WHERE agent_type = 'limited'")
+    (end,) = same_by_import(claude, project, rows)
+    assert (end["status"], end["end_reason"], end["final_message"]) == ("failed", "max_turns", "so far: one"), end
+    assert end["inferred"] == ("329" not in claude.client.version) and end["parent_agent_id"]
+    assert rows(project, "SELECT completed_at FROM executions WHERE agent_type = 'limited'") == [told]
 
 
 def test_what_attempts_leave(claude, project, rows):

@@ -1,10 +1,11 @@
-"""A main transcript's end: what waits in the client's queue, whether the user broke off, whether it is written whole."""
+"""A main transcript's end: what was told and what waits in the client's queue, whether the user broke off, whether it is written
+whole."""
 
 import json
 
 import pytest
 
-from orchestrator.recording import transcript
+from orchestrator.recording import notification, transcript
 from orchestrator.store import open as store
 
 SINCE = "2026-11-21T08:00:00.000Z"
@@ -81,6 +82,39 @@ def written(tmp_path):
 def test_what_waits_in_the_queue(con, written, lines, agents):
     """What entered the queue of this process and has not left it; what is not understood empties it."""
     assert transcript.waiting(con, written(*lines), SINCE) == agents
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ([], {}),
+        ([queued(told("a1"))], {"a1": AFTER}),
+        ([queued(told("a1"), BEFORE), {**queued(told("a1")), "operation": "remove"}], {"a1": BEFORE}),
+        ([queued("a question"), {**typed(told("a2")), "timestamp": AFTER}, left()], {"a2": AFTER}),
+        ([queued(told("a1"), BEFORE), queued(told("a2"))], {"a1": BEFORE, "a2": AFTER}),
+        ([queued("I saw " + told("a1")), said(told("a2")), typed([{"type": "text", "text": told("a3")}])], {}),
+        ([queued(told("a1"), at) for at in ("2026-11-31T08:00:00.000Z", "yesterday", 3, None)], {}),
+        ([json.dumps(queued(told("a1")))[:-9], queued({"odd": told("a1")}), "[]", queued(told("a2"))], {"a2": AFTER}),
+        ([queued(told("a1\ud800"))], {"a1\ufffd": AFTER}),
+    ],
+)
+def test_the_notifications_of_a_conversation(con, written, lines, found):
+    """Each that entered the queue or began a turn, once, with the first time at which it did; nobody's words about one."""
+    assert notification.written(con, written(*lines)) == {told(agent): at for agent, at in found.items()}
+
+
+def test_as_much_of_a_conversation_as_is_read(con, written):
+    """Of a long one the end is read, unless all is asked for; one that is not there tells nothing."""
+    path = written(queued(told("a1")), said("x" * 500), queued(told("a2")))
+    assert list(notification.written(con, path, 500)) == [told("a2")]
+    assert list(notification.written(con, path, None)) == [told("a1"), told("a2")]
+    assert notification.written(con, path + ".gone") == notification.written(con, None) == {}
+
+
+def test_every_millisecond_is_a_time(con, written):
+    """No time of a notification is taken for none by how it is rounded."""
+    lines = [queued(told("a%d" % n), "2026-11-21T08:00:59.%03dZ" % n) for n in range(1000)]
+    assert len(notification.written(con, written(*lines))) == 1000
 
 
 @pytest.mark.parametrize(

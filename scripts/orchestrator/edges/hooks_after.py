@@ -115,7 +115,7 @@ def prompt(e):
         return hooks.context(e.con, "UserPromptSubmit", text) if text else None
     with writing(e.con):
         _met(e)
-        execution = ends.notified(e.con, e.p, e.project, told, e.now)
+        execution = ends.notified(e.con, e.project, e.p.session, e.p.transcript, e.p.prompt, told, e.now)
         if execution is None and told.call and not (told.summary or "").startswith('Agent "'):
             from orchestrator.services import handover
 

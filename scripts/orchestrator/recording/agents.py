@@ -42,18 +42,18 @@ def of_end(con, p, now):
     return execution
 
 
-def of_other(con, p, agent, call, now, is_agent):
+def of_other(con, session, main, agent, call, now, is_agent):
     """The execution that a signal of the main conversation (a notification) is about, by the agent's id, its call or both.
     None when it is no agent's, or nobody knows which; `is_agent`: the signal itself says that it is one."""
-    execution = record.join(con, p.session, call, agent)
+    execution = record.join(con, session, call, agent)
     if execution or not agent:
         return execution
     execution = record.by_agent(con, agent)
-    meta = transcript.meta(con, p.transcript, agent)
+    meta = transcript.meta(con, main, agent)
     if meta:
-        return by_meta(con, p.session, agent, meta, now) or execution
-    if execution is None and is_agent and record.by_call(con, p.session, call) is None and not _candidate(con, p.session):
-        execution = _open(con, p.session, agent, now)
+        return by_meta(con, session, agent, meta, now) or execution
+    if execution is None and is_agent and record.by_call(con, session, call) is None and not _candidate(con, session):
+        execution = _open(con, session, agent, now)
     return execution
 
 

@@ -55,29 +55,43 @@ def look(con, execution, path, now, unless=None):
     return found
 
 
-def notified(con, p, project, told, now):
-    """A task-notification's end. Returns its execution, or None when it is nobody's (a monitor, a workflow, a shell)."""
+def notified(con, project, session, main, prompt, told, now, at=None):
+    """A task-notification's end. Returns its execution, or None when it is nobody's (a monitor, a workflow, a shell).
+    `at`: no hook was told it, it was found, and is of that time."""
     is_agent = (told.summary or "").startswith('Agent "')
-    execution = agents.of_other(con, p, told.task_id, told.call, now, is_agent)
+    execution = agents.of_other(con, session, main, told.task_id, told.call, now, is_agent)
     if told.status == "handed_back":
-        handed_back(con, p.session, told.task_id, execution, told.result, now)
+        handed_back(con, session, told.task_id, execution, told.result, now)
         if execution:
             conclude(con, project, execution, now)
         return execution
     if execution is None and not is_agent:
         return None
-    record.append(con, "notified", now, "%s %s" % (p.session, p.prompt), claude_session_id=p.session, agent_id=told.task_id,
-                  tool_use_id=told.call, execution_id=execution, status=told.status, reason=told.summary, text=told.result,
-                  body=None if told.tokens is None else str(told.tokens))
+    new = record.append(con, "notified", at or now, "%s %s" % (session, prompt), claude_session_id=session, agent_id=told.task_id,
+                        tool_use_id=told.call, execution_id=execution, status=told.status, reason=told.summary,
+                        text=told.result, body=None if told.tokens is None else str(told.tokens))
+    if at and not new:
+        return execution
     if execution is None:
         return None  # nobody knows yet whose it is: it will be found by its agent
-    path = transcript.path_of(p.transcript, told.task_id)
+    path = transcript.path_of(main, told.task_id)
     if told.status == "completed" and _said(con, execution) != 1 or _wordless(con, execution):
         look(con, execution, path, now)  # 197 says completed of everything: the transcript knows better
     record.fill(con, execution, transcript_path=path)
     conclude(con, project, execution, now)
     usage.due(con, project, now, execution=execution, most=usage.MOST_IN_HOOK)
     return execution
+
+
+def _found_told(con, project, session, main, working, now):
+    """Records what the main conversation's transcript tells of the ends of agents that no longer work ({agent: deployed at}),
+    where no hook was told: 2.1.197 fires none for a notification that joins a turn, no client for one that an agent gets."""
+    from orchestrator.recording import notification
+
+    for prompt, at in notification.written(con, main).items():
+        told = notification.parse(prompt)
+        if told and told.task_id in working and at >= working[told.task_id]:
+            notified(con, project, session, main, prompt, told, now, min(at, now))
 
 
 def _said(con, execution):
@@ -121,28 +135,37 @@ def sweep(con, p, project, running, now):
 
     disk.unheard(con, p.session, p.transcript, now)
     agents.explain(con, p, now)
-    for execution, agent, runtime, origin, call, parent, deployed, begun in con.execute(
-            "SELECT execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, (SELECT "
-            "max(s.started_at) FROM segments s WHERE s.execution_id = e.execution_id AND s.ended_at IS NULL) FROM "
-            "executions e WHERE "
-            "claude_session_id = ?1 AND status = 'deployed' AND runtime IN ('agent', 'workflow') UNION "
-            "SELECT e.execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, "
-            "s.started_at FROM segments s "
-            "JOIN executions e USING (execution_id) WHERE s.ended_at IS NULL AND s.ordinal > 1 AND claude_session_id = ?1",
-            (p.session,)).fetchall():
+    gone = []
+    for execution, agent, runtime, origin, call, parent, deployed, begun in _open(con, p.session):
         if max(deployed, begun or "") > now:
             continue  # this Stop was heard of late: what it lists is older than this
         if agent is None and parent is None:
             if not begun and not agents.unexplained(con, p.session, execution):
                 never_started(con, project, execution, now)
         elif agent is not None and agent not in running and not _within(con, p, runtime, call, running) and not (
-                origin == "teammate" and _listed(con, execution, running)) and not (
-                parent and _just_begun(con, max(deployed, begun or ""), now)):
-            record.append(con, "absent", now, "%s %s %s" % (execution, agent, begun), claude_session_id=p.session,
-                          agent_id=agent, execution_id=execution)
-            look(con, execution, transcript.path_of(p.transcript, agent), now)
-            conclude(con, project, execution, now)
+                origin == "teammate" and _listed(con, execution, running)):
+            gone.append((execution, agent, deployed, begun, parent and _just_begun(con, max(deployed, begun or ""), now)))
+    if gone:
+        _found_told(con, project, p.session, p.transcript, {row[1]: row[2] for row in gone}, now)
+        still = {row[0] for row in _open(con, p.session)}
+        for execution, agent, _, begun, unsure in gone:
+            if execution in still and not unsure:
+                record.append(con, "absent", now, "%s %s %s" % (execution, agent, begun), claude_session_id=p.session,
+                              agent_id=agent, execution_id=execution)
+                look(con, execution, transcript.path_of(p.transcript, agent), now)
+                conclude(con, project, execution, now)
     _look_again(con, p, project, now)
+
+
+def _open(con, session):
+    """A Claude session's agents that nothing has ended yet, and those that a message put to work again."""
+    return con.execute(
+        "SELECT execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, (SELECT max(s.started_at) "
+        "FROM segments s WHERE s.execution_id = e.execution_id AND s.ended_at IS NULL) FROM executions e WHERE "
+        "claude_session_id = ?1 AND status = 'deployed' AND runtime IN ('agent', 'workflow') UNION "
+        "SELECT e.execution_id, agent_id, runtime, origin, tool_use_id, parent_agent_id, deployed_at, s.started_at FROM "
+        "segments s JOIN executions e USING (execution_id) WHERE s.ended_at IS NULL AND s.ordinal > 1 AND claude_session_id = "
+        "?1", (session,)).fetchall()
 
 
 def _just_begun(con, begun, now):
@@ -182,8 +205,8 @@ def _within(con, p, runtime, call, running):
 
 
 def salvage(con, project, session, now):
-    """A Claude session is over: of the agents that were at work in it, those whose transcript shows that they ended have
-    ended; for the others what is known is kept, and they are lost."""
+    """A Claude session is over: of the agents that were at work in it, those whose notification, or transcript, shows that
+    they ended have ended; for the others what is known is kept, and they are lost."""
     main = con.execute("SELECT transcript_path FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone()
     if main and main[0]:
         from orchestrator.recording import disk
@@ -191,9 +214,13 @@ def salvage(con, project, session, now):
         disk.unheard(con, session, main[0], now)
         disk.journals(con, session, main[0], None, now)
     agents.pair(con, session)
-    for execution, agent in con.execute(
-            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id "
-            "IS NOT NULL", (session,)).fetchall():
+    at_work = ("SELECT execution_id, agent_id, deployed_at FROM executions WHERE claude_session_id = ? AND status = 'deployed' "
+               "AND agent_id IS NOT NULL")
+    left = con.execute(at_work, (session,)).fetchall()
+    if left and main and main[0]:
+        _found_told(con, project, session, main[0], {row[1]: row[2] for row in left}, now)
+        left = con.execute(at_work, (session,)).fetchall()
+    for execution, agent, _ in left:
         meta = transcript.meta(con, main[0], agent) if main and main[0] else None
         if meta:
             execution = agents.by_meta(con, session, agent, meta, now) or execution

@@ -1,8 +1,16 @@
-"""A task-notification, or an agent's report handed back as a message: its fields and the result, read as data."""
+"""A task-notification, or an agent's report handed back as a message: its fields, its result, those in a transcript."""
+
+import os
+
+from orchestrator.paths import readable
+from orchestrator.recording.payload import mend
 
 OPEN = "<task-notification>"
 REPORT = '<agent-message from="'  # 2.1.329 in auto mode: agents report through a tool, and no notification comes
 _HANDED, _FOLLOWS, _CLOSE = "[Subagent hand-back]", "The report follows:\n", "</agent-message>"
+
+_OPEN = OPEN.encode()
+_MOST = 8_000_000  # bytes at a transcript's end: 2.1.329 keeps its requests there as well
 
 
 class Notification:
@@ -44,4 +52,28 @@ def _report(prompt):
     found.status = "handed_back"
     body = prompt.partition(_FOLLOWS)[2].rpartition(_CLOSE)[0]
     found.result = "\n".join([line[2:] if line[:2] == "  " else line for line in body.split("\n")]).strip()
+    return found
+
+
+def written(con, path, most=_MOST):
+    """{text: when} of the task-notifications in a main conversation's transcript, in the order of its lines; `most` bounds the
+    bytes at its end that are read (None: all). Each that the client queued is there: it began a turn, joined one, or went to
+    an agent at work."""
+    found = {}
+    try:
+        with readable(path or "", "rb") as f:
+            if most is not None:
+                f.seek(max(0, os.fstat(f.fileno()).st_size - most))
+            for line in f:
+                if _OPEN in line and (b'"queue-operation"' in line or b'"user"' in line):
+                    text, at = con.execute(
+                        "SELECT CASE json_extract(l, '$.type') WHEN 'queue-operation' THEN json_extract(l, '$.content') WHEN "
+                        "'user' THEN json_extract(l, '$.message.content') END, json_extract(l, '$.timestamp') FROM (SELECT CASE "
+                        "WHEN json_valid(?1) THEN ?1 ELSE '{}' END AS l) WHERE strftime('%Y-%m-%dT%H:%M:%fZ', julianday("
+                        "json_extract(l, '$.timestamp'))) = json_extract(l, '$.timestamp')",
+                        (mend(line.decode("utf-8", "replace")),)).fetchone() or (None, None)
+                    if isinstance(text, str) and text.lstrip().startswith(OPEN):
+                        found.setdefault(text, at)
+    except OSError:
+        pass
     return found

@@ -130,7 +130,7 @@ class _Taking:
         for call in self.session.calls.values():
             self._other_call(call)
         self._journals()
-        for told, at in self.session.told.items():
+        for told, at in notification.written(self.con, self.found.path, None).items():
             self._told(told, at)
         for agent, stretches in self.session.agents.items():
             if agent in self.execution and stretches:

@@ -19,7 +19,6 @@ AGENT = ("Agent", "Task")
 CALLS = (*AGENT, "TaskStop", "SendMessage", "Workflow", "SubagentHandback")
 _KINDS = re.compile(rb'"type": ?"(?:user|assistant|queue-operation)"')  # so that the rest need not be read as JSON
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
-_TOLD = "<task-notification>"
 _NOTE = "<tools-used-before-summary>"  # the client's own words before an agent's
 
 
@@ -50,7 +49,7 @@ class Stretch:
 
 
 class Session:
-    """What was read. `told` are (time, text) of task-notifications; `agents` the stretches by agent."""
+    """What was read; `agents` are the stretches by agent."""
 
     def __init__(self) -> None:
         self.began = self.ended = ""
@@ -59,7 +58,6 @@ class Session:
         self.mode: Optional[str] = None
         self.model: Optional[str] = None
         self.calls: dict[str, Call] = {}
-        self.told: dict[str, str] = {}
         self.agents: dict[str, list[Stretch]] = {}
 
 
@@ -117,11 +115,6 @@ def _main(session: Session, entry: dict[str, Any]) -> None:
     message = entry.get("message")
     if entry.get("type") == "assistant" and isinstance(message, dict) and message.get("model") != "<synthetic>":
         session.model = text(message.get("model")) or session.model
-    told = entry.get("content") if entry.get("type") == "queue-operation" else None
-    if isinstance(message, dict) and entry.get("type") == "user":
-        told = message.get("content")
-    if isinstance(told, str) and told.lstrip().startswith(_TOLD):
-        session.told.setdefault(told, at)
 
 
 def _blocks(entry: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,145 @@
+"""Ends that no hook is told: the main conversation's transcript holds the notification, and the next Stop or the end reads it."""
+
+import json
+import os
+
+import pytest
+
+from orchestrator.recording import notification
+from streams import History, World, at
+
+
+@pytest.fixture(params=["329", "197"])
+def world(request, tmp_path):
+    """A session in which nothing was deployed yet."""
+    return World(str(tmp_path / "world"), request.param)
+
+
+def unheard(world, count=1):
+    """Takes the last notifications out of what hooks are told and writes them where the client keeps its queue; returns them."""
+    told = [e for e in world.events if (e.get("prompt") or "").startswith("<task-notification>")][-count:]
+    with open(world.main, "a", encoding="utf-8") as f:
+        for event in told:
+            f.write(json.dumps({"type": "queue-operation", "operation": "enqueue", "content": event["prompt"],
+                                "timestamp": at(world.events.index(event) + 1)}) + "\n")  # fmt: skip
+    for event in told:
+        world.events.remove(event)
+    return told
+
+
+def taken(world, *more):
+    """A history of the events so far and, ten seconds later, of `more`."""
+    history = History(world)
+    for event in world.events:
+        history.take(event)
+    history.count += 10
+    for event in more:
+        history.take(event)
+    return history
+
+
+def turn_over(world):
+    """A turn ends, and nothing runs any more."""
+    world.stop()
+    return world.events.pop()
+
+
+def over(world):
+    """The session ends."""
+    return {**world.events[0], "hook_event_name": "SessionEnd", "reason": "other"}
+
+
+def events(history):
+    """How many events of each kind there are."""
+    return dict(history.con.execute("SELECT kind, count(*) FROM events GROUP BY kind"))
+
+
+def one(world):
+    """A background agent at its turn limit."""
+    return world.agent(10, "max_turns")
+
+
+def nested(world):
+    """The same of an agent's own agent."""
+    return world.agent(20, "max_turns", parent=world.agent(10))
+
+
+def resumed(world):
+    """One that had ended and was put to work again, and of whose second end no hook of its own was heard."""
+    agent = world.agent(10)
+    world.message(agent, 30, "again")
+    del world.events[max(n for n, e in enumerate(world.events) if e["hook_event_name"] == "SubagentStop")]
+    return agent
+
+
+@pytest.mark.parametrize(
+    ("work", "end"), [(one, turn_over), (one, over), (nested, turn_over), (nested, over), (resumed, turn_over)])
+def test_a_notification_that_no_hook_was_told(world, work, end):
+    """The row is the same as if a hook had been told, at the time at which it was; a hook that is told it afterwards, and
+    another Stop, change nothing."""
+    agent = work(world)
+    last = end(world)
+    heard = taken(world, last)
+    (notification,) = unheard(world)
+    history = taken(world, last)
+    wanted = heard.rows()[agent]
+    assert history.rows()[agent] == wanted
+    assert history.unsound() == [] and events(history).get("absent") == events(heard).get("absent")
+    when = "SELECT max(at) FROM events WHERE kind = 'notified' AND agent_id = ?"
+    assert history.con.execute(when, (agent,)).fetchone() == heard.con.execute(when, (agent,)).fetchone()
+    count = events(history)
+    history.take(notification)
+    history.take(last)
+    assert events(history)["notified"] == count["notified"] and events(history).get("absent") == count.get("absent")
+    assert history.rows()[agent] == wanted
+
+
+def test_what_is_not_looked_for(world, monkeypatch):
+    """Where nothing is concluded no transcript is read; of agents that nobody recorded nothing is taken from it."""
+    stranger, agent = world.agent(10, "max_turns"), world.agent(20, "max_turns")
+    unheard(world, 2)
+    os.rename(world.path(stranger), world.path(stranger) + ".gone")
+    started = next(n for n, e in enumerate(world.events) if e.get("tool_use_id") == "toolu_020")
+    del world.events[2:started]
+    history = History(world)
+    for event in world.events:
+        history.take(event)
+    read, whole = [], notification.written
+    monkeypatch.setattr(notification, "written", lambda con, path: read.append(path) or whole(con, path))
+    world.stop(agent)
+    history.take(world.events[-1])
+    assert read == [] and history.ends() == {agent: ("deployed", None, 0)}
+    history.settle()
+    assert read == [world.main] and history.ends() == {agent: ("failed", "max_turns", 1)}
+    history.settle()
+    history.take(over(world))
+    assert read == [world.main]
+
+
+def test_a_nested_agent_that_has_just_begun(world):
+    """One that the client does not list within seconds of its start has ended where its notification says so; else it may
+    still be at work."""
+    agent = nested(world)
+    unheard(world)
+    history, late = History(world), History(world)
+    for event in world.events:
+        history.take(event)
+        late.take(event)
+    queue = open(world.main, encoding="utf-8").read()
+    os.unlink(world.main)
+    late.settle()
+    assert late.ends()[agent] == ("deployed", None, 0)
+    with open(world.main, "w", encoding="utf-8") as f:
+        f.write(queue)
+    history.settle()
+    assert history.ends()[agent] == ("failed", "max_turns", 1)
+
+
+def test_an_end_of_which_nothing_is_written(world):
+    """Without a notification it is as it was: no longer listed, and nothing says how it ended."""
+    agent = one(world)
+    unheard(world)
+    os.unlink(world.main)
+    history = taken(world)
+    history.settle()
+    assert history.ends() == {agent: ("failed", "ended", 1)}
