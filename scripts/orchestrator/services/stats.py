@@ -15,7 +15,7 @@ from orchestrator.store.open import Error, writing
 
 TOKENS = USED[1:5]
 LATEST = 50  # executions of a type that quantiles are taken from
-TOGETHER = 500  # executions of all types that quantiles are taken from: with many types, fewer of each
+TOGETHER = 300  # executions of all types that quantiles are taken from: with many types, fewer of each
 LOOKED_AT = 10  # for each of them so many executions are looked at, at most: a type may fail again and again
 JUDGED = 300  # executions with a bundle, the latest, whose checks are asked for
 MOST_DAYS = 15  # of a month that are summed up one by one; of one with more the rest is taken away

@@ -6,9 +6,7 @@ bit, once set, stays.
 """
 
 import collections
-import functools
 import itertools
-import operator
 import zlib
 
 from orchestrator.store import search
@@ -242,12 +240,13 @@ def _pieces(con, part, each, numbers=None):
     groups = [([_kept(con, number, numbers[0], numbers[-1]) for number in terms], beside) for terms, beside in each]
     wanted = set(numbers)
     for piece in range(numbers[0], numbers[-1] - 1, -1):
-        rows = -1
+        rows = -1 if piece in wanted else 0
         for of_terms, beside in groups:
-            kept = [next(bits) for bits in of_terms]
-            if rows and piece in wanted:
-                some = [int.from_bytes(_read(bits), "little") for bits in kept if bits]
-                rows &= functools.reduce(operator.or_, some, beside.get(piece, 0))
+            some = beside.get(piece, 0) if beside else 0
+            for bits in map(next, of_terms):
+                if bits and rows:
+                    some |= int.from_bytes(_read(bits), "little")
+            rows &= some
         if piece in wanted:
             yield piece, rows
 
