@@ -243,7 +243,7 @@ def _pieces(con, part, each, numbers=None):
         rows = -1 if piece in wanted else 0
         for of_terms, beside in groups:
             some = beside.get(piece, 0) if beside else 0
-            for bits in map(next, of_terms):
+            for bits in [next(kept) for kept in of_terms]:
                 if bits and rows:
                     some |= int.from_bytes(_read(bits), "little")
             rows &= some
