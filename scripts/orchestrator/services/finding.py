@@ -159,15 +159,15 @@ def _looked_up(where: Where, limit: int) -> list[Row]:
         if not where.con.execute(f"SELECT 1 FROM found.{where.kind}_{part}_rows LIMIT 1").fetchone():
             continue
         _, (asked, whole) = search.expressions(where.con, where.kind, part, where.text, where.marked)
-        rows = _among(where, limit, part, FETCHED, READ if whole else sys.maxsize)
+        rows = _among(where, limit, part, READ if whole else sys.maxsize)
         found += _of_part(where, limit, part, asked, whole) if rows is None else rows
     return found
 
 
-def _among(where: Where, limit: int, part: str, fetched: int, read: int) -> Optional[list[Row]]:
+def _among(where: Where, limit: int, part: str, most: int) -> Optional[list[Row]]:
     """Among the rows of a part that have all words and marks that are wanted; None where FTS5 finds enough as soon.
 
-    That is where more would have to be fetched, or read, as they may not have all.
+    That is where more than `most` would have to be read, as they may not have all, or too many fetched.
     """
     wanted, exact = search.wanted(where.con, where.kind, part, where.text, where.marked)
     index = f"{where.kind}_{part}"
@@ -182,7 +182,7 @@ def _among(where: Where, limit: int, part: str, fetched: int, read: int) -> Opti
     looked, waiting = 0, []
     for taken, after, whole in batches:
         waiting, exact = waiting + taken, exact and whole
-        if looked + len(waiting) > (fetched if exact else read):
+        if looked + len(waiting) > (FETCHED if exact else most):
             return None
         if not waiting or len(waiting) < (2 * limit if exact else READ // 3) and after < search.LAST:  # the last one's
             continue

@@ -13,7 +13,7 @@ from orchestrator.store.open import BEGAN, Error
 from orchestrator.store.search import KINDS, LAST_ORDER, PARTS, frequent, is_word, moment, teach, text
 
 SUFFIX = "-search"
-BATCH = 20000  # executions of one transaction, or a third of its outputs, as these are shorter
+BATCH = 20000  # executions of one transaction; of outputs, which are shorter, three times as many
 MANY = 5 * BATCH  # rows after which the index is put together in one piece
 SAMPLE, SHARE = 5000, 50  # of how many rows (a large history: a batch) of a part one must have a word, to learn what is frequent
 ENOUGH = 500  # of them in a part, to learn what is common in it

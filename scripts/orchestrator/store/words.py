@@ -12,7 +12,10 @@ def terms(text):
 
 
 def _unspaced(c):
-    return 0x0E00 <= ord(c) < 0x1100 or 0x2E80 <= ord(c) < 0xFB00
+    return any(first <= c <= last for first, last in _UNSPACED)
+
+
+_UNSPACED = (("\u0e00", "\u10ff"), ("\u2e80", "\ufaff"))  # letters of writing without spaces between its words
 
 
 def holds(text, wanted):
@@ -41,7 +44,7 @@ def _terms(text):
 def _patterns():
     import re
 
-    return re.compile("(?:[^\\w\\s]|[_\u0e00-\u10ff\u2e80-\ufaff])+"), re.compile("[^\\W_]+")
+    return re.compile("(?:[^\\w\\s]|[_%s])+" % "".join(map("-".join, _UNSPACED))), re.compile("[^\\W_]+")
 
 
 def signs(text):
