@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from histories import Filled, fill
 from orchestrator.edges.cli import describe, main
-from orchestrator.services import details
+from orchestrator.services import details, queries
 
 PAGE = Path(__file__).resolve().parents[2] / "references/answers.md"
 LINES = re.findall(r"^\| ([^|]+\?) \| `(orchestrator [^`]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
@@ -137,6 +137,8 @@ def test_a_cost_that_is_not_known_is_said_with_the_model(filled, without_a_price
     body = details.execution(filled.con, child)
     assert (body["cost_usd"], body["unpriced_tokens"], body["unpriced_models"]) == (None, 95, ["gpt-9"])
     assert re.search(r"^cost +\$[\d.]+\+, no price for gpt-9$", "\n".join(describe.execution(body)), re.MULTILINE)
+    (row,) = queries.executions(filled.con, execution=child)
+    assert row["cost_usd"] is None and row["priced_usd"] > 0 and row["unpriced_tokens"] == 95  # so a list says it too
     filled.con.execute("DELETE FROM usage WHERE owner = ? AND model != 'gpt-9'", (child,))
     shown = "\n".join(describe.execution(details.execution(filled.con, child)))
     assert re.search("^cost +not known, no price for gpt-9$", shown, re.MULTILINE)

@@ -127,3 +127,20 @@ def test_a_journal_tells_what_agents_returned(world):
     assert found[agents[1]] == ("workflow", "failed", "max_turns", "looking")
     assert found[agents[2]] == ("workflow", "failed", "ended", "looking")
     assert history.con.execute("SELECT count(*) FROM claude_sessions WHERE claude_session_id = ?", (SESSION,)).fetchone() == (1,)
+
+
+def test_what_a_compactions_hidden_agent_used(world):
+    """Where the client left its transcript, its tokens are counted when the session is over, once, and it is no execution."""
+    world.compaction(30)
+    stop = next(e for e in world.events if e.get("agent_type") == "")
+    os.makedirs(os.path.dirname(stop["agent_transcript_path"]), exist_ok=True)
+    Path(stop["agent_transcript_path"]).write_text(json.dumps(assistant("hidden", "<summary>s</summary>")) + "\n")
+    history = History(world)
+    for event in world.events:
+        history.take(event)
+    over = {**world.events[0], "hook_event_name": "SessionEnd", "reason": "other"}
+    for _ in range(2):
+        history.take(over)
+        assert history.con.execute("SELECT owner, kind, messages, input_tokens FROM usage").fetchall() == [
+            (SESSION, "compaction", 1, 20)]
+    assert ends(history) == {}

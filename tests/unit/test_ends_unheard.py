@@ -72,8 +72,42 @@ def resumed(world):
     return agent
 
 
+def at_its_limit_twice(world):
+    """An agent at its turn limit, put to work again in the same turn, and at its limit again, with other words."""
+    agent = world.agent(10, "max_turns")
+    world.event("PostToolUse", tool_name="Read", tool_use_id="toolu_020", tool_input={}, tool_response={})  # a second passes
+    world.message(agent, 30, "still at it", same_turn=True)
+    world.events.remove([e for e in world.events if e["hook_event_name"] == "SubagentStop"][-1])
+    with open(world.path(agent), encoding="utf-8") as f:
+        lines = [json.loads(line) for line in f]
+    lines[-1]["message"]["stop_reason"] = "tool_use"
+    lines[-1]["message"]["content"].append({"type": "tool_use", "id": "c-last", "name": "Bash", "input": {"command": "ls"}})
+    began = next(n for n, e in enumerate(world.events) if e.get("tool_name") == "SendMessage")
+    for line in lines:  # those of the later stretch are written when it works
+        line["timestamp"] = at(began + 1) if line in lines[-2:] else at(1)
+    with open(world.path(agent), "w", encoding="utf-8") as f:
+        f.writelines(json.dumps(line) + "\n" for line in lines)
+    return agent
+
+
+@pytest.mark.parametrize("version", ["329", "197"])
+@pytest.mark.parametrize("end", [turn_over, over])
+def test_two_ends_in_one_turn(tmp_path, version, end):
+    """Two notifications of one agent that no hook was told are two ends, each of its own stretch of work."""
+    world = World(str(tmp_path / "world"), version)
+    agent = at_its_limit_twice(world)
+    last = end(world)
+    unheard(world, 2)
+    history = taken(world, last)
+    assert history.ends()[agent][:2] == ("failed", "max_turns")
+    segments = history.rows()[agent][1]
+    assert [(n, status, reason) for n, status, reason, _ in segments] == [
+        (1, "failed", "max_turns"), (2, "failed", "max_turns")], segments
+    assert [text.split("\n")[0] for *_, text in segments] == ["so far: toolu_010", "still at it"]
+
+
 @pytest.mark.parametrize(
-    ("work", "end"), [(one, turn_over), (one, over), (nested, turn_over), (nested, over), (resumed, turn_over)])
+    ("work", "end"), [(one, turn_over), (one, over), (nested, turn_over), (nested, over), (resumed, turn_over), (resumed, over)])
 def test_a_notification_that_no_hook_was_told(world, work, end):
     """The row is the same as if a hook had been told, at the time at which it was; a hook that is told it afterwards, and
     another Stop, change nothing."""

@@ -1,11 +1,14 @@
 """Lost: deployed, and no process is left that could end them; what was put to work again is at work."""
 
+import json
 import os
 
 import pytest
 
+from orchestrator.edges.cli import describe
+from orchestrator.recording import usage
 from orchestrator.recording.graph import Graph
-from orchestrator.services import purge, queries
+from orchestrator.services import details, purge, queries
 from orchestrator.services.conditions import Where
 from orchestrator.services.digest import _BUSY
 from orchestrator.store import open as store
@@ -91,6 +94,68 @@ def test_a_conversation_is_not_replaced_while_an_agent_works_for_it_again(resume
     resumed.take({**resumed.world.events[0], "session_id": "another"})
     row = resumed.con.execute("SELECT ended_at FROM claude_sessions WHERE claude_session_id = ?", (SESSION,)).fetchone()
     assert row == (None,)
+
+
+@pytest.fixture
+def again(tmp_path):
+    """An agent that had ended, and that a message put to work again some seconds later: (history, its rows' number)."""
+    world = World(str(tmp_path))
+    agent = world.agent(10)
+    history = History(world)
+    for event in world.events:
+        history.take(event)
+    history.count += 10
+    world.message(agent, 11, "more")
+    for event in world.events[-5:-2]:
+        history.take(event)
+    return history
+
+
+def running(history, when):
+    """Whether it was at work at the time of an arrival."""
+    where = Where(history.con)
+    where.add_running(history.at(when))
+    return bool(where.few)
+
+
+def test_an_agent_that_had_ended_and_works_again(again):
+    """It is at work, whoever is asked, and not between its stretches of work; its row keeps how it ended."""
+    con = again.con
+    (row,) = queries.executions(con, status="deployed")
+    assert row["at_work_again"] and row["status"] == "completed" and queries.state_of(row) == "deployed"
+    ended, began = con.execute("SELECT max(ended_at), max(started_at) FROM segments").fetchone()
+    at_end = next(n for n in range(99) if again.at(n) == ended)
+    assert [running(again, n) for n in (1, at_end - 1, at_end, at_end + 3, again.count)] == [False, True, False, False, True]
+    again.take({**again.world.events[0], "session_id": "another"})
+    assert queries.executions(con, status="deployed") != []
+    again.take(again.world.events[-2])  # it ends
+    assert queries.executions(con, status="deployed") == []
+    assert [running(again, n) for n in (at_end - 1, at_end + 3, again.count - 2, again.count)] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_an_agent_that_worked_again_when_its_session_died(again, written):
+    """Its transcript, which is read once more, says how far it came: what it used counts; a stretch of which it shows no end is
+    lost, and the row is what it was; one that was not written yet takes no other's end for its own."""
+    con, path = again.con, again.world.path(again.world.pairs.copy().popitem()[0])
+    con.execute("UPDATE executions SET usage_read_at = '2026-11-20T09:00:00.000Z'")
+    with open(path, encoding="utf-8") as f:
+        lines = [json.loads(line) for line in f]
+    lines[-1]["message"]["stop_reason"] = "tool_use"  # in the middle of it
+    for line in lines:
+        line["timestamp"] = again.at(again.count if line in lines[-2:] else 1)
+    with open(path, "w", encoding="utf-8") as f:
+        f.writelines(json.dumps(line) + "\n" for line in (lines if written else lines[:-2]))
+    again.take({**again.world.events[0], "hook_event_name": "SessionEnd", "reason": "other"})
+    usage.due(con, again.world.project, again.at(again.count))
+    (row,) = queries.executions(con)
+    assert (row["status"], row["at_work_again"], queries.state_of(row)) == ("completed", False, "completed")
+    assert row["messages"] == (3 if written else 2)
+    segments = details.execution(con, row["execution_id"])["segments"]
+    assert [(each["status"], each["lost"]) for each in segments] == [("completed", 0), (None, 1)]
+    shown = "\n".join(describe.execution(details.execution(con, row["execution_id"])))
+    assert "Segments\n" in shown and "lost" in shown.partition("Segments")[2]
+    assert queries.executions(con, status="deployed") == [] and not running(again, again.count + 1)
 
 
 def shape(con):

@@ -42,15 +42,16 @@ def never_started(con, project, execution, now):
     conclude(con, project, execution, now)
 
 
-def look(con, execution, path, now, unless=None):
-    """Adds what the transcript ends with as evidence (kind tail), `unless` it ends so, or (so, with these words). Returns it, a
-    Tail, or None where nothing was added."""
-    found = transcript.tail(con, path) if path else None
+def look(con, execution, path, now, unless=None, until=None):
+    """Adds what the transcript ends with, or ended with `until` then, as evidence (kind tail), `unless` it ends so, or (so,
+    with these words). Returns it, a Tail, or None where nothing was added."""
+    found = transcript.tail(con, path, until) if path else None
     if found and unless in (found.how, (found.how, record.clean(found.text) or None)):
         return None
     if found:
         con.execute("UPDATE executions SET transcript_path = ? WHERE execution_id = ?", (path, execution))
-        record.append(con, "tail", now, "%s %s" % (execution, now), execution_id=execution, status=found.how, text=found.text,
+        at = until or now
+        record.append(con, "tail", at, "%s %s" % (execution, at), execution_id=execution, status=found.how, text=found.text,
                       model=found.model, reason=found.error, body=found.at)
     return found
 
@@ -76,11 +77,17 @@ def notified(con, project, session, main, prompt, told, now, at=None):
         return None  # nobody knows yet whose it is: it will be found by its agent
     path = transcript.path_of(main, told.task_id)
     if told.status == "completed" and _said(con, execution) != 1 or _wordless(con, execution):
-        look(con, execution, path, now)  # 197 says completed of everything: the transcript knows better
+        look(con, execution, path, now, until=_past(con, execution, at))  # 197 says completed of everything, but not there
     record.fill(con, execution, transcript_path=path)
     conclude(con, project, execution, now)
     usage.due(con, project, now, execution=execution, most=usage.MOST_IN_HOOK)
     return execution
+
+
+def _past(con, execution, at):
+    """That time, where a message put the agent to work again after it."""
+    again = "SELECT 1 FROM events WHERE execution_id = ? AND kind IN ('started', 'resumed') AND at > ?"
+    return at if at and con.execute(again, (execution, at)).fetchone() else None
 
 
 def _found_told(con, project, session, main, working, now):
@@ -213,14 +220,15 @@ def salvage(con, project, session, now):
 
         disk.unheard(con, session, main[0], now)
         disk.journals(con, session, main[0], None, now)
+        usage.hidden(con, project, session, main[0])
     agents.pair(con, session)
-    at_work = ("SELECT execution_id, agent_id, deployed_at FROM executions WHERE claude_session_id = ? AND status = 'deployed' "
-               "AND agent_id IS NOT NULL")
-    left = con.execute(at_work, (session,)).fetchall()
+    left = _at_work(con, session)
     if left and main and main[0]:
         _found_told(con, project, session, main[0], {row[1]: row[2] for row in left}, now)
-        left = con.execute(at_work, (session,)).fetchall()
-    for execution, agent, _ in left:
+        left = _at_work(con, session)
+    for execution, agent, _, begun in left:
+        if begun:
+            con.execute("UPDATE executions SET usage_read_at = NULL WHERE execution_id = ?", (execution,))
         meta = transcript.meta(con, main[0], agent) if main and main[0] else None
         if meta:
             execution = agents.by_meta(con, session, agent, meta, now) or execution
@@ -233,7 +241,15 @@ def salvage(con, project, session, now):
             conclude(con, project, execution, now)
             continue
         found = look(con, execution, path, now)
-        if found and found.how != "unfinished":
-            record.append(con, "absent", now, "%s over" % agent, claude_session_id=session, agent_id=agent,
+        if found and found.how != "unfinished" and not (found.at and begun and found.at < begun):
+            record.append(con, "absent", now, "%s over %s" % (agent, begun), claude_session_id=session, agent_id=agent,
                           execution_id=execution)
         conclude(con, project, execution, now)
+
+
+def _at_work(con, session):
+    """[(execution, agent, deployed at, when a message put it to work again)] of agents that nothing has ended yet."""
+    return con.execute(
+        "WITH again AS (SELECT execution_id, max(started_at) AS at FROM segments WHERE ended_at IS NULL AND ordinal > 1 GROUP BY "
+        "1) SELECT e.execution_id, agent_id, deployed_at, at FROM executions e LEFT JOIN again USING (execution_id) WHERE "
+        "claude_session_id = ? AND agent_id IS NOT NULL AND (status = 'deployed' OR at IS NOT NULL)", (session,)).fetchall()

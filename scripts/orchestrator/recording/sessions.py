@@ -141,7 +141,8 @@ def _replaces(con, session, now):
         "SELECT o.claude_session_id FROM claude_sessions s JOIN claude_sessions o ON o.pid = s.pid AND (o.host = s.host OR "
         "o.boot_id IS NOT NULL) AND o.boot_id IS s.boot_id AND o.process_started IS s.process_started AND o.claude_session_id "
         "!= s.claude_session_id WHERE s.claude_session_id = ? AND o.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM executions e "
-        "WHERE e.claude_session_id = o.claude_session_id AND e.status = 'deployed' AND " + BEGAN.replace("s.", "o.") + ")",
+        "WHERE e.claude_session_id = o.claude_session_id AND (e.status = 'deployed' OR e.execution_id IN (SELECT execution_id "
+        "FROM segments WHERE ended_at IS NULL AND ordinal > 1)) AND " + BEGAN.replace("s.", "o.") + ")",
         (session,)).fetchall()
     for (other,) in before:
         ended(con, other, "replaced", now)

@@ -144,16 +144,17 @@ class Tail:
     __slots__ = ("how", "text", "error", "model", "at")
 
 
-def tail(con, path):
-    """The Tail of a transcript; None when it cannot be read, or says nothing."""
-    found = _tail(con, _last_lines(path) or ())
+def tail(con, path, until=None):
+    """The Tail of a transcript, or of what was written `until` then; None when it cannot be read, or says nothing."""
+    found = _tail(con, _last_lines(path) or (), until)
     if not (found and found.text) and os.path.exists(path) and os.path.getsize(path) > _TAIL:
-        found = _tail(con, _last_lines(path, _LONG) or ())
+        found = _tail(con, _last_lines(path, _LONG) or (), until)
     return found
 
 
-def _tail(con, lines):
-    for line in reversed(lines):
+def _tail(con, lines, until):
+    for n in range(len(lines) - 1, -1, -1):
+        line = lines[n]
         if '"user"' not in line and '"assistant"' not in line:
             continue
         kind, reason, error, model, over, at, first = con.execute(
@@ -161,10 +162,10 @@ def _tail(con, lines):
             "json_extract(l, '$.message.model'), json_extract(l, '$.toolEndsTurn'), json_extract(l, '$.timestamp'), "
             "json_extract(l, '$.message.content[0].text') FROM (SELECT CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END AS l)",
             (line,)).fetchone()
-        if kind not in ("user", "assistant"):
+        if kind not in ("user", "assistant") or until and isinstance(at, str) and at > until:
             continue
         found = Tail()
-        found.text, found.error, found.model = last_text(con, lines), None, None
+        found.text, found.error, found.model = last_text(con, lines[:n + 1]), None, None
         found.at = at if isinstance(at, str) and len(at) == 24 and at.endswith("Z") else None
         if kind == "user":  # a workflow's agent may end with the call that hands over its result
             found.how = "end_turn" if over == 1 else "unfinished"

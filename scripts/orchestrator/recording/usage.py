@@ -153,6 +153,20 @@ def _conversations(con, project, now, session, most):
         unseen(con, owner, now)
 
 
+def hidden(con, project, session, main):
+    """Counts what the hidden agents of a Claude session's compactions used, where the client left their transcripts."""
+    for (agent,) in con.execute(
+        "SELECT DISTINCT agent_id FROM events WHERE claude_session_id = ? AND execution_id IS NULL AND agent_id IS NOT NULL AND "
+        "kind = 'stopped' AND COALESCE(agent_type, '') = ''",
+        (session,),
+    ).fetchall():
+        from orchestrator.recording import tally, transcript
+
+        path = transcript.path_of(main, agent)
+        if path and os.path.exists(path) and transcript.meta(con, main, agent) is None:
+            _alone(con, None, tally.grow, project, session, path, "compaction")
+
+
 def _said(name):
     """A count in what the client says it used; what is none there counts as none."""
     path = "c.value, '$.%s'" % name

@@ -31,18 +31,32 @@ _TOUCHED = "SELECT execution_id FROM file_touches WHERE path = ? UNION ALL SELEC
 FILE_OF_E = f"EXISTS ({_TOUCHED.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"
 _IN_IT = f"EXISTS ({_BELOW.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"  # of an execution `e`
 _LOST = "SELECT number FROM lost_executions"
+# of those that had ended and that a message put to work again; by the index of stretches that have not ended
+_AGAIN = """executions e CROSS JOIN claude_sessions s USING (claude_session_id) WHERE e.status != 'deployed' AND
+    e.execution_id IN (SELECT execution_id FROM segments INDEXED BY segments_under_way WHERE ended_at IS NULL AND ordinal > 1)"""
+AGAIN = """e.status != 'deployed' AND EXISTS (SELECT 1 FROM segments g JOIN claude_sessions s ON s.claude_session_id =
+    e.claude_session_id WHERE g.execution_id = e.execution_id AND g.ended_at IS NULL AND g.ordinal > 1 AND s.ended_at IS NULL
+    AND g.started_at >= s.started_at)"""  # of an execution `e`: it is at work again
 _AT_WORK = f"""
 SELECT e.number FROM executions e INDEXED BY executions_in_flight LEFT JOIN claude_sessions s USING (claude_session_id)
-WHERE e.status = 'deployed' AND (s.claude_session_id IS NULL OR s.ended_at IS NULL AND {BEGAN})"""
-# at a moment: those that took at most a day, those that took longer, those that have not ended (+: by the index of the few)
+WHERE e.status = 'deployed' AND (s.claude_session_id IS NULL OR s.ended_at IS NULL AND {BEGAN})
+UNION SELECT e.number FROM {_AGAIN} AND {AGAIN}"""
+# between two stretches of work
+_PAUSED = """EXISTS (SELECT 1 FROM segments p JOIN segments n ON n.execution_id = p.execution_id AND n.ordinal = p.ordinal + 1
+    WHERE p.execution_id = e.execution_id AND p.ended_at <= ?1 AND n.started_at > ?1)"""
+# at a moment: those that took at most a day, those that took longer, those that have not ended (+: by the index of the few),
+# those that were at work again
 _RUNNING = f"""
-SELECT number FROM executions WHERE deployed_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-1 day') AND deployed_at <= ?1
-    AND completed_at > ?1
-UNION SELECT number FROM executions WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day')
-    AND deployed_at <= ?1 AND completed_at > ?1
+SELECT number FROM executions e WHERE deployed_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-1 day') AND deployed_at <= ?1
+    AND completed_at > ?1 AND NOT {_PAUSED}
+UNION SELECT number FROM executions e WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day')
+    AND deployed_at <= ?1 AND completed_at > ?1 AND NOT {_PAUSED}
 UNION SELECT e.number FROM executions e LEFT JOIN claude_sessions s USING (claude_session_id) WHERE e.status = 'deployed'
     AND +e.deployed_at <= min(?1, {NOW}) AND (s.ended_at IS NULL OR s.ended_at > ?1)
-    AND (s.started_at IS NULL OR {BEGAN} OR s.started_at > ?1)"""
+    AND (s.started_at IS NULL OR {BEGAN} OR s.started_at > ?1)
+UNION SELECT e.number FROM {_AGAIN} AND EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND
+    g.ended_at IS NULL AND g.ordinal > 1 AND g.started_at <= min(?1, {NOW}) AND (s.ended_at IS NULL OR s.ended_at > ?1) AND
+    (g.started_at >= s.started_at OR s.started_at > ?1))"""
 
 
 class Where:

@@ -108,7 +108,10 @@ _PARTS = {
         SELECT path, mode, times, first_at, last_at, lines_added, lines_removed FROM file_touches
         WHERE execution_id = ? ORDER BY mode DESC, path""",
     "segments": """
-        SELECT ordinal, started_at, ended_at, status, end_reason FROM segments
+        SELECT ordinal, g.started_at, g.ended_at, g.status, g.end_reason, g.ended_at IS NULL AND
+            s.claude_session_id IS NOT NULL AND (s.ended_at IS NOT NULL OR
+            COALESCE(g.started_at, e.deployed_at) < s.started_at) AS lost
+        FROM segments g JOIN executions e USING (execution_id) LEFT JOIN claude_sessions s USING (claude_session_id)
         WHERE execution_id = ? ORDER BY ordinal""",
     "allocations": """
         SELECT context_type, context_source, token_count, how, priority, included, reason FROM allocations
@@ -129,8 +132,8 @@ def execution(con: Any, execution_id: str) -> dict[str, Any]:
         from orchestrator.services.stats import with_its_agents
 
         out["with_its_agents"] = with_its_agents(con, execution_id)
-    dollars, out["unpriced_tokens"], out["unpriced_models"] = queries.priced(con, execution_id)
-    out["priced_usd"], out["cost_tracked"] = dollars, tracked(con)
+    out["unpriced_models"] = sorted({used["model"] for used in out["usage_by_model"] if used["cost_usd"] is None})
+    out["cost_tracked"] = tracked(con)
     out["context_usage"] = context_usage(out)
     if out["lost"]:
         heard = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.services.conditions import Where
+from orchestrator.services.conditions import AGAIN, Where
 from orchestrator.services.finding import newest
 from orchestrator.store.open import BEGAN
 
@@ -65,11 +65,12 @@ USAGE = (
 )
 LOST = f"""e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id =
     e.claude_session_id AND (s.ended_at IS NOT NULL OR NOT {BEGAN}))"""
-_ROW = f"""SELECT {", ".join(["e." + name for name in _EXECUTION])}, {LOST},
+_ROW = f"""SELECT {", ".join(["e." + name for name in _EXECUTION])}, {LOST}, {AGAIN},
     (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0
 FROM executions e WHERE e.number = ?"""
 _USED = f"""SELECT {", ".join([f"sum({name})" for name in USAGE])},
-    CASE WHEN count(cost_usd) = count(*) THEN sum(cost_usd) END, count(*)
+    CASE WHEN count(cost_usd) = count(*) THEN sum(cost_usd) END, sum(cost_usd), COALESCE(sum(input_tokens +
+    cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens + output_tokens) FILTER (WHERE cost_usd IS NULL), 0)
 FROM usage WHERE owner = ? AND kind = 'execution'"""
 
 
@@ -115,27 +116,15 @@ def executions(
 def _execution(con: Any, number: int) -> dict[str, Any]:
     row = con.execute(_ROW, (number,)).fetchone()
     out = dict(zip(_EXECUTION, row, strict=False))
-    lost, seconds = row[len(_EXECUTION) :]
-    out["lost"] = bool(lost)
+    lost, again, seconds = row[len(_EXECUTION) :]
+    out["lost"], out["at_work_again"] = bool(lost), bool(again)
     out["inferred"] = bool(out["inferred"])
     out["success"] = None if out["success"] is None else bool(out["success"])
     out["seconds"] = None if seconds is None else round(max(0.0, seconds), 3)
-    *sums, cost, models = con.execute(_USED, (out["execution_id"],)).fetchone()
-    out.update(zip(USAGE, sums, strict=False), cost_usd=cost if models else None)
+    used = con.execute(_USED, (out["execution_id"],)).fetchone()
+    out.update(zip((*USAGE, "cost_usd", "priced_usd", "unpriced_tokens"), used, strict=True))
     out["tokens"] = tokens_of(out)
     return out
-
-
-_PRICED = """
-SELECT sum(cost_usd), COALESCE(sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens +
-    output_tokens) FILTER (WHERE cost_usd IS NULL), 0), group_concat(DISTINCT model) FILTER (WHERE cost_usd IS NULL)
-FROM usage WHERE owner = ? AND kind = 'execution'"""
-
-
-def priced(con: Any, execution_id: str) -> tuple[Optional[float], int, list[str]]:
-    """(dollars as far as prices are known, tokens without a price, their models) of what an execution used."""
-    dollars, tokens, models = con.execute(_PRICED, (execution_id,)).fetchone()
-    return dollars, tokens, sorted(models.split(",")) if models else []
 
 
 def tokens_of(execution: dict[str, Any]) -> dict[str, Any]:
@@ -149,8 +138,8 @@ def tokens_of(execution: dict[str, Any]) -> dict[str, Any]:
 
 
 def state_of(execution: dict[str, Any]) -> str:
-    """An execution's status as a person is told it: lost is not at work."""
-    return "lost" if execution["lost"] else str(execution["status"])
+    """An execution's status as a person is told it: lost is not at work, and what a message put to work again is."""
+    return "lost" if execution["lost"] else "deployed" if execution["at_work_again"] else str(execution["status"])
 
 
 def in_seed_names(execution: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def document(con: Any, orchestration: str) -> dict[str, Any]:
         "states": {state: states.count(state) for state in dict.fromkeys(states)},
         "executions": len(executions),
         "tokens": _sum_tokens(executions),
-        "cost": _sum_costs(con, executions),
+        "cost": _sum_costs(executions),
         "seconds": _between(con, head["created_at"], head["completed_at"]),
         "failures": failures(items + others),
         "failed_before": [
@@ -112,7 +112,7 @@ def _item(
         "error": None,
         "briefing": {"number": None, "how": None},
         "tokens": _sum_tokens(attempts),
-        "cost": _sum_costs(con, attempts),
+        "cost": _sum_costs(attempts),
         "refused_calls": sum([each["refused_calls"] for each in attempts]),
         "refused_names": ", ".join(
             dict.fromkeys([e["refused_names"] for e in attempts if e["refused_names"]])
@@ -145,14 +145,14 @@ def _sum_tokens(executions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"number": sum([each["number"] for each in known]), "how": how + _some(len(known), len(counts))}
 
 
-def _sum_costs(con: Any, executions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _sum_costs(executions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The cost of several executions together, as far as it is known, how far that is, and the tokens it leaves out."""
-    parts = [queries.priced(con, each["execution_id"]) for each in executions if each["end_reason"] not in NOT_BEGUN]
-    known = [dollars for dollars, _, _ in parts if dollars is not None]
+    parts = [each for each in executions if each["end_reason"] not in NOT_BEGUN]
+    known = [each["priced_usd"] for each in parts if each["priced_usd"] is not None]
     return {
         "usd": sum(known) if known else None,
         "how": "usage" + _some(len(known), len(parts)) if known else None,
-        "unpriced_tokens": sum([tokens for _, tokens, _ in parts]),
+        "unpriced_tokens": sum([each["unpriced_tokens"] for each in parts]),
     }
 
 

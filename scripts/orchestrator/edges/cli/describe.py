@@ -23,6 +23,13 @@ ITEMS = (
     Column("why", lambda r: r["reason"], give=True),
 )
 
+SEGMENTS = (
+    Column("began", lambda r: tables.lately(r["started_at"])),
+    Column("ended", lambda r: tables.lately(r["ended_at"])),
+    Column("status", lambda r: r["status"] or ("lost" if r["lost"] else "deployed")),
+    Column("why", lambda r: r["end_reason"]),
+)
+
 TOUCHES = (
     Column("last", lambda r: tables.lately(r["last_at"])),
     Column("what", lambda r: {"write": "wrote", "read": "read"}.get(r["mode"], r["mode"])),
@@ -112,6 +119,7 @@ def execution(body: dict[str, Any]) -> list[str]:
     reason = ", ".join(
         [w for w in (body["end_reason"], "concluded, not said" if body["inferred"] else "") if w]
     )
+    reason = "again" if body["at_work_again"] else reason
     last, tokens = body.get("last_known") or {}, body["tokens"]
     known = body.get("known") or {}
     lines = facts(
@@ -151,6 +159,8 @@ def execution(body: dict[str, Any]) -> list[str]:
         }
     )
     lines += block("Result", body["final_message"], f"orchestrator show {body['execution_id']} --result")
+    if len(body["segments"]) > 1:
+        lines += listed("Segments", SEGMENTS, body["segments"])
     lines += block("Last words", known.get("last_words"), f"orchestrator show {body['execution_id']} --transcript")
     lines += listed("Outputs", OUTPUTS[1:2] + OUTPUTS[4:], body["outputs"])
     return lines + listed("Context", ITEMS, body["allocations"])
