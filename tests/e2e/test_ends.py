@@ -16,9 +16,10 @@ def written(home):
     return "so far: one" in "".join(path.read_text() for path in home.rglob("agent-*.jsonl"))
 
 
-def queued(home):
-    """Whether the client has written down that an agent reached its end."""
-    return "<task-id>" in "".join(path.read_text() for path in home.rglob("projects/*/*.jsonl"))
+def queued(home, times=1):
+    """Whether the client has written down so many times that an agent reached its end."""
+    lines = "".join([path.read_text() for path in home.rglob("projects/*/*.jsonl")]).split("\n")
+    return len([line for line in lines if "<task-id>" in line and '"enqueue"' in line]) >= times
 
 
 def same_by_import(claude, project, rows):
@@ -94,6 +95,34 @@ def test_a_turn_limit_in_the_middle_of_a_turn(claude, project, rows):
     (end,) = same_by_import(claude, project, rows)
     assert (end["status"], end["end_reason"], end["final_message"]) == ("failed", "max_turns", "so far: one"), end
     assert end["inferred"] == ("329" not in claude.client.version)
+
+
+def test_a_turn_limit_twice_in_one_turn(claude, project, rows):
+    """An agent that reaches its turn limit, is put to work again and reaches it again, all in one turn of the conversation, has
+    two segments that failed so, each with its own last words, as import has it."""
+    limited(project)
+    agent = {}
+
+    def launched(request):
+        agent["id"] = next(text.split("agentId: ")[1].split()[0] for _, text, _ in request.last_results if "agentId: " in text)
+        return call("ToolSearch", query="select:SendMessage")
+
+    def send(request):
+        once(lambda: queued(claude.home))(request)
+        return call("SendMessage", to=agent["id"], message="more", summary="s")
+
+    play = Play().when("start", spawn("COUNT them", True, "limited"), launched, send,
+                       once(lambda: queued(claude.home, 2), shell("echo on")), "over", "seen")  # fmt: skip
+    play.when("COUNT", Reply("so far: one", shell("echo 1")), shell("echo 2"),
+              Reply("so far: two", shell("echo 3")), shell("echo 4"))  # fmt: skip
+    claude.run("start", play, project, "--allowedTools", "Bash")
+    segments = "SELECT ordinal, s.status, s.end_reason, s.final_message FROM segments s ORDER BY ordinal"
+    found = rows(project, segments)
+    assert [tuple(row.values()) for row in found] == [
+        (1, "failed", "max_turns", "so far: one"), (2, "failed", "max_turns", "so far: two")]  # fmt: skip
+    (end,) = same_by_import(claude, project, rows)
+    assert (end["status"], end["end_reason"], end["final_message"]) == ("failed", "max_turns", "so far: two")
+    assert rows(project, segments) == found
 
 
 @pytest.mark.parametrize("longer", [0, 6], ids=["short", "long"])

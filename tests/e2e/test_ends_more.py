@@ -328,6 +328,35 @@ def test_a_client_that_is_killed_at_work(client, home, data, project, rows):
     assert "tokens" in shown and "src/adder.py" in shown
 
 
+def test_a_client_that_is_killed_while_a_finished_agent_works_again(client, home, data, project, rows):
+    """It is at work until then; afterwards it stays what it had been, its later segment is lost, and its tokens count."""
+    agent = {}
+
+    def launched(request):
+        agent["id"] = next(text.split("agentId: ")[1].split()[0] for _, text, _ in request.last_results if "agentId: " in text)
+        return Reply("waiting")
+
+    send = lambda request: call("SendMessage", to=agent["id"], message="more", summary="s")  # noqa: E731
+    play = Play().when("start", spawn("COUNT them", run_in_background=True), launched,
+                       call("ToolSearch", query="select:SendMessage"), send, say("sent").after(60))  # fmt: skip
+    play.when("COUNT", "one", Reply("two so far", shell("echo 1")), say("never").after(60))
+    process, model = running(client, home, data, project, play)
+    try:
+        soon(rows, project, "SELECT 1 FROM segments WHERE ordinal = 2")
+        end = time.monotonic() + 30
+        while "two so far" not in "".join(p.read_text() for p in home.rglob("agent-*.jsonl")):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert "deployed" in command(project, home, data, "list-agents")
+    finally:
+        kill(process, model)
+    assert command(project, home, data, "list-agents") == ""
+    assert ended(rows, project) == [("completed", "end_turn", "one")]
+    shown = json.loads(command(project, home, data, "show", rows(project, SHOWN)[0]["execution_id"], "--json"))
+    assert [(each["status"], each["lost"]) for each in shown["segments"]] == [("completed", 0), (None, 1)]
+    assert shown["messages"] == 2 and shown["lost"] is False
+
+
 MOMENTS = int(os.environ.get("ORCHESTRATOR_TEST_MOMENTS", "3"))
 STEP = 12 // MOMENTS  # events from one to the next
 

@@ -15,7 +15,7 @@ SHARES = {"half": 0.5, "tenth": 0.1, "some": 0.03, "few": 0.01, "fewer": 0.003, 
 RARE = "hardly"  # which has no bits
 BEGIN = "few*"  # of two words
 FREQUENT = {"half", "tenth"}
-NEAR = {search.nearness(n) for n in range(search.NEARS)}
+NEAR = set(search.NEAR)
 EVER = (0, search.LAST)
 
 

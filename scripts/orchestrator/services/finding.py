@@ -188,7 +188,9 @@ def _among(where: Where, limit: int, part: str, most: int) -> Optional[list[Row]
             continue
         looked += len(waiting)
         few = "[" + ",".join(map(str, set(waiting))) + "]"  # some may be named twice
-        found.update(_fetched(where, source, [few, *values], [now, *conditions], order, limit, not exact))
+        read = [] if exact else [f"holds({search.text(where.kind)}, ?)"]
+        asked = [few, *values, *[where.text for _ in read]]
+        found.update(_fetched(where, source, asked, [now, *conditions, *read], order, limit, False))
         waiting, best = [], sorted(found, key=_at, reverse=True)[:limit]
         if best and len(best) == limit and (best[-1][0] or "")[:19] > search.time_of(after):
             break

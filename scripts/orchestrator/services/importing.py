@@ -340,12 +340,22 @@ class _Taking:
             if stretch.how == "end_turn" and not self._heard(agent, stretch, after.began):
                 once = "%s %s %s %s %s" % (self.found.session, agent, stretch.prompt, None, stretch.text)
                 self._say("stopped", stretch.last, once, agent, agent_id=agent, prompt_id=stretch.prompt, text=stretch.text)
+        self._ends_within(agent, stretches)
         last, meta = stretches[-1], self.metas.get(agent)
         if meta and meta.stopped and last.how == "unfinished":
             self._say("tail", last.last, "%s stopped" % agent, agent, agent_id=agent, status="stopped", text=last.text,
                       body=last.last)  # fmt: skip
         elif last.how != "unfinished" and not self._heard(agent, last):
             self._say("absent", last.last, "%s over" % agent, agent, agent_id=agent)
+
+    def _ends_within(self, agent: str, stretches: list[Stretch]) -> None:
+        """What its transcript ended with when its end was told, where a message put it to work again in the same turn."""
+        told = ("SELECT DISTINCT n.at FROM events n JOIN events r USING (execution_id) WHERE execution_id = ? AND r.at > n.at "
+                "AND n.kind = 'notified' AND r.kind = 'resumed'")
+        for (at,) in self.con.execute(told, (self.execution[agent],)).fetchall():
+            if any(stretch.began <= at < stretch.last for stretch in stretches) and ends.look(
+                    self.con, self.execution[agent], self.paths[agent], at, until=at):
+                self.changed.add(self.execution[agent])
 
     def _unanswered(self, call: Call) -> None:
         """What was asked for and never began, when the session is over."""

@@ -39,7 +39,7 @@ PARTS = {
         {"agent_type": "e.agent_type", "task_id": "e.task_id"}),
 }  # fmt: skip
 _MARK, _PAIR, _SIGN, _NEAR = "\ue000", "\ue001", "\ue002", "\ue003"  # each begins such a term: letters that are in nobody's words
-NEARS = 2048  # terms for all pairs of a frequent word and a common one
+NEARS = 2048  # terms for all pairs of a frequent word and a common one, and as many for a common one and another's first letter
 
 
 def teach(con, frequent=None):
@@ -68,15 +68,17 @@ def _pairs(each, frequent):
     return [_PAIR + one + _PAIR + other for one, other in two if one in frequent and other in frequent]
 
 
-def near(each, codes):
-    """Terms, of the few there are, for two words in a row that are no pair, as only one is frequent and the other is common."""
+def near(each, codes, whole=True):
+    """Terms, of the few there are, for two words in a row that are no pair, as only one is frequent and the other is common;
+    and for a word that is either, and what the next begins with. The last is not `whole` where it is a word*."""
     found = [codes.get(word, 0) for word in each]
-    return [nearness((one >> 2) * 31 + (other >> 2)) for one, other in zip(found, found[1:]) if (one & 3) + (other & 3) == 3]
+    if not whole:
+        found[-1] = 0
+    two = [NEAR[((one >> 2) * 31 + (other >> 2)) % NEARS] for one, other in zip(found, found[1:]) if (one & 3) + (other & 3) == 3]
+    return two + [NEAR[NEARS + ((one >> 2) * 31 + ord(next[0])) % NEARS] for one, next in zip(found, each[1:]) if one and next]
 
 
-def nearness(number):
-    """One of the terms for two words in a row."""
-    return "%s%x" % (_NEAR, number % NEARS)
+NEAR = tuple(["%s%x" % (_NEAR, number) for number in range(2 * NEARS)])
 
 
 def is_near(term):
@@ -151,8 +153,7 @@ def _said_by(con, kind, part, text):
             soon = [last + "*"] if has_bits(con, index, last + "*") else ends
         loosely, with_bits = [(before + ([] if some is None else [some]), some is not None and not each) for some in (ends, soon)]
         if each:
-            row = [*each, last] if complete else each
-            two = near(row, codes([word for word in row if has_bits(con, index, word)], known))
+            two = near([*each, last], codes([word for word in (*each, last) if has_bits(con, index, word)], known), complete)
             with_bits[0].extend([[one] for one in two if has_bits(con, index, one)])
         whole = ends is not None and (not each or len(ends) <= PHRASES or not has_bits(con, index))
         if any(len(word) > LONG for word in (*each, last, *(ends or ()))):

@@ -42,7 +42,7 @@ def learn(con, part, times, rows, every):
         often = sorted([term for term, n in some.items() if n * SHARE >= rows], key=lambda term: (-some[term], term))
         learned += often[:MOST]
     if every >= LARGE:
-        learned += [search.nearness(n) for n in range(search.NEARS)]
+        learned += search.NEAR
     con.executemany("INSERT INTO found.common (part, term) VALUES (?, ?)", [(part, term) for term in learned])
 
 
@@ -66,7 +66,7 @@ def noting(noted, spans, frequent, common):
 
     Of a part with some frequent words and some common terms.
     """
-    code = search.codes(filter(is_word, common), frequent) if search.nearness(0) in common else {}
+    code = search.codes(filter(is_word, common), frequent) if search.NEAR[0] in common else {}
 
     def note(place, words):
         row, second = order(place), place >> SECONDS

@@ -23,7 +23,7 @@ _PATHS = {
     "UNION ALL SELECT path FROM outputs WHERE execution_id = e.execution_id AND path IS NOT NULL))",
     "outputs": "NULL",
 }
-_VERSION = 7  # of the tables below; another one is made anew
+_VERSION = 8  # of the tables below; another one is made anew
 _TABLES = (
     "CREATE TABLE found.kept (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
     # rows that were taken in more than once: where they stand now

@@ -20,13 +20,42 @@ _UNSPACED = (("\u0e00", "\u10ff"), ("\u2e80", "\ufaff"))  # letters of writing w
 
 def holds(text, wanted):
     """Whether a text holds what is wanted, as the index would say; without a word, or spaces, in it: just as it is."""
-    asked, small = terms(wanted), text.lower()
+    asked = terms(wanted)
     if asked is None:
         return wanted.casefold() in text.casefold()
-    if text.isascii() and any(term.isascii() and term.partition(" ")[0] not in small for term, _ in asked):
-        return False
-    words = " " + plain(text) + " "
+    small = text.lower()
+    if small.isascii():
+        return all(each is not None and each.search(small) for each in _searches(wanted))
+    words = " " + (plain(small) if _may_hold(small, wanted) else "") + " "
     return all(" " + term + (" " if whole else "") in words for term, whole in asked)
+
+
+def _may_hold(small, wanted):
+    """Whether a small text, of more than ASCII letters, has those of what is asked in a row: that most have not is soon seen."""
+    import unicodedata
+
+    letters = unicodedata.normalize("NFD", small).encode("ascii", "ignore").decode()
+    return all(each is None or each.search(letters) for each in _searches(wanted, True))
+
+
+@functools.lru_cache(maxsize=8)
+def _searches(wanted, loosely=False):
+    """Patterns of what is asked, for small ASCII texts, which are soon gone through so; None of what is not ASCII.
+
+    `loosely`, for texts that were more than ASCII: nothing is said of what stood between the letters that are left.
+    """
+    import re
+
+    found = []
+    for term, whole in terms(wanted):
+        first, _, others = term.partition(" ")
+        if loosely:
+            pattern = "[^a-z0-9]*".join(term.split())
+        else:
+            pattern = first + "(?<![a-z0-9]%s)" % first + "".join(["[^a-z0-9]+" + word for word in others.split()])
+            pattern += "(?![a-z0-9])" * whole
+        found.append(re.compile(pattern) if term.isascii() else None)
+    return found
 
 
 def _terms(text):
@@ -83,8 +112,18 @@ def plain(text):
         return " ".join(text.translate(_PLAIN).split())
     import unicodedata
 
-    text = "".join([c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)])
-    return " ".join("".join([c if c.isalnum() else " " for c in text]).split())
+    return " ".join(unicodedata.normalize("NFD", text).translate(_OTHERS).split())
 
 
-_PLAIN = "".join([chr(n) if chr(n).isalnum() else " " for n in range(128)])
+class _Letters(dict):
+    """{number of a letter: what stands for it in plain text}, learned as they come."""
+
+    def __missing__(self, n):
+        import unicodedata
+
+        letter = chr(n)
+        self[n] = found = None if unicodedata.combining(letter) else letter if letter.isalnum() else " "
+        return found
+
+
+_PLAIN, _OTHERS = "".join([chr(n) if chr(n).isalnum() else " " for n in range(128)]), _Letters()
