@@ -191,6 +191,39 @@ def inside(project, path):
     return real if top != "/" and real.startswith(top + os.sep) else None
 
 
+def file_in(project, path, known):
+    """A file as rows name it: relative to the project (a real path), by the real names of its folders, also where it is gone;
+    one in a worktree, an agent's or another linked one, as that of the project; one outside by its whole path. `known` keeps
+    what was found out of folders."""
+    folder, name = os.path.split(os.path.normpath(os.path.join(project, path)))
+    if folder not in known:
+        known[folder] = _of_project(project, os.path.realpath(folder))
+    full = os.path.join(known[folder], name)
+    if os.path.islink(full):
+        full = os.path.realpath(full)
+    if not (full + os.sep).startswith(project.rstrip(os.sep) + os.sep):
+        return full
+    name = os.path.relpath(full, project).replace(os.sep, "/")
+    if name.startswith(_WORKTREES) and "/" in name[len(_WORKTREES):]:  # also of one that is gone
+        name = name[len(_WORKTREES):].partition("/")[2]
+    return name
+
+
+_WORKTREES = ".claude/worktrees/"  # where the client puts those of agents
+
+
+def _of_project(project, folder):
+    """The folder that one in a linked worktree stands for; any other is itself."""
+    for each in _ancestors(folder):
+        git = os.path.join(each, ".git")
+        if each == project or os.path.isdir(git):
+            break
+        if os.path.isfile(git):
+            main = _main_worktree(git)
+            return os.path.normpath(os.path.join(main, os.path.relpath(folder, each))) if main else folder
+    return folder
+
+
 def off(workspace, env=None):
     """Whether nothing is to be recorded: ORCHESTRATOR_OFF=1, or `orchestrator off` in this project."""
     env = os.environ if env is None else env

@@ -263,7 +263,7 @@ def test_files_outside_the_project(tmp_path, given, found, text):
         con.execute("INSERT INTO executions (execution_id, origin, agent_type, scope, deployed_at) VALUES (?, 'unplanned', 'x', "
                     "'clocks', '2026-11-21')", (name,))  # fmt: skip
         con.execute("INSERT INTO file_touches (execution_id, path, mode) VALUES (?, ?, 'read')", (name, path))
-    asked = queries.path_in(str(tmp_path), given if given != "." else str(tmp_path))
+    asked = queries.path_in(con, str(tmp_path), given if given != "." else str(tmp_path))
     with by_way_of({"FEW": 1, "READ": 0, "PATIENCE": -1}):
         assert [e["execution_id"] for e in queries.executions(con, file=asked, text=text)] == found
     con.close()

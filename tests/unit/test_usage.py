@@ -441,21 +441,6 @@ def test_lines_are_counted_by_the_shortest_way(old, new):
     assert touches.changed(*texts) == (len(new) - same, len(old) - same)
 
 
-@pytest.mark.parametrize(
-    "path, name",
-    [
-        ("/a/project/src/x.py", "src/x.py"),
-        ("src/../src/x.py", "src/x.py"),
-        ("/a/project/.claude/worktrees/agent-1/src/x.py", "src/x.py"),
-        ("/a/projects/x.py", "/a/projects/x.py"),
-        ("/elsewhere/x.py", "/elsewhere/x.py"),
-    ],
-)
-def test_files_go_by_their_place_in_the_project(path, name):
-    """Paths are relative to the project, also an agent's worktree's; what lies outside stays absolute."""
-    assert touches.inside(PROJECT, path) == name
-
-
 @pytest.fixture
 def ended(con, tmp_path):
     """The session and its agents have ended, and their transcripts lie where the client leaves them."""

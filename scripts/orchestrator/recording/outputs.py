@@ -3,7 +3,7 @@
 import os
 
 from orchestrator.model.redact import redact
-from orchestrator.paths import regular
+from orchestrator.paths import file_in, regular
 
 _EPOCH = 2440587.5  # the Julian day of 1970
 _HEADINGS = {"deliverables:": "deliverable", "validation:": "validation_result", "insights:": "insight"}
@@ -95,9 +95,8 @@ def halves(verdict):
 
 def inside(project, name):
     """(path relative to the project, hash of its bytes or None); (None, None) for what lies outside."""
-    full = os.path.realpath(os.path.join(project, name))
-    root = os.path.realpath(project)
-    if not full.startswith(root + os.sep):
+    full, named_so = os.path.realpath(os.path.join(project, name)), file_in(os.path.realpath(project), name, {})
+    if os.path.isabs(named_so) or named_so == ".":
         return None, None
     digest = None
     try:
@@ -107,7 +106,7 @@ def inside(project, name):
             digest = content_hash(regular(full, 8_000_000))
     except OSError:
         pass
-    return os.path.relpath(full, root), digest
+    return named_so, digest
 
 
 def _changed_after(con, path, now):

@@ -4,9 +4,8 @@ Agents' transcripts hold no patches (measured on both pinned clients), so lines 
 themselves. What shell commands do to files is not seen.
 """
 
-import os
-
 from orchestrator.model.redact import redact
+from orchestrator.paths import file_in
 
 # How clients answer a call that they did not let through. 2.1.329 says so beside the text, too; on 2.1.197 a
 # hook's denial is its reason alone, which nothing tells from a failure.
@@ -16,7 +15,6 @@ _BEGIN = (
 )  # fmt: skip
 _WITHIN = ("was blocked. For security", "was blocked by a deny rule", "requires approval", " hook error: ")
 WRITERS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
-_WORKTREES = ".claude/worktrees/"
 _MOST_CELLS = 250_000  # lines times lines; a larger change counts every line between its unchanged ends
 
 _CALLS = """
@@ -65,7 +63,7 @@ def keep(con, execution, project):
     answers = {}
     for answer in con.execute(_ANSWERS).fetchall():
         answers.setdefault(answer[0], answer[1:])
-    touched, texts = {}, _Texts(con, calls)
+    touched, folders, texts = {}, {}, _Texts(con, calls)
     for name, (tool, path, at, new, old, everywhere, _, cell, mode, edits) in calls.items():
         if name not in answers:
             continue  # it was not answered: nobody knows whether it was done
@@ -92,7 +90,7 @@ def keep(con, execution, project):
                 lines = texts.written(path, new, old, everywhere, "created" in text[:40])
             added, removed = (added, removed) if added or removed else lines
         mode = "read" if tool == "Read" else "write"
-        row = touched.setdefault((redact(inside(project, path))[0], mode), [0, at, at, 0, 0])
+        row = touched.setdefault((redact(file_in(project, path, folders))[0], mode), [0, at, at, 0, 0])
         row[0] += 1
         row[2:] = at, row[3] + added, row[4] + removed
     _store(con, execution, tools, refused_names, touched)
@@ -210,17 +208,3 @@ def _common(a, b):
                 row[j] = row[j - 1]
             before = above
     return row[-1]
-
-
-def inside(project, path):
-    """A path relative to the project, of an agent's worktree to its top; one that lies outside as it is."""
-    full = os.path.normpath(os.path.join(project, path))
-    if not full.startswith(project + os.sep):
-        real = os.path.realpath(full)
-        if not real.startswith(project + os.sep):
-            return full
-        full = real
-    name = os.path.relpath(full, project).replace(os.sep, "/")
-    if name.startswith(_WORKTREES) and "/" in name[len(_WORKTREES) :]:
-        name = name[len(_WORKTREES) :].partition("/")[2]
-    return name

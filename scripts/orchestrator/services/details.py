@@ -157,12 +157,15 @@ _TOUCHES = """
 SELECT last_at, mode, times, first_at, f.lines_added, f.lines_removed, execution_id, e.agent_type, e.orchestration_id, e.task_id,
     e.attempt, e.origin, e.scope, (SELECT title FROM tasks t WHERE t.orchestration_id = e.orchestration_id AND
     t.task_id = e.task_id) AS title
-FROM (SELECT * FROM file_touches WHERE path = ?1 ORDER BY last_at DESC LIMIT ?2) f JOIN executions e USING (execution_id)
-ORDER BY last_at DESC"""
+FROM (SELECT * FROM (SELECT * FROM file_touches WHERE path = ?1 ORDER BY last_at DESC LIMIT ?2)
+    UNION ALL SELECT * FROM (SELECT execution_id, path, 'left', 1, created_at, created_at, 0, 0 FROM outputs o WHERE path = ?1 AND
+        NOT EXISTS (SELECT 1 FROM file_touches t WHERE t.execution_id = o.execution_id AND t.path = ?1 AND t.mode = 'write')
+        ORDER BY created_at DESC LIMIT ?2)) f JOIN executions e USING (execution_id)
+ORDER BY last_at DESC LIMIT ?2"""
 
 
 def touches(con: Any, path: str, limit: int) -> dict[str, Any]:
-    """Who read or wrote a file (relative to the project), the last touch first, and what for."""
+    """Who read, wrote or left (as an output) a file, named as rows name it, the last touch first, and what for."""
     cursor = con.execute(_TOUCHES, (path, limit))
     names = [column[0] for column in cursor.description]
     return {"path": path, "touches": [dict(zip(names, row, strict=True)) for row in cursor]}

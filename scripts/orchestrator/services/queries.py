@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from orchestrator.model.redact import redact
+from orchestrator.paths import file_in
 from orchestrator.services.conditions import AGAIN, Where
 from orchestrator.services.finding import newest
 from orchestrator.store.open import BEGAN
@@ -275,10 +277,19 @@ def tasks_of_all(con: Any, state: Optional[str], limit: int) -> list[dict[str, A
     return found[:limit]
 
 
-def path_in(project: str, given: str) -> str:
-    """A file as rows name it: relative to the project, also where it no longer exists."""
-    full = os.path.realpath(given)
-    root = os.path.realpath(project)
-    if full == root or full.startswith(root.rstrip(os.sep) + os.sep):
-        return os.path.relpath(full, root).replace(os.sep, "/")
-    return full if os.path.isabs(given) else given.strip("/")
+_NAMED = " UNION ALL ".join(
+    f"SELECT 1 FROM {table} WHERE {which}"
+    for table in ("file_touches", "outputs")
+    for which in ("path = ?1", "path >= ?1 || '/' AND path < ?1 || '0'")
+)
+
+
+def path_in(con: Any, project: str, given: str) -> str:
+    """A file or folder as rows name it, also where it no longer exists: as it is recorded now, else, where there are rows of
+    that, just as it was written or, for whoever asks from elsewhere, below the project."""
+    root, full = os.path.realpath(project), os.path.abspath(given)
+    name = file_in(root, full, {})
+    written = os.path.relpath(full, root).replace(os.sep, "/") if full.startswith(root.rstrip(os.sep) + os.sep) else full
+    others = [written] if os.path.isabs(given) else [written, os.path.normpath(given)]
+    names = [redact(each)[0] for each in (name, *others)]
+    return next((each for each in names if each == "." or con.execute(_NAMED + " LIMIT 1", (each,)).fetchone()), names[0])

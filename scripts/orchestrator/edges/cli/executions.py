@@ -70,7 +70,7 @@ def fitting(
         con,
         orchestration=target,
         task=task,
-        file=queries.path_in(place.project, file) if file else None,
+        file=queries.path_in(con, place.project, file) if file else None,
         progress=place.progress("indexing texts") if filters.get("text") else None,
         **filters,
     )

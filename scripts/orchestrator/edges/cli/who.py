@@ -21,7 +21,7 @@ def who(place: Place, path: str, limit: int, as_json: bool) -> None:
     """
     con = place.reading
     place.reconcile()
-    body = details.touches(con, queries.path_in(place.project, path), limit)
+    body = details.touches(con, queries.path_in(con, place.project, path), limit)
     if not body["touches"] and not as_json:
         raise OrchestratorError(f"No agent is known to have touched {body['path']}.")
     describe.say(body, describe.touches, as_json)
