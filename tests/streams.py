@@ -228,6 +228,9 @@ class World:
             "<task-notification>\n<task-id>%s</task-id>\n<tool-use-id>%s</tool-use-id>\n<output-file>x</output-file>\n"
             '<status>%s</status>\n<summary>Agent "task" %s</summary>\n%s</task-notification>'
             % (agent, call, status, words, body)
+            if call
+            else '<task-notification>\n<task-id>%s</task-id>\n<status>%s</status>\n<summary>Agent "task" %s</summary>\n%s'
+            "</task-notification>" % (agent, status, words, body)
         )
 
     def message(self, agent, number, said, same_turn=False):
@@ -242,10 +245,27 @@ class World:
             tool_input={"to": agent, "message": "more"},
             tool_response={"success": True, "resumedAgentId": agent},
         )
-        who = {"agent_id": agent, "agent_type": "general-purpose"}
-        self.event("SubagentStart", **who)
+        self.event("SubagentStart", agent_id=agent, agent_type="general-purpose")
+        self._ended_again(agent, call, number, said)
+
+    def typed(self, agent, number, said):
+        """A person types to an agent that has ended, in its own view: another segment, of which the client names no call."""
+        self.turn += 1
+        if self.version == "329":
+            self.prompt("<task-notification>\n<task-id>%s</task-id>\n<summary>Agent \"task\" was resumed by the user</summary>\n"
+                        "<note>Do not relaunch it.</note>\n</task-notification>" % agent)  # fmt: skip
+        self.event("SubagentStart", agent_id=agent, agent_type="general-purpose")
+        self._ended_again(agent, None, number, said)
+
+    def _ended_again(self, agent, call, number, said):
+        """What is heard and written of the end of another segment, a normal one."""
         self.event(
-            "SubagentStop", **who, stop_hook_active=False, last_assistant_message=said, **self._file(agent)
+            "SubagentStop",
+            agent_id=agent,
+            agent_type="general-purpose",
+            stop_hook_active=False,
+            last_assistant_message=said,
+            **self._file(agent),
         )
         self.append(agent, [user("more"), assistant("%s-m%d" % (agent, number), said)])
         self.notify(agent, call, "completed", said)

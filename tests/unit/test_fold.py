@@ -31,6 +31,7 @@ PIECES = st.lists(
             st.just("nested"), st.sampled_from(("normal", "api_error", "max_turns", "refused")), st.booleans()
         ),
         st.tuples(st.just("message"), st.booleans(), st.just(None)),
+        st.tuples(st.just("typed"), st.just(None), st.just(None)),
         st.tuples(st.just("skill"), st.just(None), st.just(None)),
         st.tuples(st.just("teammate"), st.booleans(), st.just(None)),
         st.tuples(st.just("workflow"), st.booleans(), st.just(None)),
@@ -60,6 +61,9 @@ def played(version, pieces, disk=True):
         elif kind == "message":
             agent = world.agent(number, "normal")
             world.message(agent, number + 1, "more of %d" % number, same_turn=how)
+        elif kind == "typed":
+            agent = world.agent(number, "normal")
+            world.typed(agent, number + 1, "more of %d" % number)
         elif kind == "skill":
             world.skill(number)
         elif kind == "teammate":
@@ -272,6 +276,41 @@ def test_a_message_begins_another_segment():
         history = taken(world, world.events)
         assert [row[3] for row in history.rows()[agent][1]] == [SAID % "toolu_010", "more", "most"]
         assert history.rows()[agent][0][15] == "most"
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("version", ["329", "197"])
+@pytest.mark.parametrize("end", ["normal", "stopped", "max_turns", "api_error"])
+@pytest.mark.parametrize("again", ["a message", "a message in the same turn", "typed by a person"])
+@pytest.mark.parametrize("swept", [False, True])
+def test_what_had_ended_in_any_way_and_works_again(version, end, again, swept):
+    """Each segment has its own end and words, heard as they come: the first stays what it was while the second is under way
+    and when it has ended, and what the first had left is kept."""
+    world = World(version=version)
+    try:
+        history = History(world)
+        world.heard = lambda _, event: history.take(event)
+        agent = world.agent(10, end)
+        if swept:
+            history.take({**world.events[0], "hook_event_name": "Stop", "background_tasks": []})
+        (first,) = history.rows()[agent][1]
+        told = history.con.execute("SELECT output_type, content, path FROM outputs").fetchall()
+        under_way = []
+        world.heard = lambda _, event: (history.take(event), under_way.append(history.rows()[agent]))
+        if again == "typed by a person":
+            world.typed(agent, 11, "more")
+        else:
+            world.message(agent, 11, "more", same_turn=again.endswith("turn"))
+        for row in under_way[-4:]:
+            assert row[1][0] == first and row[0][10:12] == first[1:3], row
+        rows = history.rows()[agent]
+        assert rows[1] == [first, (2, "completed", "end_turn", "more")] and rows[0][15] == "more"
+        history.count += 10
+        history.settle()
+        assert history.rows()[agent] == rows
+        assert history.con.execute("SELECT output_type, content, path FROM outputs").fetchall() == told
+        assert history.unsound() == []
     finally:
         world.close()
 

@@ -82,6 +82,7 @@ def fold(events):
         row.completed_at = row.final_message = row.error_message = None
     else:
         row.status, row.end_reason, row.inferred, row.error_message = [ended[0][n] for n in (0, 1, 2, 5)]
+        row.inferred = int(row.inferred or not row.segments[0][1])  # nothing says how the first ended
         row.completed_at = ended[-1][3]
         row.final_message = ([end[4] for end in ended if end[4]] or [None])[-1]  # a later failure takes no result away
     return row
@@ -119,23 +120,31 @@ def _dealt(events):
             first.add(event)
         elif event.kind == "resumed":
             _of_call(segments, event.call).add(event)
-        elif event.kind == "notified":
+        elif event.kind == "notified" and event.call:
             (_of_call(segments, event.call) or first).add(event)
         elif event.kind == "started":
             _of_prompt(segments, event).add(event)
         elif event.kind in SAID:
             ends.append(event)
-    _deal_ends(segments, ends)
+    _deal_ends(segments, ends, [_begun(segments, event)[-1] for event in events if event.kind == "killed"])
     for event in events:
+        if event.kind == "notified" and not event.call:  # of what a person typed to the agent
+            waiting = [s for s in segments if "notified" not in s.found]
+            same = [s for s in waiting if event.text and s.said() and event.text in [e.text for e in s.all]]
+            (same or _begun(waiting, event) or waiting or segments)[-1].add(event)
+    for event in events:
+        begun = _begun(segments, event)
         if event.kind == "killed":
             open_ones = [s for s in segments if not s.said() and "notified" not in s.found]
             told = [s for s in segments if "notified" in s.found and s.found["notified"].status == "killed"]
-            (told or open_ones or segments)[-1].add(event)
+            (told or _begun(open_ones, event) or open_ones or segments)[-1].add(event)
         elif event.kind == "absent":
-            _latest(segments).add(event)
-        elif event.kind == "tail":  # seen together with a failure, or by itself
+            _latest(begun).add(event)
+        elif event.kind == "tail":  # seen together with a failure, or by itself; an end is of the time at which it was written
             failed = [s for s in segments if "api_error" in s.found and s.found["api_error"].at == event.at]
-            (failed or [_latest([s for s in segments if s is first or s.begun <= event.at])])[-1].add(event)
+            if event.body and event.status != "unfinished":
+                begun = [s for s in begun if s.begun is None or s.begun <= event.body]
+            (failed or [_latest(begun)])[-1].add(event)
         elif event.kind == "closed":
             open_ones = [s for s in segments if not s.said() and "notified" not in s.found]
             (open_ones or segments)[0].add(event)
@@ -176,6 +185,11 @@ def _latest(segments):
     return known if told and not known.said() else segments[-1]
 
 
+def _begun(segments, event):
+    """The segments that had begun when something was seen: the first, which nothing is before, and others by their time."""
+    return [s for s in segments if s.begun is None or s.begun <= event.at]
+
+
 def _of_call(segments, call):
     for segment in segments:
         if call and segment.call == call:
@@ -193,9 +207,9 @@ def _of_prompt(segments, event):
     return segments[0]
 
 
-def _deal_ends(segments, ends):
+def _deal_ends(segments, ends, killed):
     """Gives each end that a hook told to its segment: by the result that the segment's notification carries, by the turn in
-    which it began where that tells all of them apart, else in order."""
+    which it began where that tells all of them apart, else in order, those that were `killed` last."""
     loose, turns = [], [s.prompt for s in segments]
     for group in _grouped(ends):
         texts = {e.text for e in group if e.text}
@@ -215,7 +229,7 @@ def _deal_ends(segments, ends):
     if not len(waiting) == len(of_turn) or not len(loose) == len(begun) == len(set(begun)):
         begun = []  # turns do not tell them apart
     for number, group in enumerate(loose):
-        open_ones = begun[number:] or [s for s in segments if not s.said()] or segments[-1:]
+        open_ones = begun[number:] or sorted([s for s in segments if not s.said()], key=killed.__contains__) or segments[-1:]
         for event in group:
             open_ones[0].add(event)
 
@@ -253,8 +267,8 @@ def _end(segment):
         tail = Event((None,) * 10)  # its transcript shows nothing of this stretch of work yet
     if error and not told_so and tail.status in ("end_turn", "unfinished") and tail.at > error.at:
         error = None  # another agent's: looked at again, its own transcript shows no failure
-    at = min([e.at for e in segment.all if e.kind in SAID or e.kind in ("notified", "returned", "killed", "refused",
-                                                                        "absent", "closed")], default=None)
+    own = [e.at for e in segment.all if e.kind in SAID or e.kind in ("notified", "returned", "killed", "refused")]
+    at = min(own or [e.at for e in segment.all if e.kind in ("absent", "closed")], default=None)
     if tail.body and not (segment.said() or told or "killed" in found):
         at = min(at or tail.body, tail.body)  # heard of later than it was: its transcript knows when
     text = _text(segment, tail)

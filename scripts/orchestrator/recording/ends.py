@@ -66,8 +66,8 @@ def notified(con, project, session, main, prompt, told, now, at=None):
         if execution:
             conclude(con, project, execution, now)
         return execution
-    if execution is None and not is_agent:
-        return None
+    if execution is None and not is_agent or not told.status:  # a person put it to work again: its start says so
+        return execution
     new = record.append(con, "notified", at or now, "%s %s" % (session, prompt), claude_session_id=session, agent_id=told.task_id,
                         tool_use_id=told.call, execution_id=execution, status=told.status, reason=told.summary,
                         text=told.result, body=None if told.tokens is None else str(told.tokens))

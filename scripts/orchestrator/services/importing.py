@@ -290,7 +290,7 @@ class _Taking:
     def _told(self, prompt: str, at: str) -> None:
         """A task-notification: the end of an agent, or of a workflow."""
         told = notification.parse(prompt)
-        if told is None:
+        if told is None or not told.status:
             return
         once = "%s %s" % (self.found.session, prompt)
         if told.task_id in self.execution:
