@@ -115,3 +115,26 @@ def test_a_workflow_that_a_person_refuses(terminal, project):
     window.wait_until(lambda: set(states(project).values()) == {"completed"})
     assert 'prompt="orchestrator task t1"' in digests(mains(window)[2])[0]
     assert ask(project, "SELECT driver FROM orchestrations") == [("conversation",)]
+
+
+def test_a_conversation_that_is_cleared_while_its_agent_works(terminal, project):
+    """After /clear the client lets the agent work on, for the new conversation: it is at work there, its task is not deployed a
+    second time, and its end is the task's."""
+    asked = []
+    play = Play().when("FIRST", submit(task("t1")), deploy("t1"), "one at work")
+    play.when("SECOND", shell("orchestrator resume"), deploy("t1"), "and now", "woken")
+    play.when("DO t1.", once(lambda: asked, "found by t1"))
+    window = terminal(project, play, *MANUAL)
+    window.type("FIRST")
+    window.wait_for("one at work")
+    window.wait_until(lambda: ask(project, "SELECT 1 FROM events WHERE kind = 'started'"))
+    window.type("/clear")
+    window.wait_until(lambda: ask(project, "SELECT 1 FROM claude_sessions WHERE source = 'clear'"))
+    assert ask(project, "SELECT 1 FROM lost_executions") == [] and states(project) == {"t1": "in_flight"}
+    window.type("SECOND")
+    window.wait_for("and now")
+    assert "t1 is already being worked on" in " ".join(window.history().split())
+    asked.append(True)
+    window.wait_for("woken")
+    assert ask(project, "SELECT status, final_message FROM executions") == [("completed", "found by t1")]
+    assert states(project) == {"t1": "completed"}

@@ -177,3 +177,31 @@ def test_an_end_of_which_nothing_is_written(world):
     history = taken(world)
     history.settle()
     assert history.ends() == {agent: ("failed", "ended", 1)}
+
+
+@pytest.mark.parametrize("planned", [False, True])
+@pytest.mark.parametrize("file", [None, "agent-a0000000000000099.jsonl"])
+def test_what_was_asked_for_and_never_began(world, planned, file):
+    """A call of which nothing shows that an agent began never started, once its session is over; while a transcript of nobody's
+    may be its own, and where it was a task's, which is to be deployed again, it is lost."""
+    world.agent(10, "denied")
+    world.agent(20)
+    if file:
+        with open(os.path.join(os.path.dirname(world.path("a")), file), "w", encoding="utf-8") as f:
+            f.write("{}\n")
+    history = taken(world)
+    if planned:
+        history.con.execute("UPDATE executions SET orchestration_id = 'o', task_id = 't' WHERE tool_use_id = 'toolu_010'")
+    history.take(over(world))
+    end = ("deployed", None, 0) if planned or file else ("failed", "never_started", 1)
+    assert history.ends()["toolu_010"] == end
+    assert history.con.execute("SELECT count(*) FROM lost_executions").fetchone() == (int(end[0] == "deployed"),)
+
+
+def test_a_stop_by_an_older_argument(world):
+    """TaskStop takes `shell_id` on 2.1.197: its answer names the agent that it stopped."""
+    agent = world.agent(10, "stopped")
+    wanted = taken(world, turn_over(world)).rows()[agent]
+    (stop,) = [event for event in world.events if event.get("tool_name") == "TaskStop"]
+    stop.update(tool_input={"shell_id": agent}, tool_response={"message": "ok", "task_id": agent})
+    assert taken(world, turn_over(world)).rows()[agent] == wanted

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from orchestrator.recording import sessions
+from orchestrator.services import queries
 from orchestrator.store import open as store
 from streams import SESSION, History, World
 
@@ -76,3 +77,70 @@ def test_a_session_from_before_the_update(tmp_path):
     history.process = sessions.process_of(ME)
     history.take({**world.events[0], "source": "compact"})
     assert history.con.execute("SELECT * FROM lost_executions").fetchall() == []
+
+
+@pytest.fixture
+def left(tmp_path):
+    """A conversation that was left for another one by /clear while its agent worked; (history, {event: …} of the second)."""
+    world = World(str(tmp_path))
+    world.agent(10)
+    history = History(world)
+    history.process = sessions.process_of(ME)
+    for event in world.events[:5]:
+        history.take(event)
+    history.take({**world.events[0], "hook_event_name": "SessionEnd", "reason": "clear"})
+    second = {**world.events[0], "session_id": "5ec0d000-0000-4000-8000-000000000002", "source": "clear",
+              "transcript_path": world.main.replace(".jsonl", "-2.jsonl")}  # fmt: skip
+    history.take(second)
+    return history, second
+
+
+def at_work(history):
+    """(how many executions are at work, how many are lost), as lists tell it."""
+    return len(queries.executions(history.con, status="deployed")), len(queries.executions(history.con, status="lost"))
+
+
+def test_agents_go_on_with_their_process(left):
+    """What works on when its process goes on with another conversation is at work there: a Stop that lists it leaves it, its
+    end is heard there, and it is lost when that conversation is over."""
+    history, second = left
+    agent, stop = next(iter(history.world.pairs)), {**second, "hook_event_name": "Stop", "source": None}
+    assert at_work(history) == (1, 0)
+    history.take({**stop, "background_tasks": [{"id": agent, "type": "subagent", "status": "running"}]})
+    assert at_work(history) == (1, 0)
+    others = {**second, "session_id": "5ec0d000-0000-4000-8000-000000000003"}
+    history.take({**second, "hook_event_name": "SessionEnd", "reason": "resume"})
+    history.take({**others, "source": "resume"})
+    assert at_work(history) == (1, 0)
+    end = next(event for event in history.world.events if event["hook_event_name"] == "SubagentStop")
+    over = History(history.world)
+    history.con.backup(over.con)
+    over.count, over.process = history.count, history.process
+    history.take({**end, "session_id": others["session_id"]})
+    assert at_work(history) == (0, 0)
+    assert history.con.execute("SELECT status, end_reason FROM executions").fetchall() == [("completed", "end_turn")]
+    over.take({**others, "hook_event_name": "SessionEnd", "reason": "other"})
+    assert at_work(over) == (0, 1)
+
+
+def test_agents_do_not_go_on_in_another_process(left):
+    """Another process that begins a conversation takes nothing over; what nobody took over is lost."""
+    history, second = left
+    history.con.execute("UPDATE executions SET claude_session_id = ?", (SESSION,))
+    history.process = (HOST, BOOT, ME, "1")
+    history.take({**second, "session_id": "5ec0d000-0000-4000-8000-000000000003"})
+    assert at_work(history) == (0, 1)
+
+
+def test_what_an_earlier_process_lost_stays_lost(left):
+    """A conversation that goes on here, with what it takes over, has not what was at work for it in an earlier process."""
+    history, second = left
+    lost = {**history.world.events[0], "session_id": "5ec0d000-0000-4000-8000-000000000004"}
+    call = next(event for event in history.world.events if event["hook_event_name"] == "PreToolUse")
+    history.process = (HOST, BOOT, ME, "1")
+    history.take(lost, 0)
+    history.take({**call, "session_id": lost["session_id"], "tool_use_id": "toolu_lost"}, 0)
+    history.process = sessions.process_of(ME)
+    history.take({**second, "hook_event_name": "SessionEnd", "reason": "resume"})
+    history.take({**lost, "source": "resume"})
+    assert at_work(history) == (1, 1)

@@ -208,20 +208,21 @@ def _resumed(e):
 
 def _stopped(e):
     """TaskStop: an agent, or a workflow with all its agents, was stopped; something else is no agent's end."""
-    execution = record.by_agent(e.con, e.p.stop_id)
+    name = e.p.stop_id or e.p.given_stop  # by an older argument of the tool, only its answer names it
+    execution = record.by_agent(e.con, name)
     if execution is None:
         from orchestrator.recording import runs
 
-        if any(body == e.p.stop_id for _, body, _ in runs.open_runs(e.con, e.p.session)):
+        if any(body == name for _, body, _ in runs.open_runs(e.con, e.p.session)):
             from orchestrator.services import handover
 
-            for each in handover.stopped(e.con, e.p, e.project, e.p.stop_id, e.now):
+            for each in handover.stopped(e.con, e.p, e.project, name, e.now):
                 ends.conclude(e.con, e.project, each, e.now)
             return None
-    record.append(e.con, "killed", e.now, "%s %s" % (e.p.call, e.p.stop_id), claude_session_id=e.p.session,
-                  agent_id=e.p.stop_id, tool_use_id=e.p.call, execution_id=execution)
+    record.append(e.con, "killed", e.now, "%s %s" % (e.p.call, name), claude_session_id=e.p.session,
+                  agent_id=name, tool_use_id=e.p.call, execution_id=execution)
     if execution:
-        ends.look(e.con, execution, transcript.path_of(e.p.transcript, e.p.stop_id), e.now)
+        ends.look(e.con, execution, transcript.path_of(e.p.transcript, name), e.now)
         ends.conclude(e.con, e.project, execution, e.now)
     return execution
 
@@ -371,11 +372,14 @@ def after_compaction(e):
 
 
 def session_end(e):
-    """SessionEnd: closes the Claude session's row; what is still at work there is lost."""
+    """SessionEnd: closes the Claude session's row; what is still at work there is lost, unless its process only goes on with
+    another conversation."""
     with writing(e.con):
         _seen(e)
         usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_PASSING)
         sessions.ended(e.con, e.p.session, e.p.why or "ended", e.now)
-        _lost(e, e.p.session)
-    _project(e)
+        if e.p.why not in sessions.LEFT:
+            _lost(e, e.p.session)
+    if e.p.why not in sessions.LEFT:
+        _project(e)
     return None

@@ -245,6 +245,19 @@ def salvage(con, project, session, now):
             record.append(con, "absent", now, "%s over %s" % (agent, begun), claude_session_id=session, agent_id=agent,
                           execution_id=execution)
         conclude(con, project, execution, now)
+    if main and main[0]:
+        _never_began(con, project, session, main[0], now)
+
+
+def _never_began(con, project, session, main, now):
+    """Closes what was asked for in a Claude session that is over and of which nothing shows that it began; a task is lost
+    instead, so that it is deployed again."""
+    for (execution,) in con.execute(
+            "SELECT execution_id FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id IS NULL AND "
+            "started_at IS NULL AND runtime = 'agent' AND task_id IS NULL", (session,)).fetchall():
+        if not agents.unexplained(con, session, execution) and all(
+                record.by_agent(con, agent) for agent in transcript.on_disk(main)):
+            never_started(con, project, execution, now)
 
 
 def _at_work(con, session):

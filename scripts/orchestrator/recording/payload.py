@@ -17,7 +17,7 @@ FIELDS = (
     ("given_agent", "tool_response", "agentId"), ("given_status", "tool_response", "status"),
     ("given_model", "tool_response", "resolvedModel"), ("given_task", "tool_response", "taskId"),
     ("given_run", "tool_response", "runId"), ("given_tokens", "tool_response", "totalTokens"),
-    ("resumed", "tool_response", "resumedAgentId"))
+    ("resumed", "tool_response", "resumedAgentId"), ("given_stop", "tool_response", "task_id"))
 
 
 class Payload:

@@ -5,6 +5,7 @@ import os
 from orchestrator.paths import variable
 from orchestrator.store.open import BEGAN
 
+LEFT = ("clear", "resume")  # why a conversation ended whose process goes on with another one, and its agents with it
 FOREIGN_DAYS = 14  # a session of which nothing can be told from here is over after that
 
 
@@ -96,6 +97,8 @@ def seen(con, p, pid, now, late=False):
             "?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (p.session,) + process_of(pid) + (now, p.cwd if main else None, p.transcript, p.source, p.model,
                                               p.mode if main else None, None if late else _client()))
+        if not late and p.event == "SessionStart" and main:
+            _take_over(con, p.session)
         return not late and _replaces(con, p.session, now)
     if row[6] == "imported" and not late:  # a conversation from before the plugin goes on with it
         _goes_on(con, p.session, process_of(pid), now)
@@ -107,6 +110,8 @@ def seen(con, p, pid, now, late=False):
         process = process_of(pid)
         if not _same(row[:4], process) and not late or row[4] is not None and p.source != "startup":
             _goes_on(con, p.session, process, now)
+        if not late:
+            _take_over(con, p.session)
         con.execute("UPDATE claude_sessions SET source = COALESCE(source, ?), model = COALESCE(?, model), cwd = COALESCE(?, cwd) "
                     "WHERE claude_session_id = ?", (p.source, p.model, p.cwd, p.session))
     elif row[6] == "gone" and not late and _same(row[:4], process_of(pid)):  # it was only thought to be gone
@@ -132,6 +137,33 @@ def _goes_on(con, session, process, now):
         "ended_at = NULL, end_reason = NULL, touched = 0, nagged = 0 WHERE claude_session_id = ?", process + (now, session))
 
 
+def _take_over(con, session):
+    """What was at work for the conversations that this process had left for this one (/clear, /resume) is at work for this one:
+    the client tells its ends here, and lists it here."""
+    left = [row[0] for row in con.execute(
+        "SELECT o.claude_session_id FROM (SELECT claude_session_id FROM executions WHERE status = 'deployed' UNION SELECT "
+        "claude_session_id FROM segments JOIN executions USING (execution_id) WHERE ended_at IS NULL AND ordinal > 1) JOIN "
+        "claude_sessions o USING (claude_session_id) JOIN claude_sessions s ON o.pid = s.pid AND o.host = s.host AND o.boot_id "
+        "IS s.boot_id AND o.process_started IS s.process_started "
+        "WHERE s.claude_session_id = ?1 AND o.claude_session_id != ?1 AND "
+        "o.end_reason IN ('%s', '%s')" % LEFT, (session,)).fetchall()]
+    for other in left:
+        began = con.execute(
+            "SELECT min(e.deployed_at) FROM executions e JOIN claude_sessions s USING (claude_session_id) WHERE "
+            "claude_session_id = ? AND (" + _WORKS + ") AND " + BEGAN, (other,)).fetchone()[0]
+        if began is None:
+            continue  # lost to an earlier process
+        con.execute("UPDATE executions SET claude_session_id = ?2 WHERE execution_id IN (SELECT e.execution_id FROM executions e "
+                    "JOIN claude_sessions s USING (claude_session_id) WHERE claude_session_id = ?1 AND (" + _WORKS + ") AND " +
+                    BEGAN + ")", (other, session))
+        con.execute("UPDATE claude_sessions SET started_at = min(started_at, ?) WHERE claude_session_id = ?", (began, session))
+        con.execute("UPDATE events SET claude_session_id = ?2 WHERE kind IN ('handed', 'workflow', 'workflow_ended') AND "
+                    "claude_session_id = ?1", (other, session))
+
+
+_WORKS = ("e.status = 'deployed' OR e.execution_id IN (SELECT execution_id FROM segments WHERE ended_at IS NULL AND ordinal > 1)")
+
+
 def _replaces(con, session, now):
     """Closes the row of the conversation that was in the same process before, unless agents are at work for it.
 
@@ -141,8 +173,7 @@ def _replaces(con, session, now):
         "SELECT o.claude_session_id FROM claude_sessions s JOIN claude_sessions o ON o.pid = s.pid AND (o.host = s.host OR "
         "o.boot_id IS NOT NULL) AND o.boot_id IS s.boot_id AND o.process_started IS s.process_started AND o.claude_session_id "
         "!= s.claude_session_id WHERE s.claude_session_id = ? AND o.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM executions e "
-        "WHERE e.claude_session_id = o.claude_session_id AND (e.status = 'deployed' OR e.execution_id IN (SELECT execution_id "
-        "FROM segments WHERE ended_at IS NULL AND ordinal > 1)) AND " + BEGAN.replace("s.", "o.") + ")",
+        "WHERE e.claude_session_id = o.claude_session_id AND (" + _WORKS + ") AND " + BEGAN.replace("s.", "o.") + ")",
         (session,)).fetchall()
     for (other,) in before:
         ended(con, other, "replaced", now)
@@ -182,8 +213,8 @@ def unread(con, now):
     return [r[0] for r in con.execute(
         "SELECT DISTINCT s.claude_session_id, s.host, s.boot_id, s.pid, s.process_started FROM lost_executions e JOIN "
         "claude_sessions s USING (claude_session_id) WHERE s.ended_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?, '-1 day') AND "
-        "s.end_reason NOT IN ('gone', 'imported') AND (SELECT max(t.at) FROM events t WHERE t.execution_id = e.execution_id "
-        "AND t.kind = 'tail') <= s.ended_at", (now,)) if alive(*r[1:]) is False]
+        "s.end_reason NOT IN ('gone', 'imported') AND COALESCE((SELECT max(t.at) FROM events t WHERE t.execution_id = "
+        "e.execution_id AND t.kind = 'tail'), '') <= s.ended_at", (now,)) if alive(*r[1:]) is False]
 
 
 def bury(con, now):
