@@ -6,7 +6,7 @@ import os
 import pytest
 
 from orchestrator.edges.cli import describe
-from orchestrator.recording import usage
+from orchestrator.recording import sessions, usage
 from orchestrator.recording.graph import Graph
 from orchestrator.services import details, purge, queries
 from orchestrator.services.conditions import Where
@@ -156,6 +156,32 @@ def test_an_agent_that_worked_again_when_its_session_died(again, written):
     shown = "\n".join(describe.execution(details.execution(con, row["execution_id"])))
     assert "Segments\n" in shown and "lost" in shown.partition("Segments")[2]
     assert queries.executions(con, status="deployed") == [] and not running(again, again.count + 1)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_lost_one_was_at_work_as_long_as_it_was_heard_of(tmp_path, again):
+    """Of a client that was killed nobody knows when: its agents, also one that worked again, were at work until the last sign of
+    them, not until somebody looked, and not until another process went on with the conversation."""
+    world = World(str(tmp_path))
+    agent = world.agent(10)
+    history = History(world)
+    for event in world.events if again else world.events[:5]:
+        history.take(event)
+    if again:
+        history.count += 10
+        world.message(agent, 11, "more")
+        for event in world.events[-5:-2]:
+            history.take(event)
+    os.unlink(world.path(agent))  # it tells nothing
+    last = history.count
+    assert [running(history, n) for n in (last, last + 50)] == [True, True]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "alive", lambda *process: False)
+        history.take({**world.events[0], "session_id": "another"}, last + 100)
+    assert [running(history, n) for n in (last, last + 1, last + 50, last + 150)] == [True, False, False, False]
+    history.process = NEXT
+    history.take({**world.events[0], "source": "resume"}, last + 200)
+    assert [running(history, n) for n in (last, last + 1, last + 150, last + 250)] == [True, False, False, False]
 
 
 def shape(con):

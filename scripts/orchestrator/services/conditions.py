@@ -44,6 +44,10 @@ UNION SELECT e.number FROM {_AGAIN} AND {AGAIN}"""
 # between two stretches of work
 _PAUSED = """EXISTS (SELECT 1 FROM segments p JOIN segments n ON n.execution_id = p.execution_id AND n.ordinal = p.ordinal + 1
     WHERE p.execution_id = e.execution_id AND p.ended_at <= ?1 AND n.started_at > ?1)"""
+# of a Claude session `s`: it went on at a moment; when one whose process is gone ended, nobody knows
+_GOING = "(s.ended_at IS NULL OR s.end_reason != 'gone' AND s.ended_at > ?1)"
+_HEARD = """(SELECT max(CASE v.kind WHEN 'tail' THEN v.body ELSE v.at END) FROM events v WHERE v.execution_id = e.execution_id AND
+    v.kind NOT IN ('met', 'absent', 'closed'))"""  # when something was heard, or written, of an execution `e`
 # at a moment: those that took at most a day, those that took longer, those that have not ended (+: by the index of the few),
 # those that were at work again
 _RUNNING = f"""
@@ -52,11 +56,10 @@ SELECT number FROM executions e WHERE deployed_at > strftime('%Y-%m-%dT%H:%M:%fZ
 UNION SELECT number FROM executions e WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day')
     AND deployed_at <= ?1 AND completed_at > ?1 AND NOT {_PAUSED}
 UNION SELECT e.number FROM executions e LEFT JOIN claude_sessions s USING (claude_session_id) WHERE e.status = 'deployed'
-    AND +e.deployed_at <= min(?1, {NOW}) AND (s.ended_at IS NULL OR s.ended_at > ?1)
-    AND (s.started_at IS NULL OR {BEGAN} OR s.started_at > ?1)
+    AND +e.deployed_at <= min(?1, {NOW}) AND (s.claude_session_id IS NULL OR {_GOING} AND {BEGAN} OR ?1 <= {_HEARD})
 UNION SELECT e.number FROM {_AGAIN} AND EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND
-    g.ended_at IS NULL AND g.ordinal > 1 AND g.started_at <= min(?1, {NOW}) AND (s.ended_at IS NULL OR s.ended_at > ?1) AND
-    (g.started_at >= s.started_at OR s.started_at > ?1))"""
+    g.ended_at IS NULL AND g.ordinal > 1 AND g.started_at <= min(?1, {NOW}) AND
+    ({_GOING} AND g.started_at >= s.started_at OR ?1 <= {_HEARD}))"""
 
 
 class Where:
