@@ -1,4 +1,4 @@
--- The whole present schema of the history (user_version 2).
+-- The whole present schema of the history (user_version 3).
 -- Times are UTC text in milliseconds (2026-11-21T08:30:00.000Z); paths are relative to the project.
 -- Newcomers get this file; older histories get assets/migrations/*.sql; a test holds the two equal.
 
@@ -135,6 +135,9 @@ CREATE INDEX executions_by_model ON executions (COALESCE(resolved_model, model),
 CREATE INDEX executions_failed ON executions (deployed_at, origin, agent_type) WHERE status = 'failed';
 CREATE INDEX executions_long ON executions (deployed_at) -- that took more than a day: looked for apart by what was running when
     WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day');
+CREATE INDEX executions_completed ON executions -- what one of a type and a model takes
+    (agent_type, replace(COALESCE(resolved_model, model, ''), '[1m]', ''), completed_at) WHERE status = 'completed';
+CREATE INDEX executions_unmeasured ON executions (deployed_at, agent_type) WHERE models IS NULL; -- of which no usage is known
 CREATE INDEX executions_by_parent ON executions (parent_agent_id) WHERE parent_agent_id IS NOT NULL;
 CREATE INDEX executions_by_bundle ON executions (bundle_id) WHERE bundle_id IS NOT NULL;
 CREATE INDEX executions_unread ON executions (claude_session_id) -- whose transcript is still to be read
@@ -350,8 +353,8 @@ CREATE TABLE months (                    -- months whose sums stand; a change of
 
 CREATE TABLE daily_checks (              -- roll-up of validation results by day, kept by the triggers below
     day TEXT PRIMARY KEY,                -- when the result was kept
-    passed INTEGER NOT NULL DEFAULT 0,   -- verdicts that begin with pass
-    not_passed INTEGER NOT NULL DEFAULT 0 -- all others
+    passed INTEGER NOT NULL DEFAULT 0,   -- verdicts that say that a check passed
+    not_passed INTEGER NOT NULL DEFAULT 0 -- verdicts that say that it failed; numbers, skipped, n/a and the like are neither
 ) WITHOUT ROWID;
 
 -- Roll-ups -----------------------------------------------------------------------------------------
@@ -419,11 +422,26 @@ CREATE TRIGGER usage_gone AFTER DELETE ON usage BEGIN
         OLD.cache_write_5m_tokens, OLD.cache_write_1h_tokens, OLD.cache_read_tokens, OLD.output_tokens, OLD.cost_usd;
 END;
 
-CREATE VIEW check_parts AS               -- how many verdicts of each validation result passed, and how many did not
-SELECT o.output_id, substr(o.created_at, 1, 10) AS day, count(*) FILTER (WHERE v.type = 'true' OR v.atom LIKE 'pass%') AS passed,
-    count(*) FILTER (WHERE v.type != 'true' AND v.atom NOT LIKE 'pass%' AND v.atom != 'named') AS not_passed
-FROM outputs o, json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v
-WHERE o.output_type = 'validation_result' AND o.created_at IS NOT NULL GROUP BY o.output_id;
+CREATE VIEW verdicts AS                  -- each check of each validation result, and whether it passed
+SELECT output_id, execution_id, created_at, "check", verdict, CASE
+    WHEN type IN ('true', 'false') THEN type = 'true'
+    WHEN (word LIKE 'pass%' OR word LIKE 'ok%' OR word LIKE 'succe%' OR word LIKE 'green%' OR word LIKE 'clean%'
+        OR word LIKE '✅%' OR word LIKE '✓%' OR word LIKE '✔%')
+        AND (word = said OR said NOT LIKE '0%' AND said NOT LIKE '%fail%' AND said NOT LIKE '%error%') THEN 1
+    WHEN (word LIKE 'fail%' OR word LIKE 'error%' OR word LIKE 'broken%' OR word LIKE 'crash%' OR word LIKE 'timeout%'
+        OR word LIKE 'timed out%' OR word LIKE 'not ok%' OR word LIKE 'not pass%' OR word LIKE '❌%' OR word LIKE '✗%'
+        OR word LIKE '✘%')
+        AND said NOT LIKE '0%' THEN 0
+    END AS passed                        -- 1: it passed; 0: it failed; NULL: it says neither, as numbers do
+FROM (SELECT o.output_id, o.execution_id, o.created_at, v.key AS "check", v.atom AS verdict, v.type, ltrim(v.atom, '`* ') AS said,
+        ltrim(v.atom, '`* 0123456789') AS word
+    FROM outputs o, json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v
+    WHERE o.output_type = 'validation_result' AND v.atom IS NOT NULL);
+
+CREATE VIEW check_parts AS               -- how many verdicts of each validation result passed, and how many failed
+SELECT output_id, substr(created_at, 1, 10) AS day, count(*) FILTER (WHERE passed = 1) AS passed,
+    count(*) FILTER (WHERE passed = 0) AS not_passed
+FROM verdicts WHERE created_at IS NOT NULL GROUP BY output_id;
 
 CREATE TRIGGER check_kept AFTER INSERT ON outputs WHEN NEW.output_type = 'validation_result' BEGIN
     INSERT INTO daily_checks SELECT day, passed, not_passed FROM check_parts WHERE output_id = NEW.output_id

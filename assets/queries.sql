@@ -64,10 +64,8 @@ WHERE orchestration_id = :session_id ORDER BY position;
 
 -- bundles_that_passed: Which bundles led to results whose checks passed?
 SELECT e.bundle_id, b.total_tokens, b.how, count(DISTINCT e.execution_id) AS executions,
-    sum(v.value LIKE 'pass%') AS passed, sum(v.value NOT LIKE 'pass%') AS not_passed
-FROM executions e JOIN bundles b USING (bundle_id)
-JOIN outputs o ON o.execution_id = e.execution_id AND o.output_type = 'validation_result',
-    json_each(o.content) v
+    count(*) FILTER (WHERE v.passed = 1) AS passed, count(*) FILTER (WHERE v.passed = 0) AS not_passed
+FROM verdicts v JOIN executions e USING (execution_id) JOIN bundles b USING (bundle_id)
 GROUP BY e.bundle_id ORDER BY not_passed, passed DESC;
 
 -- who_touched: Who last touched this file, and why?
@@ -75,9 +73,12 @@ SELECT f.last_at, f.mode, e.execution_id, e.agent_type, e.scope, f.lines_added, 
 FROM file_touches f JOIN executions e USING (execution_id)
 WHERE f.path = :path ORDER BY f.last_at DESC LIMIT 5;
 
--- running_at: What was running at this time?
-SELECT execution_id, agent_type, scope, deployed_at, completed_at FROM executions
-WHERE deployed_at <= :at AND (completed_at IS NULL OR completed_at > :at) ORDER BY deployed_at;
+-- running_at: What was running at this time? (A lost one until its Claude session ended, or went on in another process.)
+SELECT e.execution_id, e.agent_type, e.scope, e.deployed_at, e.completed_at
+FROM executions e LEFT JOIN lost_executions l USING (execution_id)
+LEFT JOIN claude_sessions s ON s.claude_session_id = l.claude_session_id
+WHERE e.deployed_at <= :at AND COALESCE(e.completed_at,
+    CASE WHEN l.deployed_at < s.started_at THEN s.started_at ELSE s.ended_at END, '~') > :at ORDER BY e.deployed_at;
 
 -- tokens_by_type: How many tokens did each agent type use, on which model?
 SELECT e.agent_type, u.model, count(DISTINCT e.execution_id) AS executions, sum(u.input_tokens) AS input,
@@ -106,9 +107,9 @@ SELECT agent_type, count(*) AS executions,
 FROM executions WHERE completed_at IS NOT NULL GROUP BY agent_type ORDER BY average DESC;
 
 -- validation_by_day: How do checks do over time?
-SELECT substr(o.created_at, 1, 10) AS day, v.key AS "check", count(*) AS runs, sum(v.value LIKE 'pass%') AS passed
-FROM outputs o, json_each(o.content) v WHERE o.output_type = 'validation_result'
-GROUP BY day, v.key ORDER BY day DESC, v.key;
+SELECT substr(created_at, 1, 10) AS day, "check", count(*) AS runs, count(*) FILTER (WHERE passed = 1) AS passed,
+    count(*) FILTER (WHERE passed = 0) AS not_passed
+FROM verdicts GROUP BY day, "check" ORDER BY day DESC, "check";
 
 -- versions_of_deliverable: Which versions of this file were delivered, by whom?
 SELECT o.version, e.execution_id, e.agent_type, o.content_hash, o.created_at
@@ -117,7 +118,8 @@ WHERE o.output_type = 'deliverable' AND o.path = :path ORDER BY o.created_at;
 
 -- most_shared_context: Which files are sent to the most agents, at what cost in tokens?
 SELECT context_source, count(DISTINCT execution_id) AS executions, sum(token_count) AS tokens
-FROM allocations WHERE included = 1 GROUP BY context_source ORDER BY tokens DESC LIMIT 20;
+FROM allocations WHERE included = 1 AND context_type IN ('file', 'reference', 'document', 'shared_context')
+GROUP BY context_source ORDER BY executions DESC, tokens DESC LIMIT 20;
 
 -- said_about: What did agents of this type say about this?
 SELECT execution_id, deployed_at, final_message FROM executions

@@ -23,8 +23,8 @@ EVERYWHERE = {
     "retries": "how many of these were second or later attempts",
     "milliseconds": "how long they took together",
     "unpriced_tokens": "tokens of models without a price",
-    "passed": "how many verdicts begin with pass",
-    "not_passed": "how many verdicts do not",
+    "passed": "how many verdicts say that a check passed",
+    "not_passed": "how many verdicts say that it failed",
     "output_id": "the output, by its number",
     "owner": "whose: an execution or a Claude session",
     "kind": "whose: execution, session (a main conversation) or compaction",
@@ -115,6 +115,8 @@ SAID = {
     "allocations.token_count": "the item's tokens",
     "token_counts.hash": "the text, by its content",
     "token_counts.tokens": "its tokens",
+    "verdicts.check": "what was checked",
+    "verdicts.verdict": "what was said of it",
     "task_states.state": "waiting, ready, in_flight, completed, failed, skipped or lost",
 }
 

@@ -59,6 +59,7 @@ verdicts = st.sampled_from(
         '{"tests": "pass"}',
         '{"tests": "passed", "lint": "fail"}',
         '{"ok": true, "named": "named"}',
+        '{"coverage": 85, "tests": "❌ 2 of 12", "types": "`pass`", "lint": "skipped"}',
         "no JSON",
         "[1]",
     ]

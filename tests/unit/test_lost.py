@@ -189,20 +189,45 @@ def shape(con):
     return dict(con.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
-def test_an_older_history_is_brought_up(tmp_path):
-    """A history of an earlier schema becomes what a new one is as soon as it is opened, step by step."""
+OLD_CHECKS = (
+    "CREATE VIEW check_parts AS SELECT o.output_id, substr(o.created_at, 1, 10) AS day, count(*) FILTER (WHERE v.type = 'true' "
+    "OR v.atom LIKE 'pass%') AS passed, count(*) FILTER (WHERE v.type != 'true' AND v.atom NOT LIKE 'pass%' AND v.atom != "
+    "'named') AS not_passed FROM outputs o, json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v "
+    "WHERE o.output_type = 'validation_result' AND o.created_at IS NOT NULL GROUP BY o.output_id"
+)
+OLD_LOST = (
+    "CREATE VIEW lost_executions AS SELECT e.* FROM executions e JOIN claude_sessions s USING (claude_session_id) "
+    "WHERE e.status = 'deployed' AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at)"
+)
+NEW_SINCE_2 = ("VIEW verdicts", "INDEX executions_completed", "INDEX executions_unmeasured")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_history_is_brought_up(tmp_path, version):
+    """A history of an earlier schema becomes what a new one is as soon as it is opened, step by step, with its sums."""
     new = store.open_history(str(tmp_path / "new.db"))
     wanted = shape(new)
     old = store.connect(str(tmp_path / "old.db"))
     for statement in store.statements(store._read("execution_db.schema.sql")):
-        if "VIEW lost_executions" in statement:
-            statement = (
-                "CREATE VIEW lost_executions AS SELECT e.* FROM executions e JOIN claude_sessions s USING (claude_session_id) "
-                "WHERE e.status = 'deployed' AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at)"
-            )
-        old.execute(statement)
-    old.execute("PRAGMA user_version = 1")
+        if any(name in statement for name in NEW_SINCE_2):
+            continue
+        if "VIEW check_parts" in statement:
+            statement = OLD_CHECKS
+        if "VIEW lost_executions" in statement and version == 1:
+            statement = OLD_LOST
+        old.execute(statement.replace("-- verdicts that say that a check passed", "-- verdicts that begin with pass"))
+    kept = "INSERT INTO outputs (execution_id, output_type, content, created_at) VALUES ('e', "
+    kept += "'validation_result', ?, '2026-11-20')"
+    for verdict in ("pass", "fail", "`pass", "85%", "n/a"):
+        old.execute(kept, ('{"tests": "%s"}' % verdict,))
+    assert old.execute("SELECT * FROM daily_checks").fetchall() == [("2026-11-20", 1, 4)]
+    old.execute("PRAGMA user_version = %d" % version)
     old.close()
     opened = store.open_history(str(tmp_path / "old.db"))
     assert shape(opened) == wanted
     assert opened.execute("PRAGMA user_version").fetchone() == new.execute("PRAGMA user_version").fetchone() == (store.VERSION,)
+    assert opened.execute("SELECT * FROM daily_checks").fetchall() == [("2026-11-20", 2, 1)]
+    for con in (new, opened):
+        con.execute(kept, ('{"types": "ok"}',))
+        con.execute("DELETE FROM outputs WHERE content LIKE '%fail%'")
+    assert opened.execute("SELECT * FROM daily_checks").fetchall() == [("2026-11-20", 3, 0)]

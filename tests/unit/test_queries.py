@@ -9,6 +9,7 @@ import docs
 from histories import OTHER, Filled, fill
 from orchestrator.errors import OrchestratorError
 from orchestrator.services import details, outputs, queries, tracker
+from orchestrator.store import open as store
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +216,52 @@ def test_every_written_query_runs_and_finds_something(filled, name, statement):
 
 
 SEEDS = {q[1] for q in QUERIES if "seed 002" in q[0]}
+STATEMENTS = {q[1]: q[3] for q in QUERIES}
+
+
+@pytest.mark.parametrize("at, running", [
+    ("2026-11-20T08:30", ["lost", "replaced", "working"]), ("2026-11-20T10:30", ["replaced", "working"]),
+    ("2026-11-20T12:30", ["working"]), ("2026-11-20T07:59", []),
+])  # fmt: skip
+def test_what_was_running_ended_with_its_session(tmp_path, at, running):
+    """A lost execution was running until its Claude session ended, or went on in another process; and so history lists it."""
+    con = store.open_history(str(tmp_path / "history.db"))
+    for name, started, ended in (("lost", "08:00", "10:00"), ("replaced", "12:00", None), ("working", "08:00", None)):
+        times = [time and f"2026-11-20T{time}:00.000Z" for time in (started, ended)]
+        con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at) VALUES (?, ?, ?)", (name, *times))
+        con.execute("INSERT INTO executions (execution_id, origin, agent_type, deployed_at, claude_session_id) VALUES "
+                    "(?1, 'unplanned', 'x', '2026-11-20T08:00:00.000Z', ?1)", (name,))  # fmt: skip
+    at += ":00.000Z"
+    found = [row[0] for row in con.execute(STATEMENTS["running_at"], {"at": at})]
+    assert found == running and sorted(e["execution_id"] for e in queries.executions(con, at=at)) == running
+    con.close()
+
+
+def test_the_files_sent_to_the_most_agents(tmp_path):
+    """Which files are sent to the most agents names files, no tasks and results, and goes by agents before tokens."""
+    con = store.open_history(str(tmp_path / "history.db"))
+    sent = [("file", "large.py", 900, 1), ("file", "often.py", 5, 3), ("shared_context", "shared.py", 7, 2),
+            ("briefing", "task t2", 999, 4), ("result", "result of t1", 999, 4)]  # fmt: skip
+    for kind, source, tokens, times in sent:
+        for n in range(times):
+            con.execute("INSERT INTO allocations (execution_id, context_type, context_source, token_count, included) "
+                        "VALUES (?, ?, ?, ?, 1)", (f"e{n}", kind, source, tokens))  # fmt: skip
+    found = con.execute(STATEMENTS["most_shared_context"]).fetchall()
+    assert found == [("often.py", 3, 15), ("shared.py", 2, 14), ("large.py", 1, 900)]
+    con.close()
+
+
+def test_queries_judge_checks_as_statistics_do(filled):
+    """The bundles' and the days' queries count what passed and what failed as the sums by day do; numbers are neither."""
+    filled.con.execute("SAVEPOINT before")
+    filled.con.execute("UPDATE executions SET bundle_id = (SELECT bundle_id FROM bundles LIMIT 1)")
+    filled.con.execute("INSERT INTO outputs (execution_id, output_type, content, created_at) SELECT execution_id, "
+                       "'validation_result', '{\"coverage\": 85, \"named\": \"named\"}', '2026-11-20' FROM executions")
+    sums = filled.con.execute("SELECT sum(passed), sum(not_passed) FROM daily_checks").fetchall()
+    for name in ("bundles_that_passed", "validation_by_day"):
+        assert filled.con.execute(f"SELECT sum(passed), sum(not_passed) FROM ({STATEMENTS[name].rstrip(';')})").fetchall() == sums
+    filled.con.execute("ROLLBACK TO before")
+    filled.con.execute("RELEASE before")
 
 
 def test_there_are_the_seeds_queries_and_ten_more():

@@ -7,6 +7,11 @@ from orchestrator.paths import file_in, regular
 
 _EPOCH = 2440587.5  # the Julian day of 1970
 _HEADINGS = {"deliverables:": "deliverable", "validation:": "validation_result", "insights:": "insight"}
+# What a verdict begins with, whatever its case. The view `verdicts` of the schema says the same; a test holds the two equal.
+PASSED = ("pass", "ok", "succe", "green", "clean", "✅", "✓", "✔")
+FAILED = ("fail", "error", "broken", "crash", "timeout", "timed out", "not ok", "not pass", "❌", "✗", "✘")
+_AROUND = "`* "  # Markdown's marks around a verdict
+_DIGITS = "0123456789"
 
 
 def named(message):
@@ -19,8 +24,8 @@ def named(message):
         if heading:
             kind, words = _HEADINGS[heading], words.replace("**", "")[len(heading):].strip()
             items = words.split(", ") if kind == "deliverable" else [words]
-        elif kind and words[:2] in ("- ", "* "):
-            items = [words[2:]]
+        elif kind and line.strip()[:2] in ("- ", "* "):
+            items = [line.strip()[2:]]
         elif not words or kind is None:
             continue
         else:
@@ -87,10 +92,51 @@ def _outputs(con, project, message):
         yield kind, content, path, digest
 
 
-def halves(verdict):
-    """(check, what it said); the colon of what was masked parts nothing."""
-    name, _, said = verdict.replace("[masked:", "[masked\0").partition(":")
-    return [part.replace("\0", ":").strip() for part in (name, said)]
+def halves(text):
+    """(check, what it said), without the marks around each: parted at the first colon with a space that a verdict follows,
+    else at the last one that a verdict follows, else at the first. The colon of what was masked parts nothing."""
+    parts = text.replace("[masked:", "[masked\0").split(":")
+    places = [n for n in range(1, len(parts)) if passed(_said(":".join(parts[n:n + 9])[:500])) is not None]
+    spaced = [n for n in places if parts[n][:1] == " "]
+    at = spaced[0] if spaced else places[-1] if places else 1
+    return [part.replace("\0", ":") for part in (_bare(":".join(parts[:at])), _said(":".join(parts[at:])))]
+
+
+def passed(verdict):
+    """Whether a check passed (True) or failed (False), by what its verdict begins with; None: it says neither.
+
+    Numbers say neither, nor does skipped, n/a or any other word. A number of what passed or failed is passed over, but for
+    0 and where it did not all pass: `12 passed` and `2 failed, 10 passed` are verdicts, `0 failed` is none.
+    """
+    said = verdict.lstrip(_AROUND).lower()
+    word = said.lstrip(_AROUND + _DIGITS)
+    if word.startswith(FAILED) and said[:1] != "0":
+        return False
+    if word.startswith(PASSED) and (word == said or not (said[:1] == "0" or "fail" in said or "error" in said)):
+        return True
+    return None
+
+
+def _said(text):
+    """What a check said, without marks; a sign stays where the words without it say something else, or nothing."""
+    whole, words = text.strip().strip(_AROUND), _bare(text)
+    return whole if passed(whole) is not None and passed(whole) != passed(words) else words
+
+
+def _bare(text):
+    """A text without the marks and signs around it: `pass`, **pass** and ✅ pass are pass; signs alone stay."""
+    text = text.replace("`", "")
+    begin, end = 0, len(text)
+    while begin < end and _is_mark(text[begin]):
+        begin += 1
+    while end > begin and _is_mark(text[end - 1]):
+        end -= 1
+    bare = text[begin:end]
+    return (bare.replace("**", "", 1) if "**" in text[:begin] else bare) or text.strip()
+
+
+def _is_mark(char):
+    return char in "* \t" or char >= "\u2010" and not char.isalnum()
 
 
 def inside(project, name):

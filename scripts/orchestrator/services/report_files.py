@@ -74,10 +74,8 @@ def _reported(path: str, text: str) -> dict[str, Any]:
     verdicts = {
         **verdicts,
         **{
-            name.strip(): verdict.strip() or "named"
-            for name, _, verdict in [
-                each.partition(":") for kind, each in named if kind == "validation_result"
-            ]
+            name: verdict or "named"
+            for name, verdict in [outputs.halves(each) for kind, each in named if kind == "validation_result"]
         },
     }
     failed = body.get("status") == "failed" or body.get("success") is False

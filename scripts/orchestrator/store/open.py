@@ -10,7 +10,7 @@ except ImportError:
 
 from orchestrator.paths import plugin_root, regular
 
-VERSION = 2
+VERSION = 3
 _LOG = 200 * 4120  # bytes of the write-ahead log, after which a hook closes the history: so many pages, each with its head
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 # SQL: whether an execution `e` was deployed, or put to work again by a message, in the present process of its Claude session `s`
