@@ -70,6 +70,7 @@ def rows(number, of, dice):
         None if status == "deployed" else int(status == "completed"), words if status == "completed" else None,
         "API Error: 500" if status == "failed" else None, size, "bun-%07d" % (number // 3), 12, int(dice.random() < 0.1), 1, 2, 1,
         10, 3, "/nowhere/%s.jsonl" % name, "" if ended else None, ended or (None if late else moment(number // 40 * 3600 + 9000)),
+        model if ended else None,
     )  # fmt: skip
     files = ["src/%s/%s.py" % (WORDS[dice.randrange(20)], WORDS[dice.randrange(40)]) for _ in range(3)]
     outputs = [
@@ -91,8 +92,8 @@ INSERTS = {
     "executions": "INSERT INTO executions (number, execution_id, orchestration_id, task_id, attempt, origin, runtime, "
     "claude_session_id, tool_use_id, agent_id, agent_type, scope, resolved_model, deployed_at, started_at, completed_at, status, "
     "end_reason, success, final_message, error_message, context_size, bundle_id, calls, refused_calls, failed_calls, files_read, "
-    "files_written, lines_added, lines_removed, transcript_path, transcript_hash, usage_read_at) VALUES ("
-    + ", ".join("?" * 33) + ")",
+    "files_written, lines_added, lines_removed, transcript_path, transcript_hash, usage_read_at, models) VALUES ("
+    + ", ".join("?" * 34) + ")",
     "outputs": "INSERT INTO outputs (execution_id, output_type, content, created_at, path) VALUES (?, ?, ?, ?, ?)",
     "events": "INSERT INTO events (dedupe_key, at, kind, claude_session_id, agent_id, execution_id, text) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -20,7 +20,7 @@ import pytest
 import clients
 from bench import make_history
 from orchestrator.edges import hooks
-from orchestrator.services import details, outputs, queries, stats
+from orchestrator.services import details, outputs, quantiles, queries, stats
 from orchestrator.services.reconcile import reconcile
 from orchestrator.store import open as store
 from orchestrator.store import search, search_bits, search_index, workspace
@@ -173,8 +173,8 @@ def test_lists_searches_and_statistics(con):
         ("stats since a day", lambda: stats.statistics(con, HALF % 1)["quantiles"]),
         ("stats until a day", lambda: stats.statistics(con, None, HALF % 1)["quantiles"]),
         ("stats of one orchestration", lambda: [stats.of(con, "orchestration", "orch-00050000")]),
-        ("stats: bundles", lambda: stats.bundles(con)),
-        ("stats: quantiles of one type", lambda: stats.quantiles(con, "orchestrator:builder")),
+        ("stats: bundles", lambda: stats.bundles(con)[0]),
+        ("stats: quantiles of one type", lambda: quantiles.of_type(con, "orchestrator:builder")),
         ("reconcile, nothing to do", lambda: reconcile(con, "/nowhere", "/nowhere")),
     ]
     for name, run in work:

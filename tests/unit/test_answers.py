@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from histories import Filled, fill
 from orchestrator.edges.cli import describe, main
-from orchestrator.services import details, queries
+from orchestrator.edges.cli.stats import told as told_stats
+from orchestrator.services import details, queries, stats
 
 PAGE = Path(__file__).resolve().parents[2] / "references/answers.md"
 LINES = re.findall(r"^\| ([^|]+\?) \| `(orchestrator [^`]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
@@ -103,6 +104,31 @@ def test_statistics_say_what_they_leave_out(filled, run):
     assert unknown["cost_usd"] is None and unknown["unpriced_tokens"] == unknown["tokens"]["number"] > 0
     text = run("stats").stdout
     assert re.search(r"^cost +\$[\d.]+\+$", text, re.MULTILINE) and "not known" in text
+
+
+def test_what_was_never_measured_is_not_known(filled, run):
+    """Of executions without usage statistics say no tokens and no cost, but how many they are; sums without them have a +."""
+    filled.con.execute("SAVEPOINT before")
+    filled.con.execute("INSERT INTO executions (execution_id, origin, runtime, agent_type, deployed_at, status) VALUES "
+                       "('exec-001', 'tracker', 'tracker', 'debugger', '2026-11-21T08:00:00.000Z', 'completed')")  # fmt: skip
+    body = stats.of(filled.con, "execution", "exec-001")
+    for used in (body["usage"], body["by_part"]["agents"], body["by_agent_type"][0]):
+        assert (used["tokens"], used["cost_usd"], used["unmeasured"]) == ({"number": None, "how": None}, None, 1)
+    text = "\n".join(told_stats(body))
+    assert re.search("^tokens +not known$", text, re.MULTILINE) and re.search("^cost +not known$", text, re.MULTILINE)
+    assert "of 1 of 1 executions no usage is known" in text and "$0" not in text
+    assert describe._in_all(stats.with_its_agents(filled.con, "exec-001")) == (
+        "1 executions, tokens not known, cost not known, of 1 no usage is known")  # fmt: skip
+    whole = stats.statistics(filled.con)
+    ((unknown,),) = filled.rows("SELECT count(*) FROM executions WHERE execution_id NOT IN (SELECT owner FROM usage)")
+    assert whole["usage"]["unmeasured"] == unknown and whole["usage"]["tokens"]["how"] == "usage"
+    text = "\n".join(told_stats(whole))
+    assert f"of {unknown} of {whole['fleet']['executions']} executions no usage is known" in text
+    assert re.search(r"^cost +\$[\d.]+\+$", text, re.MULTILINE) and re.search("^debugger .* not known$", text, re.MULTILINE)
+    day = whole["by_day"][0]
+    assert (day["day"], day["tokens"]["number"], day["cost_usd"], day["unmeasured"]) == ("2026-11-21", None, None, 1)
+    filled.con.execute("ROLLBACK TO before")
+    filled.con.execute("RELEASE before")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench import make_history
-from orchestrator.services import conditions, finding, outputs, queries, stats
+from orchestrator.services import conditions, finding, outputs, quantiles, queries, stats
 from orchestrator.store import open as store
 from orchestrator.store import search, search_bits, search_index, words
 
@@ -594,7 +594,13 @@ def test_totals_of_every_view_are_the_sums_of_the_rows(con):
         mine = [e for e in rows if e["orchestration_id"] == orchestration]
         told = stats.of(con, "orchestration", orchestration)
         assert told["fleet"]["executions"] == len(mine)
-        assert told["usage"]["tokens"]["number"] == sum(e["tokens"]["number"] for e in mine if e["tokens"]["how"] == "usage")
+        known = [e["tokens"]["number"] for e in mine if e["tokens"]["how"] == "usage"]
+        assert told["usage"]["tokens"]["number"] == (sum(known) if known else None)
+        assert told["usage"]["unmeasured"] == len(mine) - len(known)
+    unknown = sum(e["tokens"]["how"] != "usage" for e in rows)
+    assert whole["usage"]["unmeasured"] == whole["by_part"]["agents"]["unmeasured"] == unknown > 0
+    for view in ("by_agent_type", "by_day"):
+        assert sum(each["unmeasured"] for each in whole[view]) == unknown
     one = used[0]
     assert stats.of(con, "execution", one["execution_id"])["usage"]["tokens"]["number"] == one["tokens"]["number"]
     passed = con.execute("SELECT sum(content LIKE '%pass%') FROM outputs WHERE output_type = 'validation_result'").fetchone()[0]
@@ -610,7 +616,7 @@ def test_statistics_of_some_days_are_those_days(con):
 
 def test_quantiles_are_values_that_occurred(con):
     """Of each type and model: how long, how many tokens and how many dollars its latest completed executions took."""
-    for each in stats.quantiles(con, "orchestrator:builder"):
+    for each in quantiles.of_type(con, "orchestrator:builder"):
         mine = [e for e in every(con) if e["agent_type"] == "orchestrator:builder" and e["status"] == "completed"
                 and (e["resolved_model"] or e["model"]) == each["model"]]  # fmt: skip
         assert 0 < each["executions"] <= len(mine)
@@ -620,14 +626,11 @@ def test_quantiles_are_values_that_occurred(con):
 
 def taken(rows, since="", until=""):
     """{(agent type, model): the tokens, in order, of its latest executions that completed in some days}, from all rows."""
-    out, of_type = {}, {}
-    for e in rows:
+    out = {}
+    for e in sorted(rows, key=lambda e: e["completed_at"] or "", reverse=True):
         if e["status"] == "completed" and since <= e["completed_at"] <= until + "~":
-            of_type.setdefault(e["agent_type"], []).append(e)
-    for name, mine in of_type.items():
-        for e in mine[: stats.LATEST]:
-            out.setdefault((name, e["resolved_model"] or e["model"]), []).append(e["tokens"]["number"])
-    return {key: sorted(numbers) for key, numbers in out.items()}
+            out.setdefault((e["agent_type"], e["resolved_model"] or e["model"]), []).append(e["tokens"]["number"])
+    return {key: sorted(numbers[: quantiles.LATEST]) for key, numbers in out.items()}
 
 
 @pytest.mark.parametrize("since, until", [("", ""), ("2024-01-02", "2024-01-02"), ("2024-01-01", "2024-01-01"),
@@ -654,9 +657,20 @@ def test_what_took_days_counts_where_it_completed(con):
     assert [(each["agent_type"], each["executions"]) for each in found] == [(slow["agent_type"], 1)]
 
 
+@pytest.mark.parametrize("latest", [3, 8])
+def test_each_model_of_a_type_has_its_own_latest(con, monkeypatch, latest):
+    """A model's quantiles rest on its own latest executions, however many others of the type ran on another model since."""
+    monkeypatch.setattr(quantiles, "LATEST", latest)
+    expected = taken(every(con))
+    found = {(each["agent_type"], each["model"]): each["executions"] for each in stats.statistics(con)["quantiles"]}
+    assert found == {key: len(numbers) for key, numbers in expected.items()} and latest in found.values()
+    of_type = {each["model"]: each["executions"] for each in quantiles.of_type(con, "orchestrator:builder", latest)}
+    assert of_type == {model: count for (name, model), count in found.items() if name == "orchestrator:builder"}
+
+
 def test_many_types_share_what_is_looked_at(con, monkeypatch):
-    """However many agent types there are, only so many executions are looked at, and each type keeps some of its own."""
-    monkeypatch.setattr(stats, "TOGETHER", 60)
+    """However many types and models there are, only so many executions are looked at, and each keeps some of its own."""
+    monkeypatch.setattr(quantiles, "TOGETHER", 60)
     found = stats.statistics(con)["quantiles"]
     completed = {e["agent_type"] for e in every(con) if e["status"] == "completed"}
     assert {each["agent_type"] for each in found} == completed
@@ -674,14 +688,54 @@ def test_the_table_of_quantiles_lists_every_type(con):
 
 
 def test_bundles_that_passed_come_first(con):
-    """A bundle is judged by the checks of what it was sent to (S2-48)."""
-    found = stats.bundles(con)
-    assert found[0]["not_passed"] == 0 and found[0]["passed"] > 0
-    for each in found[:5]:
-        ids = [r[0] for r in con.execute("SELECT execution_id FROM executions WHERE bundle_id = ?", (each["bundle_id"],))]
-        verdicts = [v for i in ids for v in outputs.validation(con, i).values()]
-        assert (each["executions"], each["passed"] + each["not_passed"]) == (len(ids), len(verdicts))
-        assert each["passed"] == sum(v == "pass" for v in verdicts)
+    """A bundle is judged by all that it was sent to, those that failed or had no checks too (S2-48)."""
+    found, before = stats.bundles(con)
+    assert found[0]["not_passed"] + found[0]["failed"] == 0 and found[0]["passed"] > 0 and before is None
+    assert sum(each["executions"] for each in found) == EXECUTIONS
+    for each in found:
+        mine = [e for e in every(con) if e["bundle_id"] == each["bundle_id"]]
+        verdicts = [v for e in mine for v in outputs.validation(con, e["execution_id"]).values()]
+        assert each["executions"] == len(mine)
+        for name in ("completed", "failed"):
+            assert each[name] == sum(e["status"] == name for e in mine)
+        assert (each["passed"], each["not_passed"]) == (verdicts.count("pass"), verdicts.count("fail"))
+
+
+def test_bundles_that_were_sent_before_are_said(con, monkeypatch):
+    """Only the bundles of the latest executions are listed, whole; those before are a matter of --until, and nothing is lost."""
+    monkeypatch.setattr(stats, "JUDGED", 50)
+    listed, until = [], None
+    while True:
+        found, before = stats.bundles(con, None, until)
+        listed += [each["bundle_id"] for each in found]
+        if before is None:
+            break
+        assert until is None or before < until
+        until = before
+    assert set(listed) == {e["bundle_id"] for e in every(con)}
+    assert {each["deployed_at"][:10] for each in stats.bundles(con, *DAY)[0]} == {DAY[0]}
+
+
+@pytest.mark.parametrize("since, until", [(None, None), ("2023-01-01", None)])
+def test_days_that_are_not_listed_are_said(con, monkeypatch, since, until):
+    """Days are listed up to a number, more of an asked period; the latest of those before is named, by which they are found."""
+    every_day = [each["day"] for each in stats.statistics(con, since, until, days=1000)["by_day"]]
+    for name in ("DAYS", "DAYS_ASKED"):
+        monkeypatch.setattr(stats, name, 1 if bool(since) == (name == "DAYS_ASKED") else 1000)
+    whole = stats.statistics(con, since, until)
+    assert [each["day"] for each in whole["by_day"]] == every_day[:1] and whole["days_before"] == every_day[1]
+    con.execute("SAVEPOINT before")
+    con.execute("INSERT INTO outputs (execution_id, output_type, content, created_at) VALUES ('e', 'validation_result', "
+                "'{\"tests\": \"fail\"}', '2023-12-23')")  # fmt: skip
+    for days, listed in ((1, ["2024-01-01"]), (2, ["2024-01-01", "2023-12-23"])):
+        checked = stats.checks(con, since, until, days)
+        assert [each["day"] for each in checked["by_day"]] == listed
+        assert checked["days_before"] == ("2023-12-23" if days == 1 else None)
+    con.execute("ROLLBACK TO before")
+    con.execute("RELEASE before")
+    monkeypatch.setattr(stats, "DAYS_ASKED", 1000)
+    before = stats.statistics(con, since, whole["days_before"])
+    assert [each["day"] for each in before["by_day"]] == every_day[1:] and before["days_before"] is None
 
 
 def test_statistics_are_json(con):

@@ -1,4 +1,4 @@
-"""Statistics of the history: the fleet, tokens and cost, files, rates, checks, quantiles; from roll-ups, in a few milliseconds.
+"""Statistics of the history: the fleet, tokens and cost, files, rates, checks; from roll-ups, in a few milliseconds.
 
 Sums by day lie in `daily` and `daily_usage`, with what changed since beside them (recording/rollup.py). Sums by month are
 made here from those, and stand until one of their days changes.
@@ -6,21 +6,20 @@ made here from those, and stand until one of their days changes.
 
 from __future__ import annotations
 
+from json import dumps
 from typing import Any, Iterable, Optional
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.recording import rollup
 from orchestrator.recording.rollup import COUNTED, USED
+from orchestrator.services import quantiles
 from orchestrator.store.open import Error, writing
 
 TOKENS = USED[1:5]
-LATEST = 50  # executions of a type that quantiles are taken from
-TOGETHER = 300  # executions of all types that quantiles are taken from: with many types, fewer of each
-LOOKED_AT = 10  # for each of them so many executions are looked at, at most: a type may fail again and again
-JUDGED = 300  # executions with a bundle, the latest, whose checks are asked for
+JUDGED = 1200  # executions with a bundle, the latest, whose bundles are listed
 MOST_DAYS = 15  # of a month that are summed up one by one; of one with more the rest is taken away
-DAYS = 14  # the latest ones, listed one by one; --until lists those before
-QUANTILES = (10, 50, 90, 95)
+DAYS = 14  # the latest ones, listed one by one
+DAYS_ASKED = 62  # likewise, where a period is asked for
 
 Sums = dict[tuple[Any, ...], list[Any]]  # by parts of a key
 _TABLES = (("daily", "monthly", "agent_type", COUNTED), ("daily_usage", "monthly_usage", "agent_type, model, kind", USED))
@@ -35,30 +34,9 @@ WITH RECURSIVE family (execution_id, agent_id) AS (
     SELECT execution_id, agent_id FROM executions WHERE {0}
     UNION SELECT e.execution_id, e.agent_id FROM executions e JOIN family f ON e.parent_agent_id = f.agent_id)"""
 
-_TYPES = """
-WITH RECURSIVE known (name) AS (
-    SELECT min(agent_type) FROM executions
-    UNION ALL SELECT (SELECT min(agent_type) FROM executions WHERE agent_type > known.name) FROM known
-        WHERE known.name IS NOT NULL)
-SELECT name FROM known WHERE name IS NOT NULL"""
-# Those of a type that completed in a period: looked for among what was deployed in it or the day before; and those of all
-# types that took longer than a day, of which there are few, among what was deployed before that.
-_COMPLETED = """
-SELECT number FROM (SELECT number, status, completed_at FROM executions WHERE agent_type = ?1
-    AND deployed_at >= COALESCE(date(?2, '-1 day'), '') AND deployed_at <= ?3 ORDER BY deployed_at DESC LIMIT ?5)
-WHERE status = 'completed' AND completed_at >= ?2 AND completed_at <= ?3 LIMIT ?4"""
-_LONG = """
-SELECT agent_type, number FROM (SELECT agent_type, number, status, completed_at FROM executions INDEXED BY executions_long
-    WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day') AND deployed_at < date(?1, '-1 day')
-    ORDER BY deployed_at DESC LIMIT ?3)
-WHERE status = 'completed' AND completed_at >= ?1 AND completed_at <= ?2"""
-_TAKEN = """
-SELECT replace(COALESCE(e.resolved_model, e.model, ''), '[1m]', ''),
-    max(0, julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0,
-    sum(u.input_tokens + u.cache_write_5m_tokens + u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens),
-    CASE WHEN count(u.cost_usd) = count(u.owner) THEN sum(u.cost_usd) END
-FROM json_each(?) j CROSS JOIN executions e ON e.number = j.value
-LEFT JOIN usage u ON u.owner = e.execution_id AND u.kind = 'execution' GROUP BY e.number"""
+_UNMEASURED = """
+SELECT agent_type, substr(deployed_at, 1, 10), count(*) FROM executions INDEXED BY executions_unmeasured WHERE models IS NULL
+    AND deployed_at >= ?1 AND deployed_at < ?2 || '~' GROUP BY 1, 2"""
 
 
 def months(con: Any) -> list[str]:
@@ -165,13 +143,18 @@ def _rate(part: int, of: int) -> Optional[float]:
     return round(part / of, 4) if of else None
 
 
-def _used(numbers: Iterable[Any]) -> dict[str, Any]:
-    """Tokens with their sum; a cost that does not know every price says which tokens it leaves out."""
+def _used(numbers: Iterable[Any], unmeasured: int = 0) -> dict[str, Any]:
+    """Tokens with their sum, and of how many executions no usage is known: where that is all, nothing is made up.
+
+    A cost that does not know every price says which tokens it leaves out.
+    """
     out = dict(zip(USED, numbers, strict=True))
-    out["tokens"] = {"number": sum([out[name] for name in TOKENS]), "how": "usage"}
-    out["cost_usd"] = round(out["cost_usd"], 6) if out["tokens"]["number"] > out["unpriced_tokens"] or out["cost_usd"] else None
-    if not out["tokens"]["number"]:
-        out["cost_usd"] = 0.0
+    tokens = sum([out[name] for name in TOKENS])
+    known = tokens > 0 or not unmeasured
+    out["tokens"] = {"number": tokens, "how": "usage"} if known else {"number": None, "how": None}
+    priced = tokens > out["unpriced_tokens"] or out["cost_usd"] or not tokens
+    out["cost_usd"] = round(float(out["cost_usd"]), 6) if known and priced else None
+    out["unmeasured"] = unmeasured
     return out
 
 
@@ -184,19 +167,19 @@ def _grouped(found: Sums, place: Optional[int], width: int) -> dict[str, list[An
     return out
 
 
-def _shown(counts: Sums, usage: Sums, lost: dict[str, int]) -> dict[str, Any]:
+def _shown(counts: Sums, usage: Sums, lost: dict[str, int], unmeasured: dict[str, int]) -> dict[str, Any]:
     """Totals, by agent type, by model, and what main conversations and the client itself used."""
     agents = {key: numbers for key, numbers in usage.items() if key[2] == "execution"}
     beside = {key: numbers for key, numbers in usage.items() if key[2] != "execution"}
-    nothing = [0] * len(COUNTED)
+    nothing, unknown = [0] * len(COUNTED), sum(unmeasured.values())
     of_type, used_by_type = _grouped(counts, 0, len(COUNTED)), _grouped(agents, 0, len(USED))
     out: dict[str, Any] = {
         "fleet": _counted(_grouped(counts, None, len(COUNTED)).get("", nothing), sum(lost.values())),
-        "usage": _used(_grouped(usage, None, len(USED)).get("", [0] * len(USED))),
-        "by_part": {"agents": _used(_grouped(agents, None, len(USED)).get("", [0] * len(USED)))},
+        "usage": _used(_grouped(usage, None, len(USED)).get("", [0] * len(USED)), unknown),
+        "by_part": {"agents": _used(_grouped(agents, None, len(USED)).get("", [0] * len(USED)), unknown)},
         "by_agent_type": [
             {"agent_type": name, **_counted(of_type.get(name, nothing), lost.get(name, 0)),
-             **_used(used_by_type.get(name, [0] * len(USED)))}
+             **_used(used_by_type.get(name, [0] * len(USED)), unmeasured.get(name, 0))}
             for name in sorted({*of_type, *used_by_type})
         ],
         "by_model": [
@@ -208,8 +191,15 @@ def _shown(counts: Sums, usage: Sums, lost: dict[str, int]) -> dict[str, Any]:
     return out
 
 
-def statistics(con: Any, since: Optional[str] = None, until: Optional[str] = None, days: int = DAYS) -> dict[str, Any]:
-    """Everything that is summed up, of all time or of some days (UTC, both included)."""
+def statistics(
+    con: Any, since: Optional[str] = None, until: Optional[str] = None, days: Optional[int] = None
+) -> dict[str, Any]:
+    """Everything that is summed up, of all time or of some days (UTC, both included).
+
+    `days` of these are listed one by one, else DAYS_ASKED where a period is asked for, DAYS where none is; with others before
+    those the latest of them is named.
+    """
+    days = days or (DAYS_ASKED if since or until else DAYS)
     counts, usage = _sums(con, since, until)
     lost = dict(
         con.execute(
@@ -218,12 +208,21 @@ def statistics(con: Any, since: Optional[str] = None, until: Optional[str] = Non
             (since, until),
         ).fetchall()
     )
-    out: dict[str, Any] = {"since": since, "until": until, **_shown(counts, usage, lost)}
-    out["by_day"] = by_day(con, since, until, days)
+    unmeasured: dict[str, int] = {}
+    by_its_day: dict[str, int] = {}
+    for name, day, number in con.execute(_UNMEASURED, (since or "", until or "")):
+        unmeasured[name] = unmeasured.get(name, 0) + number
+        by_its_day[day] = by_its_day.get(day, 0) + number
+    out: dict[str, Any] = {"since": since, "until": until, **_shown(counts, usage, lost, unmeasured)}
+    out["by_day"], out["days_before"] = _split(by_day(con, since, until, days + 1, by_its_day), days)
     out["validation"] = checks(con, since, until, days)
-    completed = {key[0]: each[COUNTED.index("completed")] for key, each in counts.items()}
-    out["quantiles"] = _of_every_type(con, completed, since, until)
+    out["quantiles"] = quantiles.of_every_type(con, since, until)
     return out
+
+
+def _split(listed: list[dict[str, Any]], days: int) -> tuple[list[dict[str, Any]], Optional[str]]:
+    """The days to be listed, and the latest of those before, which are left out."""
+    return listed[:days], listed[days]["day"] if len(listed) > days else None
 
 
 def of(con: Any, kind: str, name: str, home: Optional[str] = None) -> dict[str, Any]:
@@ -246,8 +245,15 @@ def of(con: Any, kind: str, name: str, home: Optional[str] = None) -> dict[str, 
             values,
         ).fetchall()
     )
+    unmeasured = dict(
+        con.execute(
+            f"{_FAMILY.format(condition)} SELECT e.agent_type, count(*) FROM family CROSS JOIN executions e ON e.execution_id = "
+            "family.execution_id AND e.models IS NULL GROUP BY +e.agent_type",
+            values,
+        ).fetchall()
+    )
     counts, usage = _of_owners(con, condition, values)
-    return {"of": f"{kind} {name}" + (f" of {home}" if home else ""), **_shown(counts, usage, lost)}
+    return {"of": f"{kind} {name}" + (f" of {home}" if home else ""), **_shown(counts, usage, lost, unmeasured)}
 
 
 def with_its_agents(con: Any, execution: str) -> dict[str, Any]:
@@ -256,25 +262,44 @@ def with_its_agents(con: Any, execution: str) -> dict[str, Any]:
     return {name: told["fleet"][name] for name in ("executions", "calls")} | told["usage"]
 
 
-def bundles(con: Any, since: Optional[str] = None, until: Optional[str] = None) -> list[dict[str, Any]]:
-    """Bundles that were sent lately and whose results were checked: what passed first, then what did not less."""
-    rows = con.execute(
-        "SELECT e.bundle_id, b.agent_type, b.scope, b.total_tokens, b.how, count(DISTINCT e.execution_id), "
-        "count(*) FILTER (WHERE v.type = 'true' OR v.atom LIKE 'pass%'), "
-        "count(*) FILTER (WHERE v.type != 'true' AND v.atom NOT LIKE 'pass%'), max(e.deployed_at) "
-        "FROM (SELECT execution_id, bundle_id, deployed_at FROM executions WHERE bundle_id IS NOT NULL AND (?1 IS NULL OR "
-        "deployed_at >= ?1) AND (?2 IS NULL OR deployed_at <= ?2) ORDER BY deployed_at DESC LIMIT ?3) e "
-        "CROSS JOIN outputs o ON o.execution_id = e.execution_id AND +o.output_type = 'validation_result' "
-        "CROSS JOIN json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v "
-        "JOIN bundles b ON b.bundle_id = e.bundle_id "
-        "WHERE v.atom IS NOT NULL AND v.atom != 'named' GROUP BY e.bundle_id ORDER BY 8, 7 DESC, 9 DESC",
-        (since, until, JUDGED),
+def bundles(con: Any, since: Optional[str] = None, until: Optional[str] = None) -> tuple[list[dict[str, Any]], Optional[str]]:
+    """(the bundles that were sent last, what came of each, the time before which others were sent, or None).
+
+    A bundle is judged by all that it was sent to: what passed comes first, then what failed, or whose checks did, less.
+    """
+    between = (since or "", until or "~")
+    latest = con.execute(
+        "SELECT bundle_id, deployed_at FROM executions WHERE bundle_id IS NOT NULL AND deployed_at >= ? AND deployed_at <= ? "
+        "ORDER BY deployed_at DESC LIMIT ?",
+        (*between, JUDGED + 1),
+    ).fetchall()
+    before = latest.pop()[1] if len(latest) > JUDGED else None
+    these = (dumps(list(dict.fromkeys([row[0] for row in latest]))), *between)
+    sent = "json_each(?1) j CROSS JOIN executions e ON e.bundle_id = j.value AND e.deployed_at >= ?2 AND e.deployed_at <= ?3"
+    found = con.execute(
+        "SELECT e.bundle_id, b.agent_type, b.scope, b.total_tokens, b.how, count(*), count(*) FILTER (WHERE e.status = "
+        f"'completed'), count(*) FILTER (WHERE e.status = 'failed'), max(e.deployed_at) FROM {sent} "
+        "JOIN bundles b ON b.bundle_id = e.bundle_id GROUP BY j.key ORDER BY 9 DESC",
+        these,
     )
-    names = ("bundle_id", "agent_type", "scope", "total_tokens", "how", "executions", "passed", "not_passed", "deployed_at")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    names = ("bundle_id", "agent_type", "scope", "total_tokens", "how", "executions", "completed", "failed", "deployed_at")
+    rows = [{**dict(zip(names, row, strict=True)), "passed": 0, "not_passed": 0} for row in found]
+    said = {
+        row[0]: row[1:]
+        for row in con.execute(
+            f"SELECT e.bundle_id, count(*) FILTER (WHERE v.passed = 1), count(*) FILTER (WHERE v.passed = 0) FROM {sent} "
+            "CROSS JOIN verdicts v ON v.execution_id = e.execution_id GROUP BY j.key",
+            these,
+        )
+    }
+    for row in rows:
+        row["passed"], row["not_passed"] = said.get(row["bundle_id"], (0, 0))
+    return sorted(rows, key=lambda row: (row["not_passed"] + row["failed"], -row["passed"])), before
 
 
-def by_day(con: Any, since: Optional[str], until: Optional[str], days: int) -> list[dict[str, Any]]:
+def by_day(
+    con: Any, since: Optional[str], until: Optional[str], days: int, unmeasured: dict[str, int]
+) -> list[dict[str, Any]]:
     """The latest days on which anything happened, the latest first."""
     out: dict[str, dict[str, Any]] = {}
     for table, _, _, names in _TABLES:
@@ -295,7 +320,7 @@ def by_day(con: Any, since: Optional[str], until: Optional[str], days: int) -> l
         counted = _counted([row.get(name, 0) for name in COUNTED], 0)
         for name in ("lost", "in_flight"):
             del counted[name]  # of these only the present is known
-        listed.append({"day": day, **counted, **_used([row.get(name, 0) for name in USED])})
+        listed.append({"day": day, **counted, **_used([row.get(name, 0) for name in USED], unmeasured.get(day, 0))})
     return listed
 
 
@@ -308,70 +333,15 @@ def checks(con: Any, since: Optional[str], until: Optional[str], days: int) -> d
     rows = con.execute(
         "SELECT day, passed, not_passed FROM daily_checks WHERE day >= ? AND day <= ? AND passed + not_passed > 0 "
         "ORDER BY day DESC LIMIT ?",
-        (*between, days),
+        (*between, days + 1),
     ).fetchall()
+    listed, before = _split(
+        [{"day": day, "passed": yes, "not_passed": no, "pass_rate": _rate(yes, yes + no)} for day, yes, no in rows], days
+    )
     return {
         "passed": passed,
         "not_passed": failed,
         "pass_rate": _rate(passed, passed + failed),
-        "by_day": [{"day": day, "passed": yes, "not_passed": no, "pass_rate": _rate(yes, yes + no)} for day, yes, no in rows],
+        "by_day": listed,
+        "days_before": before,
     }
-
-
-def _of_every_type(con: Any, completed: dict[str, int], since: Optional[str], until: Optional[str]) -> list[dict[str, Any]]:
-    """The quantiles of all agent types. Types that ran little come first, and leave their room to the others."""
-    types = sorted([row[0] for row in con.execute(_TYPES)], key=lambda name: completed.get(name, 0))
-    long, left, found = _long(con, since, until), TOGETHER, []
-    for done, name in enumerate(types):
-        mine = _quantiles_of(con, name, max(1, min(LATEST, left // (len(types) - done))), since, until, long.get(name, []))
-        left -= sum([each["executions"] for each in mine])
-        found += mine
-    return sorted(found, key=lambda each: each["agent_type"])
-
-
-def quantiles(
-    con: Any, agent_type: str, latest: int = LATEST, since: Optional[str] = None, until: Optional[str] = None
-) -> list[dict[str, Any]]:
-    """Seconds, tokens and dollars of an agent type's latest executions that completed (in some days), by the model they used.
-
-    Quotes read these: {model, executions, seconds: {"50": …}, tokens: {…}, cost_usd: {…} or None}.
-    """
-    return _quantiles_of(con, agent_type, latest, since, until, _long(con, since, until).get(agent_type, []))
-
-
-def _long(con: Any, since: Optional[str], until: Optional[str]) -> dict[str, list[int]]:
-    """By type, what completed in a period and was deployed more than a day before it."""
-    out: dict[str, list[int]] = {}
-    for name, number in con.execute(_LONG, (since, (until or "") + "~", TOGETHER)) if since else ():
-        out.setdefault(name, []).append(number)
-    return out
-
-
-def _quantiles_of(
-    con: Any, agent_type: str, latest: int, since: Optional[str], until: Optional[str], long: list[int]
-) -> list[dict[str, Any]]:
-    asked = (agent_type, since or "", (until or "") + "~", latest, LOOKED_AT * latest)
-    numbers = ([row[0] for row in con.execute(_COMPLETED, asked)] + long)[:latest]
-    by_model: dict[str, list[tuple[Any, ...]]] = {}
-    for model, *row in con.execute(_TAKEN, (str(numbers),)):
-        by_model.setdefault(model, []).append(tuple(row))
-    return [
-        {
-            "agent_type": agent_type,
-            "model": model or None,
-            "executions": len(rows),
-            **{
-                name: _quantiles([row[place] for row in rows if row[place] is not None])
-                for place, name in enumerate(("seconds", "tokens", "cost_usd"))
-            },
-        }
-        for model, rows in sorted(by_model.items())
-    ]
-
-
-def _quantiles(values: list[float]) -> Optional[dict[str, float]]:
-    """The values below which so many per cent lie, each one that occurred; None of nothing."""
-    if not values:
-        return None
-    values.sort()
-    return {str(q): round(values[min(len(values) - 1, len(values) * q // 100)], 6) for q in QUANTILES}

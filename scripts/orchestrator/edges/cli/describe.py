@@ -183,10 +183,16 @@ def _filled(window: dict[str, Any]) -> str:
 
 def _in_all(used: dict[str, Any]) -> str:
     """What an execution and the agents it deployed used, in a line."""
-    unpriced = used["unpriced_tokens"]
-    cost = "cost not known" if used["cost_usd"] is None else tables.dollars(used["cost_usd"], unpriced, 4)
-    cost += f", {tables.number(unpriced)} tokens without a price" if unpriced else ""
-    return f"{used['executions']} executions, {counted(used['tokens']['number'], used['tokens']['how'])}, {cost}"
+    unpriced, unmeasured = used["unpriced_tokens"], used["unmeasured"]
+    known = used["cost_usd"] is not None
+    told = [
+        f"{used['executions']} executions",
+        counted(used["tokens"]["number"], used["tokens"]["how"]) or "tokens not known",
+        tables.dollars(used["cost_usd"], unpriced + unmeasured, 4) if known else "cost not known",
+        f"{tables.number(unpriced)} tokens without a price" if unpriced else "",
+        f"of {tables.number(unmeasured)} no usage is known" if unmeasured else "",
+    ]
+    return ", ".join([part for part in told if part])
 
 
 def context(body: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any, Optional
 import click
 
 from orchestrator.edges.cli import filters, tables
-from orchestrator.edges.cli.describe import facts, listed
+from orchestrator.edges.cli.describe import counted, facts, listed
 from orchestrator.edges.cli.executions import short
 from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
@@ -17,9 +17,13 @@ def _rate(share: Optional[float]) -> str:
 
 
 def _cost(row: dict[str, Any]) -> str:
-    """Dollars; with a + where tokens of models without a price are left out."""
-    cost, unpriced = row["cost_usd"], row["unpriced_tokens"]
-    return tables.dollars(cost, unpriced) if cost is not None or unpriced else ""
+    """Dollars; with a + where tokens of models without a price are left out, or executions of which no usage is known."""
+    return tables.dollars(row["cost_usd"], row["unpriced_tokens"] + row["unmeasured"])
+
+
+def _tokens(row: dict[str, Any]) -> str:
+    """How many tokens, likewise."""
+    return number(row["tokens"]["number"]) + ("+" if row["unmeasured"] and row["tokens"]["number"] else "")
 
 
 def _spread(name: str, heads: tuple[str, str], shown: Any) -> list[Column]:
@@ -32,8 +36,8 @@ def _spread(name: str, heads: tuple[str, str], shown: Any) -> list[Column]:
 
 
 USED = (
-    Column("tokens", lambda r: number(r["tokens"]["number"]), right=True),
-    Column("output", lambda r: number(r["output_tokens"]), right=True),
+    Column("tokens", _tokens, right=True),
+    Column("output", lambda r: number(None if r["tokens"]["number"] is None else r["output_tokens"]), right=True),
     Column("cost", _cost, right=True),
 )
 COUNTED = (
@@ -71,8 +75,9 @@ BUNDLES = (
     Column("agent", lambda r: short(r["agent_type"]), give=True),
     Column("tokens", lambda r: number(r["total_tokens"]), right=True),
     Column("sent to", lambda r: r["executions"], right=True),
-    Column("passed", lambda r: r["passed"], right=True),
-    Column("not", lambda r: r["not_passed"] or "", right=True),
+    *COUNTED,
+    Column("passed", lambda r: number(r["passed"]), right=True),
+    Column("not", lambda r: number(r["not_passed"]), right=True),
     Column("scope", lambda r: r["scope"], give=True),
 )
 
@@ -91,7 +96,7 @@ def stats(
 
     Of everything, of some days (--since and --until, whole days in UTC), or of one orchestration, task or
     execution and all agents that were deployed by its agents in turn. A cost with a + leaves out tokens of
-    models whose price is not known.
+    models whose price is not known, and executions of which no usage is.
     """
     from orchestrator.services import stats as service
 
@@ -107,8 +112,14 @@ def stats(
         click.echo(tables.dumps(cache_stats.as_json(found)) if as_json else "\n".join(cache_stats.lines(found)))
         return
     if bundles:
-        rows = service.bundles(con, since, until)
-        tables.emit(rows, BUNDLES, "json" if as_json else "table", "No result of a bundle has been checked.")
+        rows, before = service.bundles(con, since, until)
+        tables.emit(rows, BUNDLES, "json" if as_json else "table", "No bundle was sent.")
+        if before:
+            click.echo(
+                f"orchestrator: these are the bundles of the latest {service.JUDGED:,} executions that had one; "
+                f"--until {before} lists those before.",
+                err=True,
+            )
         return
     body = service.of(con, kind, name, home) if kind else service.statistics(con, since and since[:10], until and until[:10])
     click.echo(tables.dumps(body) if as_json else "\n".join(told(body)))
@@ -136,18 +147,25 @@ def told(body: dict[str, Any]) -> list[str]:
             "refused": fleet["calls"] and f"{_rate(fleet['refusal_rate'])} of {number(fleet['calls'])} tool calls",
             "files": f"{number(fleet['files_read'])} read, {number(fleet['files_written'])} written; "
             f"{number(fleet['lines_added'])} lines added, {number(fleet['lines_removed'])} removed",
-            "tokens": f"{number(used['tokens']['number'])} ({used['tokens']['how']})"
-            + (": " + ", ".join(parts) if parts else ""),
+            "tokens": (counted(**used["tokens"]) or "not known") + (": " + ", ".join(parts) if parts else ""),
             "cost": _cost(used),
+            "unknown": used["unmeasured"]
+            and f"of {number(used['unmeasured'])} of {number(fleet['executions'])} executions no usage is known",
             "checks": body.get("validation") and _checks(body["validation"]),
         }
     )
     lines += listed("By agent type", TYPES, body["by_agent_type"])
     lines += listed("By model", MODELS, body["by_model"])
-    lines += listed("By day (UTC)", BY_DAY, body.get("by_day", []))
-    lines += listed("Checks by day", CHECKS, body.get("validation", {}).get("by_day", []))
+    lines += listed("By day (UTC)", BY_DAY, body.get("by_day", [])) + _before(body)
+    checks = body.get("validation", {})
+    lines += listed("Checks by day", CHECKS, checks.get("by_day", [])) + _before(checks)
     days = " in these days" if body.get("since") or body.get("until") else ""
     return lines + listed(f"What one takes (of the latest that completed{days})", SPREAD, body.get("quantiles", []))
+
+
+def _before(body: dict[str, Any]) -> list[str]:
+    """A line that says where the days before those that are listed are to be had."""
+    return [f"(days before: --until {body['days_before']})"] if body.get("days_before") else []
 
 
 def _checks(body: dict[str, Any]) -> Optional[str]:

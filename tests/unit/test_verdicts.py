@@ -1,0 +1,121 @@
+"""Verdicts: what a check said, as agents write it, and whether it passed, failed, or says neither; kept, summed up, shown."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histories import Filled
+from orchestrator.edges.cli import main
+from orchestrator.recording import outputs
+from orchestrator.services import report_files, stats
+from orchestrator.store.open import open_history
+
+# as an agent writes it: the check, its verdict, whether it passed
+WRITTEN = {
+    "tests: pass (pytest -q tests/test_a.py)": ("tests", "pass (pytest -q tests/test_a.py)", True),
+    "types: PASSED": ("types", "PASSED", True),
+    "lint: ok": ("lint", "ok", True),
+    "tests: `pass`": ("tests", "pass", True),
+    "tests: **pass**": ("tests", "pass", True),
+    "tests: **pass** (`pytest -q`)": ("tests", "pass (pytest -q)", True),
+    "**tests**: pass": ("tests", "pass", True),
+    "**tests: pass**": ("tests", "pass", True),
+    "`pytest -q`: pass": ("pytest -q", "pass", True),
+    "tests: ✅ pass": ("tests", "pass", True),
+    "tests: ✅": ("tests", "✅", True),
+    "tests: ✅ 12 of 12": ("tests", "✅ 12 of 12", True),
+    "tests: ❌ 2 of 12": ("tests", "❌ 2 of 12", False),
+    "tests: fail": ("tests", "fail", False),
+    "tests: **Failed**: error in x": ("tests", "Failed: error in x", False),
+    "tests: not ok": ("tests", "not ok", False),
+    "tests: 12 passed": ("tests", "12 passed", True),
+    "tests: 2 failed, 10 passed": ("tests", "2 failed, 10 passed", False),
+    "tests: 0 failed": ("tests", "0 failed", None),
+    "tests: 10 passed, 2 failed": ("tests", "10 passed, 2 failed", None),
+    "npm run test:unit: pass": ("npm run test:unit", "pass", True),
+    "npm run test:unit:pass": ("npm run test:unit", "pass", True),
+    "tests/a.py::t: pass": ("tests/a.py::t", "pass", True),
+    "cargo test a::error_cases: pass": ("cargo test a::error_cases", "pass", True),
+    "tests: pass (log: ok)": ("tests", "pass (log: ok)", True),
+    "src/*.py: pass": ("src/*.py", "pass", True),
+    "coverage: 85%": ("coverage", "85%", None),
+    "coverage:85": ("coverage", "85", None),
+    "tests: skipped": ("tests", "skipped", None),
+    "tests: n/a": ("tests", "n/a", None),
+    "tests: not run": ("tests", "not run", None),
+    "tests of a:b: see above": ("tests of a", "b: see above", None),
+    "k [masked:token]: pass": ("k [masked:token]", "pass", True),
+    "build": ("build", "", None),
+}
+PIECES = ["pass", "Fail", "ok", "not ", "error", "0", "12", " ", "`", "*", "✅", "❌", "✔", "skipped", "%", "ed", ":", "n/a"]
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_verdict_is_read_as_agents_write_it(written):
+    """The check and its verdict are parted where the verdict begins, without marks and signs; what it begins with judges it."""
+    check, said, passed = WRITTEN[written]
+    assert (*outputs.halves(written), outputs.passed(said)) == (check, said, passed)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join) | st.text(max_size=20))
+def test_the_view_judges_as_the_code_does(verdicts, text):
+    """What passed, failed or says neither is the same for the view `verdicts` as for what parts a line."""
+    verdicts.execute("DELETE FROM outputs")
+    text = text.replace("\0", "")
+    verdicts.execute("INSERT INTO outputs (execution_id, output_type, content, created_at) VALUES ('e', 'validation_result', "
+                     "json_object('check', ?), '2026-11-21')", (text,))  # fmt: skip
+    ((verdict, passed),) = verdicts.execute("SELECT verdict, passed FROM verdicts").fetchall()
+    assert (verdict, passed if passed is None else bool(passed)) == (text, outputs.passed(text))
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory):
+    """A history without anything in it."""
+    con = open_history(str(tmp_path_factory.mktemp("verdicts") / "history.db"))
+    con.execute("PRAGMA synchronous = OFF")
+    yield con
+    con.close()
+
+
+@pytest.fixture
+def filled(tmp_path, monkeypatch):
+    """A project whose one agent ended with every line of the table as a validation result, and was sent a bundle."""
+    monkeypatch.setenv("ORCHESTRATOR_DATA", str(tmp_path / "data"))
+    made = Filled(tmp_path, tmp_path / "data")
+    lines = [("- " if n % 2 else "* ") + line for n, line in enumerate(WRITTEN)]
+    made.end(made.deploy(), "Done.\n\nValidation:\n" + "\n".join(lines))
+    made.con.execute("INSERT INTO bundles VALUES ('bun-1', 'general-purpose', 's', '2026-11-20', 5, 'given', NULL, '{}')")
+    made.con.execute("UPDATE executions SET bundle_id = 'bun-1'")
+    return made
+
+
+def test_what_says_neither_counts_as_neither(filled):
+    """Statistics, bundles and the sums by day count what passed and what failed; numbers, skipped and n/a are neither."""
+    kept = filled.con.execute("SELECT \"check\", verdict FROM verdicts ORDER BY output_id").fetchall()
+    assert kept == list(dict.fromkeys((check, said or "named") for check, said, _ in WRITTEN.values()))
+    passed, failed = [len({each[:2] for each in WRITTEN.values() if each[2] is wanted}) for wanted in (True, False)]
+    whole = stats.statistics(filled.con)["validation"]
+    assert (whole["passed"], whole["not_passed"]) == (passed, failed)
+    assert [(each["passed"], each["not_passed"]) for each in stats.bundles(filled.con)[0]] == [(passed, failed)]
+    assert filled.con.execute("SELECT passed, not_passed FROM daily_checks").fetchall() == [(passed, failed)]
+
+
+def test_results_of_a_command_are_judged_alike(filled):
+    """The seed's own example of validation results is four that passed and a number that is neither."""
+    execution = filled.con.execute("SELECT execution_id FROM executions").fetchone()[0]
+    filled.con.execute("DELETE FROM outputs")
+    given = ["--execution-id", execution, "--validation-results", "format:pass,lint:pass,types:pass,tests:pass,coverage:85"]
+    assert CliRunner().invoke(main, ["--project", filled.project, "outputs", "collect", *given]).exit_code == 0
+    answer = CliRunner().invoke(main, ["--project", filled.project, "stats"])
+    assert "checks   4 passed, 0 not (100.0 %)" in answer.stdout
+
+
+def test_report_files_are_read_alike(tmp_path):
+    """What a report file names under Validation is parted as what an agent says is."""
+    report = tmp_path / "report.md"
+    report.write_text("Done.\nValidation:\n- npm run test:unit: **pass**\n- build\n")
+    assert json.loads(json.dumps(report_files.of_files([str(report)])))["others"][0]["validation"] == {
+        "npm run test:unit": "pass", "build": "named"}  # fmt: skip
