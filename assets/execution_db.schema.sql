@@ -118,7 +118,8 @@ CREATE TABLE executions (                -- one attempt by one agent
     transcript_hash TEXT,                -- of its archived transcript; none: it is still to be kept; empty: it was pruned
     usage_read_at TEXT,                  -- when its transcript was read to its end
     noticed_at TEXT,                     -- when its notification reached the main conversation's door, held or passed
-    told_at TEXT                         -- when the main conversation was told of its end
+    told_at TEXT,                        -- when the main conversation was told of its end
+    paused_ms INTEGER NOT NULL DEFAULT 0 -- milliseconds between its segments, when it was not at work
 );
 CREATE UNIQUE INDEX executions_one_in_flight ON executions (orchestration_id, task_id)
     WHERE status = 'deployed' AND task_id IS NOT NULL;
@@ -367,7 +368,8 @@ CREATE TABLE daily_news (                -- changes of executions that daily has
     deployed_at TEXT, started_at TEXT, completed_at TEXT, -- as in executions
     agent_type TEXT, status TEXT, attempt INTEGER, -- likewise
     calls INTEGER, refused_calls INTEGER, failed_calls INTEGER, files_read INTEGER, files_written INTEGER,
-    lines_added INTEGER, lines_removed INTEGER
+    lines_added INTEGER, lines_removed INTEGER,
+    paused_ms INTEGER NOT NULL DEFAULT 0 -- as in executions
 );
 CREATE TABLE usage_news (                -- changes of usage that daily_usage has not taken in yet
     sign INTEGER NOT NULL,               -- 1: this is so now; -1: it is no more
@@ -378,22 +380,22 @@ CREATE TABLE usage_news (                -- changes of usage that daily_usage ha
 CREATE TRIGGER daily_opened AFTER INSERT ON executions BEGIN
     INSERT INTO daily_news VALUES (1, NEW.deployed_at, NEW.started_at, NEW.completed_at, NEW.agent_type, NEW.status,
         NEW.attempt, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
-        NEW.lines_added, NEW.lines_removed);
+        NEW.lines_added, NEW.lines_removed, NEW.paused_ms);
 END;
 CREATE TRIGGER daily_changed AFTER UPDATE OF deployed_at, started_at, completed_at, agent_type, status, attempt,
-    calls, refused_calls, failed_calls, files_read, files_written, lines_added, lines_removed ON executions BEGIN
+    calls, refused_calls, failed_calls, files_read, files_written, lines_added, lines_removed, paused_ms ON executions BEGIN
     INSERT INTO daily_news VALUES (-1, OLD.deployed_at, OLD.started_at, OLD.completed_at, OLD.agent_type, OLD.status,
         OLD.attempt, OLD.calls, OLD.refused_calls, OLD.failed_calls, OLD.files_read, OLD.files_written,
-        OLD.lines_added, OLD.lines_removed);
+        OLD.lines_added, OLD.lines_removed, OLD.paused_ms);
     INSERT INTO daily_news VALUES (1, NEW.deployed_at, NEW.started_at, NEW.completed_at, NEW.agent_type, NEW.status,
         NEW.attempt, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
-        NEW.lines_added, NEW.lines_removed);
+        NEW.lines_added, NEW.lines_removed, NEW.paused_ms);
 END;
 CREATE TRIGGER daily_gone BEFORE DELETE ON executions BEGIN
     DELETE FROM usage WHERE owner = OLD.execution_id AND kind = 'execution';
     INSERT INTO daily_news VALUES (-1, OLD.deployed_at, OLD.started_at, OLD.completed_at, OLD.agent_type, OLD.status,
         OLD.attempt, OLD.calls, OLD.refused_calls, OLD.failed_calls, OLD.files_read, OLD.files_written,
-        OLD.lines_added, OLD.lines_removed);
+        OLD.lines_added, OLD.lines_removed, OLD.paused_ms);
 END;
 CREATE TRIGGER usage_renamed AFTER UPDATE OF agent_type ON executions WHEN OLD.agent_type != NEW.agent_type BEGIN
     INSERT INTO usage_news SELECT -1, OLD.agent_type, kind, model, day, messages, input_tokens,

@@ -1,5 +1,5 @@
 -- What passed, failed or neither is said in one place; the latest of each type and model, and what no usage is known of, are
--- found by an index.
+-- found by an index. What an execution took is without the time between its segments.
 
 CREATE INDEX executions_completed ON executions -- what one of a type and a model takes
     (agent_type, replace(COALESCE(resolved_model, model, ''), '[1m]', ''), completed_at) WHERE status = 'completed';
@@ -36,3 +36,36 @@ SELECT output_id, substr(created_at, 1, 10) AS day, count(*) FILTER (WHERE passe
 FROM verdicts WHERE created_at IS NOT NULL GROUP BY output_id;
 
 INSERT INTO daily_checks SELECT day, sum(passed), sum(not_passed) FROM check_parts GROUP BY day; -- by the rule of now
+
+ALTER TABLE executions ADD COLUMN paused_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE daily_news ADD COLUMN paused_ms INTEGER NOT NULL DEFAULT 0;
+DROP TRIGGER daily_opened;
+DROP TRIGGER daily_changed;
+DROP TRIGGER daily_gone;
+
+CREATE TRIGGER daily_opened AFTER INSERT ON executions BEGIN
+    INSERT INTO daily_news VALUES (1, NEW.deployed_at, NEW.started_at, NEW.completed_at, NEW.agent_type, NEW.status,
+        NEW.attempt, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
+        NEW.lines_added, NEW.lines_removed, NEW.paused_ms);
+END;
+CREATE TRIGGER daily_changed AFTER UPDATE OF deployed_at, started_at, completed_at, agent_type, status, attempt,
+    calls, refused_calls, failed_calls, files_read, files_written, lines_added, lines_removed, paused_ms ON executions BEGIN
+    INSERT INTO daily_news VALUES (-1, OLD.deployed_at, OLD.started_at, OLD.completed_at, OLD.agent_type, OLD.status,
+        OLD.attempt, OLD.calls, OLD.refused_calls, OLD.failed_calls, OLD.files_read, OLD.files_written,
+        OLD.lines_added, OLD.lines_removed, OLD.paused_ms);
+    INSERT INTO daily_news VALUES (1, NEW.deployed_at, NEW.started_at, NEW.completed_at, NEW.agent_type, NEW.status,
+        NEW.attempt, NEW.calls, NEW.refused_calls, NEW.failed_calls, NEW.files_read, NEW.files_written,
+        NEW.lines_added, NEW.lines_removed, NEW.paused_ms);
+END;
+CREATE TRIGGER daily_gone BEFORE DELETE ON executions BEGIN
+    DELETE FROM usage WHERE owner = OLD.execution_id AND kind = 'execution';
+    INSERT INTO daily_news VALUES (-1, OLD.deployed_at, OLD.started_at, OLD.completed_at, OLD.agent_type, OLD.status,
+        OLD.attempt, OLD.calls, OLD.refused_calls, OLD.failed_calls, OLD.files_read, OLD.files_written,
+        OLD.lines_added, OLD.lines_removed, OLD.paused_ms);
+END;
+
+UPDATE executions SET paused_ms = (
+    SELECT COALESCE(sum(CAST(max(0, julianday(g.started_at) - julianday(p.ended_at)) * 86400000 + 0.5 AS INTEGER)), 0)
+    FROM segments g JOIN segments p ON p.execution_id = g.execution_id AND p.ordinal = g.ordinal - 1
+    WHERE g.execution_id = executions.execution_id AND g.ended_at IS NOT NULL)
+WHERE execution_id IN (SELECT execution_id FROM segments WHERE ordinal > 1);

@@ -220,15 +220,20 @@ STATEMENTS = {q[1]: q[3] for q in QUERIES}
 
 
 @pytest.mark.parametrize("at, running", [
-    ("2026-11-20T08:30", ["lost", "replaced", "working"]), ("2026-11-20T10:30", ["replaced", "working"]),
+    ("2026-11-20T08:30", ["killed", "lost", "replaced", "working"]), ("2026-11-20T09:30", ["lost", "working"]),
     ("2026-11-20T12:30", ["working"]), ("2026-11-20T07:59", []),
 ])  # fmt: skip
 def test_what_was_running_ended_with_its_session(tmp_path, at, running):
-    """A lost execution was running until its Claude session ended, or went on in another process; and so history lists it."""
+    """A lost execution was running until its Claude session ended, or, where its process was killed or is another's now, until
+    the last sign of it; and so history lists it."""
     con = store.open_history(str(tmp_path / "history.db"))
-    for name, started, ended in (("lost", "08:00", "10:00"), ("replaced", "12:00", None), ("working", "08:00", None)):
+    for name, started, ended, reason in (("lost", "08:00", "10:00", "other"), ("replaced", "12:00", None, None),
+                                         ("working", "08:00", None, None), ("killed", "08:00", "12:00", "gone")):  # fmt: skip
         times = [time and f"2026-11-20T{time}:00.000Z" for time in (started, ended)]
-        con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at) VALUES (?, ?, ?)", (name, *times))
+        con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at, end_reason) VALUES (?, ?, ?, ?)",
+                    (name, *times, reason))  # fmt: skip
+        con.execute("INSERT INTO events (dedupe_key, at, kind, execution_id) VALUES (?1, '2026-11-20T09:00:00.000Z', 'launched', "
+                    "?1)", (name,))  # fmt: skip
         con.execute("INSERT INTO executions (execution_id, origin, agent_type, deployed_at, claude_session_id) VALUES "
                     "(?1, 'unplanned', 'x', '2026-11-20T08:00:00.000Z', ?1)", (name,))  # fmt: skip
     at += ":00.000Z"

@@ -177,26 +177,34 @@ def part(con, execution, agent):
 def settle(con, execution):
     """Folds an execution's events into its row and segments. Returns (status before, status now, the messages of its segments
     that no longer stand)."""
-    before = con.execute("SELECT deployed_at, claude_session_id, %s FROM executions WHERE execution_id = ?" %
+    before = con.execute("SELECT deployed_at, paused_ms, claude_session_id, %s FROM executions WHERE execution_id = ?" %
                          ", ".join(_FOLDED), (execution,)).fetchone()
     if before is None:
         return None, None, ()
     events = [tuple(e) for e in con.execute(
         "SELECT %s FROM events WHERE execution_id = ?" % fold.COLUMNS, (execution,))]
     row = fold.fold(events)
-    deployed = _deployed(con, before, events)
+    deployed = _deployed(con, before[0], before[2], events)
     row.started_at = row.started_at and max(row.started_at, deployed)  # a clock that jumped back makes no negative times
     row.completed_at = row.completed_at and max(row.completed_at, row.started_at or deployed)
     folded = [getattr(row, n) for n in _FOLDED[:7]] + [None if row.status == "deployed" else int(row.status == "completed")]
     folded += [now if now is not None else was for now, was in zip((row.resolved_model, row.context_size), before[-2:])]
-    changed = [(n, now) for n, now, was in zip(_FOLDED + ("deployed_at",), folded + [deployed], before[2:] + before[:1])
-               if now != was]
+    folded += [deployed, _paused(con, row.segments)]
+    names = _FOLDED + ("deployed_at", "paused_ms")
+    changed = [(n, now) for n, now, was in zip(names, folded, before[3:] + before[:2]) if now != was]
     if changed:  # only what changed: SQLite prepares the triggers of every column that a statement names
         con.execute("UPDATE executions SET %s WHERE execution_id = ?" % ", ".join([n + " = ?" for n, _ in changed]),
                     [now for _, now in changed] + [execution])
     if any(n in _SHOWN for n, _ in changed):
         moved.append(execution)
-    return before[2], row.status, _segments(con, execution, row.segments)
+    return before[3], row.status, _segments(con, execution, row.segments)
+
+
+def _paused(con, segments):
+    """How many milliseconds lie between segments that ended."""
+    return sum([con.execute("SELECT CAST(max(0, julianday(?2) - julianday(?1)) * 86400000 + 0.5 AS INTEGER)",
+                            (before[3], started)).fetchone()[0]
+                for (_, before), (started, end) in zip(segments, segments[1:]) if before and started and end])
 
 
 def _segments(con, execution, segments):
@@ -213,10 +221,10 @@ def _segments(con, execution, segments):
     return [row[6] for row in known if row[6] and row[6] not in said]
 
 
-def _deployed(con, before, events):
+def _deployed(con, deployed, session, events):
     """When it was deployed: its earliest signal may have arrived late. (A lost one keeps its time, see open_execution.)"""
-    deployed, earliest = before[0], min([e[1] for e in events], default=before[0])
+    earliest = min([e[1] for e in events], default=deployed)
     if earliest >= deployed:
         return deployed
-    began = con.execute("SELECT started_at FROM claude_sessions WHERE claude_session_id = ?", (before[1],)).fetchone()
+    began = con.execute("SELECT started_at FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone()
     return max(earliest, min(deployed, began[0])) if began else earliest

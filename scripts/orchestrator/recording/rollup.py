@@ -4,8 +4,8 @@ Triggers leave each change of a row as news, in the writer's transaction (assets
 that of the table and its news.
 """
 
-_MILLISECONDS = ("COALESCE(CAST(max(0, julianday(completed_at) - "  # none where it has not ended, or a time is none
-                 "julianday(COALESCE(started_at, deployed_at))) * 86400000 + 0.5 AS INTEGER), 0)")
+_MILLISECONDS = ("COALESCE(CAST(max(0, (julianday(completed_at) - "  # none where it has not ended, or a time is none
+                 "julianday(COALESCE(started_at, deployed_at))) * 86400000 - paused_ms) + 0.5 AS INTEGER), 0)")
 _DAILY = (
     ("executions", "1"), ("completed", "(status = 'completed')"), ("failed", "(status = 'failed')"), ("retries", "(attempt > 1)"),
     ("milliseconds", _MILLISECONDS), ("calls", "calls"), ("refused_calls", "refused_calls"), ("failed_calls", "failed_calls"),

@@ -45,9 +45,10 @@ UNION SELECT e.number FROM {_AGAIN} AND {AGAIN}"""
 _PAUSED = """EXISTS (SELECT 1 FROM segments p JOIN segments n ON n.execution_id = p.execution_id AND n.ordinal = p.ordinal + 1
     WHERE p.execution_id = e.execution_id AND p.ended_at <= ?1 AND n.started_at > ?1)"""
 # of a Claude session `s`: it went on at a moment; when one whose process is gone ended, nobody knows
-_GOING = "(s.ended_at IS NULL OR s.end_reason != 'gone' AND s.ended_at > ?1)"
-_HEARD = """(SELECT max(CASE v.kind WHEN 'tail' THEN v.body ELSE v.at END) FROM events v WHERE v.execution_id = e.execution_id AND
-    v.kind NOT IN ('met', 'absent', 'closed'))"""  # when something was heard, or written, of an execution `e`
+_GOING = "(s.ended_at IS NULL OR s.end_reason IS NOT 'gone' AND s.ended_at > ?1)"
+# of an execution `e`: when the last of it was heard, or written
+_HEARD = """COALESCE((SELECT max(CASE v.kind WHEN 'tail' THEN v.body ELSE v.at END) FROM events v WHERE v.execution_id =
+    e.execution_id AND v.kind NOT IN ('met', 'absent', 'closed')), e.deployed_at)"""
 # at a moment: those that took at most a day, those that took longer, those that have not ended (+: by the index of the few),
 # those that were at work again
 _RUNNING = f"""

@@ -23,7 +23,7 @@ _COMPLETED = f"""
 SELECT number FROM executions INDEXED BY executions_completed WHERE status = 'completed' AND agent_type = ?1 AND {_MODEL} = ?2
     AND completed_at >= ?3 AND completed_at <= ?4 ORDER BY completed_at DESC LIMIT ?5"""
 _TAKEN = """
-SELECT max(0, julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0,
+SELECT max(0, (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0 - e.paused_ms / 1000.0),
     sum(u.input_tokens + u.cache_write_5m_tokens + u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens),
     CASE WHEN count(u.cost_usd) = count(u.owner) THEN sum(u.cost_usd) END
 FROM json_each(?) j CROSS JOIN executions e ON e.number = j.value

@@ -68,7 +68,7 @@ USAGE = (
 LOST = f"""e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id =
     e.claude_session_id AND (s.ended_at IS NOT NULL OR NOT {BEGAN}))"""
 _ROW = f"""SELECT {", ".join(["e." + name for name in _EXECUTION])}, {LOST}, {AGAIN},
-    (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0
+    (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0 - e.paused_ms / 1000.0
 FROM executions e WHERE e.number = ?"""
 _USED = f"""SELECT {", ".join([f"sum({name})" for name in USAGE])},
     CASE WHEN count(cost_usd) = count(*) THEN sum(cost_usd) END, sum(cost_usd), COALESCE(sum(input_tokens +
@@ -232,7 +232,7 @@ def tasks(con: Any, orchestration: str) -> list[dict[str, Any]]:
     for row in con.execute(
         "SELECT task_id, execution_id, attempt, end_reason, error_message, deployed_at, completed_at, "
         "COALESCE(resolved_model, model), (julianday(completed_at) - julianday(COALESCE(started_at, "
-        "deployed_at))) * 86400.0 FROM executions WHERE orchestration_id = ? AND task_id IS NOT NULL "
+        "deployed_at))) * 86400.0 - paused_ms / 1000.0 FROM executions WHERE orchestration_id = ? AND task_id IS NOT NULL "
         "ORDER BY attempt",
         (orchestration,),
     ):
