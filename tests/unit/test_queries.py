@@ -237,7 +237,7 @@ def test_what_was_running_ended_with_its_session(tmp_path, at, running):
         con.execute("INSERT INTO executions (execution_id, origin, agent_type, deployed_at, claude_session_id) VALUES "
                     "(?1, 'unplanned', 'x', '2026-11-20T08:00:00.000Z', ?1)", (name,))  # fmt: skip
     at += ":00.000Z"
-    found = [row[0] for row in con.execute(STATEMENTS["running_at"], {"at": at})]
+    found = sorted(row[0] for row in con.execute(STATEMENTS["running_at"], {"at": at}))
     assert found == running and sorted(e["execution_id"] for e in queries.executions(con, at=at)) == running
     con.close()
 
