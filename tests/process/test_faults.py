@@ -211,6 +211,31 @@ def test_a_read_only_project(hooked, mounts, tmp_path, begun_in):
     assert not hooked.workspace.exists()
 
 
+ASKED = ("history", "stats", "list-agents --all", "history --text task", "tracker query", "history --status failed --format json")
+
+
+def test_a_history_in_a_project_that_can_only_be_read(hooked, mounts):
+    """What was recorded before the project could no longer be written is answered from where it lies, named or not; one of an
+    earlier schema, which would have to be written first, is said to be that."""
+    for event in [*played(hooked), hooked.last_stop()]:
+        hooked.hook(event)
+    script = """mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" || exit 9
+        cd "$1" || exit 8; shift; "$@" 2>&1 || true"""
+    named = "--db %s " % (hooked.workspace / "history.db")
+    env = {**hooked.env, "ORCHESTRATOR_DATA": str(hooked.data)}
+    program = [sys.executable, ROOT / "scripts" / "cli.py"]
+    there = {words: subprocess.run([*program, *words.split()], cwd=hooked.project, env=env, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True).stdout for words in ASKED}  # fmt: skip
+    assert "general-purpose" in there["history"] and "3: 1 completed, 2 failed" in there["stats"]
+    for words in ASKED:
+        assert mounts(script, hooked.project, *program, *words.split(), env=env) == there[words], words
+    assert mounts(script, hooked.project, *program, *named.split(), *ASKED[0].split(), env=env) == there[ASKED[0]]
+    con = sqlite3.connect(hooked.workspace / "history.db")
+    con.execute("PRAGMA user_version = 2")
+    con.close()
+    assert "has schema 2, this orchestrator knows" in mounts(script, hooked.project, *program, "history", env=env)
+
+
 @pytest.mark.parametrize("named", ["by a link", "with a slash"])
 def test_a_session_in_the_home_folder(hooked, tmp_path, named):
     """Begun in the home folder, whatever HOME calls it, the history lies in the data folder, and every event comes there."""

@@ -20,13 +20,15 @@ Error = sqlite.Error
 
 
 def connect(path, timeout=10.0, read_only=False):
-    """A connection in autocommit mode, foreign rows unchecked, waiting `timeout` seconds for a lock."""
+    """A connection in autocommit mode, foreign rows unchecked, waiting `timeout` seconds for a lock. `read_only`: True, or
+    "immutable=1" for a file that nobody writes, where its folder cannot be written."""
     if read_only:
         from urllib.parse import quote
 
         if os.path.exists(path) and not os.path.isfile(path):
             raise sqlite.OperationalError("unable to open database file: it is no file")  # a pipe would never open
-        return sqlite.connect("file:" + quote(path) + "?mode=ro", timeout=timeout, isolation_level=None, uri=True)
+        how = "mode=ro" if read_only is True else read_only
+        return sqlite.connect("file:" + quote(path) + "?" + how, timeout=timeout, isolation_level=None, uri=True)
     return sqlite.connect(path, timeout=timeout, isolation_level=None)
 
 

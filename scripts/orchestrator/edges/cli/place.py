@@ -46,8 +46,16 @@ class Place:
                           "look at it, then run `orchestrator trust`.")
 
     def check_recorded(self) -> None:
-        """Raises OrchestratorError when nothing has been recorded here yet; makes nothing."""
+        """Raises OrchestratorError when nothing has been recorded here yet; makes nothing.
+
+        A project that cannot be written has its workspace elsewhere; what was recorded in it before can be read.
+        """
         if self._con is None and not os.path.lexists(self.history):
+            inside = os.path.join(self.project, paths.WORKSPACE)
+            history = paths.history_of(inside, self.project)
+            if not self.named and os.path.isfile(history):
+                self.workspace, self.history = inside, history
+                return
             if self.named:
                 raise OrchestratorError(f"There is no history at {self.history}: look at "
                                         "--db, or at ORCHESTRATOR_DB_PATH.")
@@ -144,9 +152,34 @@ class Place:
                     "import` takes in what Claude Code's own transcripts still tell.", err=True)
             return con
         except (store.Error, NoHistory) as problem:
-            raise self._unusable(problem) from problem
+            con = self._only_read()
+            if con is None:
+                raise self._unusable(problem) from problem
+            return con
         except OSError as problem:
             raise OrchestratorError(f"The history {self.history} cannot be made: {problem.strerror}.") from problem
+
+    def _only_read(self) -> Connection:
+        """A history in a folder that cannot be written, as it lies there; None where that is not why it cannot be opened."""
+        if not os.path.isfile(self.history) or os.access(os.path.dirname(self.history), os.W_OK):
+            return None
+        for how in (True, "immutable=1"):
+            con = store.connect(self.history, read_only=how)
+            try:
+                found = con.execute("PRAGMA user_version").fetchone()[0]
+                con.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+            except store.Error:
+                con.close()
+                continue
+            if found != store.VERSION:
+                con.close()
+                raise OrchestratorError(f"The history {self.history} has schema {found}, this orchestrator knows "
+                                        f"{store.VERSION}, and its folder cannot be written: copy it to where it can, and name "
+                                        "that with --db.")
+            if how is not True and os.path.exists(self.history + "-wal") and os.path.getsize(self.history + "-wal"):
+                say(f"note: {self.history} is read without its write-ahead log, as its folder cannot be written.", err=True)
+            return con
+        return None
 
     def _unusable(self, problem: Exception) -> OrchestratorError:
         from orchestrator.store.strange import amiss
@@ -198,10 +231,14 @@ class Place:
 
         if self.off:
             return
-        if not self.elsewhere:
-            reconcile(self._opened(), self.project, self.workspace, archiving)
-        elif os.path.basename(self.elsewhere) == paths.WORKSPACE and folder.trusted(self.elsewhere, self.data):
-            reconcile(self._opened(), os.path.dirname(self.elsewhere), self.elsewhere, archiving)
+        try:
+            if not self.elsewhere:
+                reconcile(self._opened(), self.project, self.workspace, archiving)
+            elif os.path.basename(self.elsewhere) == paths.WORKSPACE and folder.trusted(self.elsewhere, self.data):
+                reconcile(self._opened(), os.path.dirname(self.elsewhere), self.elsewhere, archiving)
+        except store.Error as problem:
+            if "readonly" not in str(problem):  # one that can only be read is answered from as it is
+                raise
 
     def project_state(self, orchestration: str) -> None:
         """Writes status.json and results/ after a change."""
