@@ -6,8 +6,10 @@ import os
 import pytest
 
 from histories import Filled, fill
-from orchestrator.edges import hooks
+from orchestrator.edges import hooks, hooks_log
+from orchestrator.recording import record
 from orchestrator.store import log
+from orchestrator.store import open as store
 
 SECRET = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 
@@ -55,6 +57,55 @@ def test_the_log_says_what_was_decided_and_why(place, monkeypatch):
     assert (refused["event"], refused["tool"], refused["call"]) == ("PreToolUse", "Agent", "c9")
     assert refused["answered"] == "deny" and refused["why"] in answer
     assert refused["ms"] >= 0 and "level" in refused and refused["at"] > started["at"]
+
+
+def test_a_line_names_what_its_own_event_recorded(place, monkeypatch):
+    """What another hook records while an event is handled is not named in that event's line."""
+    monkeypatch.setenv("ORCHESTRATOR_LOG_LEVEL", "info")
+    handle = hooks.handle
+
+    def meanwhile(*given):
+        other = store.connect(os.path.join(place.workspace, "history.db"))
+        record.append(other, "started", place.now, "another", agent_id="b1")
+        other.close()
+        return handle(*given)
+
+    monkeypatch.setattr(hooks, "handle", meanwhile)
+    for agent in ("a8", "a9"):
+        taken_in(place, "SubagentStart", agent_id=agent, agent_type="Explore")
+    assert [[row["agent"] for row in line["recorded"]] for line in lines(place)] == [["a8"], ["a9"]]
+
+
+def test_no_field_is_long_or_holds_a_secret(place, monkeypatch):
+    """Every field of a line is masked and cut, whatever the client sends in the place of a name."""
+    monkeypatch.setenv("ORCHESTRATOR_LOG_LEVEL", "debug")
+    odd = SECRET + " " + "x" * 300_000
+    for field in ("session_id", "agent_id", "tool_name", "tool_use_id", "agent_type"):
+        taken_in(place, "SubagentStart", **{"agent_id": "a9", "agent_type": "Explore", field: odd})
+    text = open(os.path.join(place.workspace, log.NAME), encoding="utf-8").read()
+    assert SECRET not in text and "[masked:" in text
+    assert max(map(len, text.splitlines())) < 12_000
+
+
+@pytest.mark.parametrize("before", range(0, 80, 5))
+def test_a_secret_that_is_not_looked_at_whole_is_left_out(before):
+    """Where a long text is cut, no beginning of a secret is left that the cut took the end of."""
+    key = "-----BEGIN RSA PRIVATE KEY-----\n" + ("A1b2C3d4" * 8 + "\n") * 960 + "-----END RSA PRIVATE KEY-----\n"
+    for secret in (SECRET, "https://bob:" + "pU5pRU0iMQ" * 12 + "@host/", key):
+        fill = key + " " * (hooks_log.LOOKED - len(key) - before)
+        short = hooks_log._short(fill + secret + " and so on", 4000)
+        assert secret[:16] not in short.replace("[masked:private-key]", "") and len(short) <= 4001
+
+
+@pytest.mark.parametrize("depth", (0, 1, 2, 3))
+def test_a_secret_is_masked_as_json_writes_it(depth):
+    """A password in an address and a hook's path are masked also where JSON escapes the slashes, and JSON in JSON does."""
+    text = r"https:\/\/bob:pU5pRU0iMQMmJB@example.org\/x "
+    text += r"https:\/\/hooks.slack.com\/services\/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"
+    for _ in range(depth):
+        text = json.dumps({"text": text})
+    short = hooks_log._short(text, 4000)
+    assert "pU5pRU0iMQMmJB" not in short and "2jFtHCQjakVbxf8JOYt4FQoj" not in short
 
 
 def test_debug_adds_what_came_in_without_secrets(place, monkeypatch):

@@ -20,9 +20,17 @@ SELECT json_object('orchestration', s.orchestration_id, 'rev', o.rev, 'seen_rev'
     'nagged', s.nagged, 'idle_since', s.idle_since, 'ended_at', s.ended_at, 'at_work', (SELECT count(*) FROM executions e
     WHERE e.claude_session_id = s.claude_session_id AND e.status = 'deployed'))
 FROM claude_sessions s LEFT JOIN orchestrations o USING (orchestration_id) WHERE s.claude_session_id = ?"""
+_NOTE = """
+CREATE TEMP TABLE IF NOT EXISTS noted (event_id INTEGER PRIMARY KEY);
+CREATE TEMP TRIGGER IF NOT EXISTS note AFTER INSERT ON main.events BEGIN INSERT INTO noted VALUES (new.event_id); END;
+DELETE FROM noted"""
 _RECORDED = """
-SELECT json_group_array(json_object('kind', kind, 'execution', execution_id, 'agent', agent_id, 'status', status,
-    'reason', substr(reason, 1, 200))) FROM events WHERE event_id > ?"""
+SELECT kind, execution_id, agent_id, status, reason FROM events WHERE event_id IN (SELECT event_id FROM noted)
+ORDER BY event_id LIMIT ?"""
+NAMED = 50  # rows that a line names of those that were recorded
+SHORT = 200  # letters of a name
+LOOKED = 65_536  # letters of a text that are looked through for secrets
+EDGE = 4096  # the last of these, where there are more: a secret may begin there whose end was not looked at
 
 
 def handle(level, con, text, name, pid, now, project, workspace, once):
@@ -30,20 +38,23 @@ def handle(level, con, text, name, pid, now, project, workspace, once):
     from time import perf_counter
 
     start = perf_counter()
-    last = con.execute("SELECT COALESCE(max(event_id), 0) FROM events").fetchone()[0]
+    con.executescript(_NOTE)  # what this process records: others record at the same time
     answer = hooks.handle(con, text, name, pid, now, project, workspace, once)
     took = round((perf_counter() - start) * 1000, 1)
     said, why = con.execute(_ANSWER, (answer,)).fetchone() if answer else ("nothing", None)
-    session, agent, tool, call = con.execute(
+    session, *named = con.execute(
         "SELECT json_extract(v, '$.session_id'), json_extract(v, '$.agent_id'), json_extract(v, '$.tool_name'), "
         "json_extract(v, '$.tool_use_id') FROM (SELECT CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END AS v)",
         (text,)).fetchone()
     row = con.execute(_SESSION, (session,)).fetchone()
+    rows = con.execute(_RECORDED, (NAMED,)).fetchall()
+    recorded = [con.execute("SELECT json_object('kind', ?, 'execution', ?, 'agent', ?, 'status', ?, 'reason', ?)",
+                            [_short(value) for value in each]).fetchone()[0] for each in rows]
     line = con.execute(
         "SELECT json_object('at', ?, 'level', 'info', 'event', ?, 'pid', ?, 'claude_session', ?, 'agent', ?, 'tool', ?, "
         "'call', ?, 'recorded', json(?), 'answered', ?, 'why', ?, 'session', json(?), 'ms', ?)",
-        (now, name, pid, session, agent, tool, call, con.execute(_RECORDED, (last,)).fetchone()[0], said,
-         _short(why, 400), row[0] if row else "null", took)).fetchone()[0]
+        (now, name, pid, _short(session), *map(_short, named), "[%s]" % ",".join(recorded), said, _short(why, 400),
+         row[0] if row else "null", took)).fetchone()[0]
     log.write(workspace, line)
     if level == "debug":
         log.write(workspace, con.execute(
@@ -52,13 +63,17 @@ def handle(level, con, text, name, pid, now, project, workspace, once):
     return answer
 
 
-def _short(text, most):
-    if not isinstance(text, str):
+def _short(value, most=SHORT):
+    """A value in at most so many letters, without secrets: these are masked before it is cut."""
+    if value is None:
         return None
     from orchestrator.recording.record import clean
 
-    text = clean(text[:most * 4])
-    return text if len(text) <= most else text[:most] + "…"
+    text = str(value)
+    seen = clean(text[:LOOKED])
+    if len(text) > LOOKED:
+        return seen[:-EDGE][:most] + "…"
+    return seen if len(seen) <= most else seen[:most] + "…"
 
 
 def failed(memory, workspace, name, at, problem, doing):

@@ -10,7 +10,7 @@ from orchestrator.model.redact import PLACEHOLDERS, is_random, lowered
 
 QUOTE = r"(?:\\{0,31}[\"'`])?"
 BREAK = r"(?:[ \t\r\n]|\\{1,31}[nrt])"  # blanks and line ends, also as JSON writes them
-SLASH = r"\\?/"
+SLASH = r"\\{0,31}/"  # also as JSON may write it, and JSON in JSON
 START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-F]{2}))"
 HEADER = START + r"(?P<keep>(?i:(?:proxy-)?authorization)" + QUOTE + r"\]?\s{0,4}(?:=>|[:=,])\s{0,4}" + QUOTE
 LINES = r"(?:[A-Za-z0-9+/=]{16,}" + BREAK + r"*)+"
@@ -72,7 +72,7 @@ _RULES = {
     "putty-key": (("private-key", r"(?P<keep>Private-Lines:[ ]?\d{1,4}" + BREAK + "+)" + LINES, _any),),
     "jwk": (("private-key", r"(?P<keep>\\{0,31}\"(?:d|p|q|dp|dq|qi|k)\\{0,31}\"\s{0,4}:\s{0,4}\\{0,31}\")"
                             r"[A-Za-z0-9_-]{20,}", is_random),),
-    "url-password": (("url-password", r"(?P<keep>:(?:\\?/){2}(?:\[masked:[a-z0-9-]{1,40}\])?[^\s/:@\"'<>\\`\[]{0,256}:)"
+    "url-password": (("url-password", r"(?P<keep>:(?:" + SLASH + r"){2}(?:\[masked:[a-z0-9-]{1,40}\])?[^\s/:@\"'<>\\`\[]{0,256}:)"
                       r"[^\s\"'<>\\/`]{1,512}(?P<also>@)", _given),),
     "authorization": (
         ("authorization", HEADER + r"(?i:basic\s{1,4}))[A-Za-z0-9+/=_-]{6,2048}", _basic),
@@ -87,10 +87,10 @@ _RULES = {
     "slack-webhook": (("slack-webhook", r"(?P<keep>hooks\.slack\.com" + SLASH
                        + "(?:services|workflows|triggers)" + SLASH + r")[A-Za-z0-9_]+(?:" + SLASH
                        + r"[A-Za-z0-9_]+){1,4}", is_random),),
-    "discord-webhook": (("discord-webhook", r"(?P<keep>" + SLASH + "webhooks" + SLASH + r"\d{15,20}" + SLASH
+    "discord-webhook": (("discord-webhook", r"(?P<keep>/webhooks" + SLASH + r"\d{15,20}" + SLASH
                          + r")[A-Za-z0-9_-]{50,}", is_random),),
     "teams-webhook": (("teams-webhook", r"(?P<keep>webhook\.office\.com" + SLASH + "webhookb2" + SLASH
-                       + r")(?:[A-Za-z0-9@-]|\\?/){40,}", is_random),),
+                       + r")(?:[A-Za-z0-9@-]|" + SLASH + "){40,}", is_random),),
     "azure-key": (("azure-key", START + r"[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,40}", is_random),
                   ("azure-key", START + r"[A-Za-z0-9]{70,80}AZDO[A-Za-z0-9]{4}", is_random)),
     "azure-sas": (("azure-sas", START + r"(?P<keep>sig=)[A-Za-z0-9%+/=]{40,128}", is_random),),
@@ -110,7 +110,7 @@ _RULES = {
         ("aws-key", r"(?i)(?P<keep>(?:secret_access_key|secret access key \[[^\]\r\n]{0,64}\]:)[ ]{1,4}" + QUOTE
          + r")[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])", is_random),
         ("aws-key", r"(?i)(?P<keep>aws_session_token[ ]{1,4}" + QUOTE + r")[A-Za-z0-9/+=]{100,4096}", is_random)),
-    "sentry-key": (("sentry-key", r"(?P<keep>https?:(?:\\?/){2})[0-9a-f]{32}(?P<also>@[A-Za-z0-9])", is_random),),
+    "sentry-key": (("sentry-key", r"(?P<keep>https?:(?:" + SLASH + r"){2})[0-9a-f]{32}(?P<also>@[A-Za-z0-9])", is_random),),
     "discord-token": (("discord-token", START + r"[A-Za-z0-9_-]{24,26}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38}(?![A-Za-z0-9_-])",
                        _discord),),
     "secret-set": (

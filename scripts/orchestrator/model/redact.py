@@ -131,9 +131,12 @@ def _always(low):
 
 
 def _url_with_password(low):
-    for mark in ("://", ":\\/\\/"):
+    for mark in ("://", ":\\"):
         for at in places(low, mark):
-            head, found, _ = low[at + len(mark):at + 800].partition("@")
+            head = low[at + 1:at + 800].lstrip("\\")
+            if head[:1] != "/":
+                continue
+            head, found, _ = head.lstrip("\\/").partition("@")
             if found and ":" in head and not any(c in head for c in " /\"'<>\n"):
                 return True
     return False
