@@ -71,7 +71,8 @@ EVERYWHERE = {
 }
 SAID = {
     "orchestrations.claude_session_id": "the Claude session that drives it",
-    "executions.origin": "planned, planner, unplanned, nested, workflow, skill, tracker or imported",
+    "orchestrations.status": "planning, executing, completed or failed",
+    "executions.origin": "planned, planner, unplanned, nested, workflow, skill, teammate, tracker or imported",
     "executions.runtime": "what ran it: agent (the Agent tool), workflow, tracker",
     "executions.orchestration_id": "the orchestration; NULL: unplanned",
     "executions.task_id": "the task; NULL: unplanned, or the planner",
@@ -85,13 +86,23 @@ SAID = {
     "no_briefing, ended or given",
     "tasks.title": "what it is, in a line",
     "task_dependencies.after_id": "the task it waits for",
+    "claude_sessions.pid": "its process, by the number that the system gave it",
+    "claude_sessions.process_started": "when that process began, as the system counts it: numbers are given again",
+    "claude_sessions.ended_at": "when it ended, as SessionEnd said, or when its process was found gone",
+    "claude_sessions.end_reason": "why it ended, as SessionEnd said, or gone",
     "claude_sessions.cwd": "its working directory",
     "claude_sessions.source": "how it began, as SessionStart says: startup, resume, clear, compact",
     "claude_sessions.client_version": "the version of Claude Code",
     "executions.attempt": "which attempt at its task this is, from 1",
     "executions.deployed_at": "when it was asked for",
+    "executions.files_read": "how many files it read",
+    "executions.files_written": "how many files it wrote",
+    "executions.lines_added": "how many lines it added, over all files it wrote",
+    "executions.lines_removed": "how many lines it removed, over all files it wrote",
     "executions.completed_at": "when its latest finished segment ended",
     "executions.error_message": "what went wrong, in words",
+    "events.status": "the status that the signal says",
+    "events.reason": "the reason that the signal gives",
     "events.event_id": "its number, in the order of arrival",
     "events.dedupe_key": "A hash that tells this fact from all others; the same fact is kept once",
     "counted_messages.message_id": "the message, by the model's own id",
@@ -117,6 +128,7 @@ SAID = {
     "token_counts.tokens": "its tokens",
     "verdicts.check": "what was checked",
     "verdicts.verdict": "what was said of it",
+    "agent_executions.model": "the model that the client used, or else the one asked for",
     "task_states.state": "waiting, ready, in_flight, completed, failed, skipped or lost",
 }
 
@@ -159,7 +171,7 @@ def described():
         for _, column, declared, _, _, primary in con.execute("PRAGMA table_info(%s)" % table):
             words = SAID.get("%s.%s" % (table, column)) or said.get((table, column))
             declared = "" if kind == "view" else declared + (", key" if primary else "")
-            columns.append((column, declared, words or inherited(said, column, kind)))
+            columns.append((column, declared, words or inherited(said, table, column, kind)))
         out.append((table, kind, sentence(said.get((table, None)) or VIEWS.get(table) or ""), columns))
     return out
 
@@ -177,13 +189,16 @@ OTHER_NAMES = {
     "included_in_deployment": ("allocations", "included"),
 }
 SHOWN = ("executions", "allocations", "tasks", "orchestrations")
+OF = {"sessions": "orchestrations", "task_states": "tasks", "context_allocations": "allocations"}  # a view's own, looked at first
 
 
-def inherited(said, column, kind):
+def inherited(said, view, column, kind):
     """What a column holds elsewhere: a view shows other tables' columns, some mean the same everywhere."""
     if kind == "view":
-        for place in [OTHER_NAMES.get(column), *((table, column) for table in SHOWN)]:
-            found = place and (said.get(place) or SAID.get("%s.%s" % place))
+        own = [(OF[view], column)] if view in OF else []
+        others = [] if own and column in EVERYWHERE else [(table, column) for table in SHOWN]
+        for place in [*own, OTHER_NAMES.get(column), *others]:
+            found = place and (SAID.get("%s.%s" % place) or said.get(place))
             if found:
                 return found
     return EVERYWHERE.get(column)

@@ -1,5 +1,7 @@
 """Generated pages: what references/ says of commands and schema is what they are."""
 
+import re
+
 import pytest
 
 import docs
@@ -35,6 +37,29 @@ def test_what_is_said_of_columns_is_said_of_columns_there_are():
     """No description outlives its column."""
     there = {"%s.%s" % (table, name) for table, _, _, columns in docs.described() for name, _, _ in columns}
     assert set(docs.SAID) <= there
+
+
+SHARED = ("as in executions", "likewise", "as in daily_usage")  # of tables that only pass on what changed
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "comment", "columns"), docs.described(), ids=[d[0] for d in docs.described()]
+)
+def test_no_two_columns_share_a_sentence(table, kind, comment, columns):
+    """What a column holds is said of it alone, also where the schema names two on a line."""
+    said = [words for _, _, words in columns if words not in SHARED]
+    assert len(said) == len(set(said)), said
+
+
+def test_columns_say_what_their_check_allows():
+    """A status or state lists the words that the schema allows it; a view's column says what its own table's does."""
+    said = {"%s.%s" % (table, name): words for table, _, _, columns in docs.described() for name, _, words in columns}
+    allowed = r"CREATE TABLE (\w+) (?:(?!\n\)).)*?\n    status TEXT NOT NULL[^\n]*?CHECK \(status IN \(([^)]*)\)"
+    for table, words in re.findall(allowed, docs.schema_text(), re.DOTALL):
+        assert re.findall(r"\w+", words) == re.findall(r"\b(?!or\b)\w+", said[table + ".status"])
+    assert said["sessions.status"] == said["orchestrations.status"]
+    assert said["task_states.priority"] == said["tasks.priority"]
+    assert said["agent_executions.model"] != said["executions.model"]
 
 
 def test_every_verb_has_its_module():
