@@ -1,5 +1,6 @@
 """Questions to the history: every filter, seed 002's SQL, each query of assets/queries.sql."""
 
+import random
 import re
 import sqlite3
 
@@ -164,6 +165,40 @@ def test_sessions_are_listed_with_their_counts(filled):
     ]
     assert queries.sessions(filled.con, status="completed") == []
     assert len(queries.sessions(filled.con, since="2026-11-20T19:00:00.000Z")) == 1
+
+
+def test_tasks_of_all_orchestrations_are_all_of_them(tmp_path):
+    """Of every state each task is listed, in however many orchestrations they are, the latest orchestration first."""
+    con, draw = store.open_history(str(tmp_path / "history.db")), random.Random(3)
+    con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at) VALUES ('gone', '2026', '2026')")
+    con.execute("BEGIN")
+    for n in range(240):
+        name, at = "orch-%d" % n, "2026-%02d-01" % (1 + n % 12)
+        made = "INSERT INTO orchestrations (orchestration_id, goal, created_at, updated_at) VALUES (?1, 'g', ?2, ?2)"
+        con.execute(made, (name, at))
+        for place in range(4):
+            skipped = at if draw.random() < 0.02 else None
+            row = (name, "t%d" % place, place, at, skipped)
+            con.execute("INSERT INTO tasks VALUES (?, ?, ?, 'x', 'y', 0, '{}', ?, ?, NULL)", row)
+            if place and draw.random() < 0.5:
+                con.execute("INSERT INTO task_dependencies VALUES (?, ?, 't0')", (name, "t%d" % place))
+            for attempt in range(1, 1 + draw.choice((0, 0, 1, 2)) * (n > 3)):
+                ended = draw.choice(("completed", "failed")) if attempt == 1 or draw.random() < 0.9 else "deployed"
+                con.execute(
+                    "INSERT INTO executions (execution_id, orchestration_id, task_id, attempt, origin, agent_type, deployed_at, "
+                    "status, claude_session_id) VALUES (?, ?, ?, ?, 'planned', 'y', ?, ?, ?)",
+                    ("e%d.%d.%d" % (n, place, attempt), name, "t%d" % place, attempt, at, ended, draw.choice(("gone", "here"))),
+                )
+    con.execute("COMMIT")
+    for state in ("waiting", "ready", "in_flight", "completed", "failed", "skipped", "lost", None):
+        listed = [(row["orchestration_id"], row["task_id"]) for row in queries.tasks_of_all(con, state, 100_000)]
+        there = con.execute(
+            "SELECT orchestration_id, task_id FROM task_states JOIN orchestrations USING (orchestration_id) "
+            "WHERE state = ?1 OR ?1 IS NULL ORDER BY created_at DESC, orchestration_id DESC, position", (state,)
+        ).fetchall()  # fmt: skip
+        assert listed == there and there
+        assert queries.tasks_of_all(con, state, 3) == queries.tasks_of_all(con, state, 100_000)[:3]
+    con.close()
 
 
 def test_outputs_are_found_by_session_type_agent_and_time(filled):

@@ -262,15 +262,31 @@ def tasks(con: Any, orchestration: str) -> list[dict[str, Any]]:
     return out
 
 
-SOUGHT = 100  # orchestrations, the latest, whose tasks are looked at
+_UNTRIED = """EXISTS (SELECT 1 FROM %s t WHERE t.orchestration_id = o.orchestration_id AND NOT EXISTS (SELECT 1 FROM
+    executions e WHERE e.orchestration_id = t.orchestration_id AND e.task_id = t.task_id))"""
+_LEFT_OUT = "EXISTS (SELECT 1 FROM tasks t WHERE t.orchestration_id = o.orchestration_id AND t.skipped_at IS NOT NULL)"
+_AT_WORK = """o.orchestration_id IN (SELECT e.orchestration_id FROM executions e WHERE e.status = 'deployed' AND
+    e.task_id IS NOT NULL)"""
+_ENDED = """EXISTS (SELECT 1 FROM executions e WHERE e.orchestration_id = o.orchestration_id AND e.task_id IS NOT NULL AND
+    e.status = '%s')"""
+_MAY_HOLD = {  # a task's state: SQL, which orchestrations may have such tasks; soon told, as most may have none
+    "waiting": _UNTRIED % "task_dependencies",
+    "ready": _UNTRIED % "tasks",
+    "skipped": f"({_UNTRIED % 'task_dependencies'} OR {_LEFT_OUT})",
+    "in_flight": _AT_WORK,
+    "lost": _AT_WORK,
+    "completed": _ENDED % "completed",
+    "failed": _ENDED % "failed",
+}
 
 
 def tasks_of_all(con: Any, state: Optional[str], limit: int) -> list[dict[str, Any]]:
-    """The tasks of the latest orchestrations (at most SOUGHT), as `tasks` gives them; of one state, or of any."""
+    """The tasks of all orchestrations, the latest first, as `tasks` gives them; of one state, or of any."""
     found: list[dict[str, Any]] = []
+    may_hold = f" WHERE {_MAY_HOLD[state]}" if state else ""
     for (orchestration,) in con.execute(
-        "SELECT orchestration_id FROM orchestrations ORDER BY created_at DESC, orchestration_id DESC LIMIT ?", (SOUGHT,)
-    ).fetchall():
+        f"SELECT o.orchestration_id FROM orchestrations o{may_hold} ORDER BY o.created_at DESC, o.orchestration_id DESC"
+    ):
         found += [task for task in tasks(con, orchestration) if state in (None, task["state"])]
         if len(found) >= limit:
             break
