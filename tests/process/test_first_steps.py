@@ -1,10 +1,13 @@
 """What somebody new types first: each verb says what there is, and makes nothing by being asked."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from commands import Here
+from histories import Filled, fill
 
 
 @pytest.fixture
@@ -42,6 +45,34 @@ def test_the_program_alone_prints_its_help_in_groups(here):
     assert said == here.run("--help").stdout and "..." not in said.partition("This project:")[2]
     places = [said.index(name) for name in ("This project:", "Orchestrations:", "What happened:", "By hand:", "More:")]
     assert places == sorted(places)
+
+
+LISTS = (["history"], ["list-tasks"], ["list-agents", "--all"], ["tracker", "query"], ["outputs", "query"], ["--help"])
+
+
+@pytest.fixture
+def filled(tmp_path, bare, data):
+    """A project in which agents ran and left something."""
+    return Here(fill(Filled(tmp_path, Path(data))).project, bare(ORCHESTRATOR_DATA=data))
+
+
+def printed(here, words, to):
+    """(exit code, what is said on stderr) of a command whose standard output goes to a shell's `to`."""
+    script = '"$0" "$@" ' + to
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", script, str(here.root / "bin/orchestrator"), *words],
+        cwd=here.project, env=here.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+def test_a_reader_who_leaves_or_is_not_there(filled, words):
+    """A command whose reader takes nothing, or whose output is closed, ends quietly with 0; a full disk is told in a sentence."""
+    assert printed(filled, words, "| true") == (0, "")
+    assert printed(filled, words, ">&-") == (0, "")
+    code, said = printed(filled, words, "> /dev/full")
+    assert code == 1 and said.startswith("orchestrator: the output cannot be written (No space left on device)")
 
 
 def test_an_open_orchestration_is_named_in_a_terminal(here):

@@ -4,12 +4,13 @@ import difflib
 import importlib
 import json
 import os
+from typing import Any
 
 import click
 
 from orchestrator import paths
 from orchestrator.edges.cli import GROUPS, VERBS
-from orchestrator.edges.cli.quick import outcome
+from orchestrator.edges.cli.quick import heard, outcome
 
 
 class Verbs(click.Group):
@@ -48,6 +49,16 @@ class Verbs(click.Group):
             hint = f"Did you mean {close[0]}?" if close else "`orchestrator --help` lists them."
             ctx.fail(f"No such command {args[0]!r}. {hint}")
         return super().resolve_command(ctx, args)
+
+    def make_context(self, *args, **kwargs):
+        """Reads a command's words; help may be printed."""
+        inner = super().make_context
+        return heard(lambda: inner(*args, **kwargs))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; of a reader who leaves click would make a failure."""
+        inner = super().invoke
+        return heard(lambda: inner(ctx))
 
     def main(self, *args, **kwargs):
         """Runs a verb; what was refused is one sentence on stderr and exit 1."""

@@ -66,16 +66,40 @@ def _planned(place: dict[str, str], source: str) -> bool:
     return True
 
 
+def heard(run: Callable[[], Any]) -> Any:
+    """Runs what prints; a reader who leaves, as `head` does, ends it quietly, and one who was never there is none."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+    try:
+        return run()
+    except BrokenPipeError:
+        _print_no_more()
+        sys.exit(0)
+
+
+def _print_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _while_printing(problem: BaseException) -> bool:
+    """Whether something went wrong where texts are printed (tables.py, click): what they are printed to is full, or gone."""
+    trace = problem.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_name in ("say", "exact", "echo")
+
+
 def outcome(run: Callable[[], Any]) -> Any:
     """Runs a command; what was refused is one sentence on stderr and exit 1."""
     try:
-        return run()
+        return heard(run)
     except OrchestratorError as refused:
         return _ended(f"orchestrator: {refused}", 1)
-    except BrokenPipeError:  # the reader left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as bug:
+        if isinstance(bug, OSError) and _while_printing(bug):
+            _print_no_more()
+            return _ended(f"orchestrator: the output cannot be written ({bug.strerror}): let it go to another place.", 1)
         from orchestrator.store import open as store
 
         if isinstance(bug, store.Error) and (store.refused(bug) or store.corrupt(bug)):
