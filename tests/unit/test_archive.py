@@ -293,6 +293,24 @@ def test_what_was_said_of_something(place):
     assert found[0].at.startswith("2026-")
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ('"rate limit"', ["The Rate-Limit is 5."]),
+        ("limit*", ["The Rate-Limit is 5.", "Limits of the café"]),
+        ("CAFE", ["Limits of the café"]),
+        ("cafe limit", ["The Rate-Limit is 5.", "Limits of the café"]),
+        ('"5 limits"', ["The Rate-Limit is 5.\nLimits of the café"]),
+        ("limi", []),
+        ("5.", ["The Rate-Limit is 5."]),
+    ],
+)
+def test_a_transcript_is_asked_as_texts_are(wanted, found):
+    """Words in quotes stand in a row, word* begins so, accents and case are alike; words apart are told with their lines."""
+    line = json.dumps({"type": "assistant", "message": {"content": "The Rate-Limit is 5.\nLimits of the café"}})
+    assert [each.text for each in transcripts.about([line], wanted)] == found
+
+
 def test_a_transcript_told(place):
     """Prompts, words, calls, answers and errors in order, each with its line."""
     place.execution("e")

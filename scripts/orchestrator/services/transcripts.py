@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Iterable, Iterator, NamedTuple
 
+from orchestrator.store import words
+
 ANSWER = 600  # characters of a tool's answer that are told; the rest is counted
 
 
@@ -69,12 +71,17 @@ def _text(content: Any) -> str:
     return "\n".join(str(block.get("text") or f"({block.get('type')})") for block in blocks if isinstance(block, dict))
 
 
-def about(lines: Iterable[str], words: str) -> Iterator[Said]:
-    """Where a transcript speaks of something: each line that holds these words, whatever their case."""
-    wanted = words.casefold()
+def about(lines: Iterable[str], wanted: str) -> Iterator[Said]:
+    """Where a transcript speaks of something, asked as of the history's texts (store/words.py): each line that holds it.
+
+    Where the words stand on several lines, each of these; where words in a row do, all of what was said.
+    """
+    each = ['"%s%s"' % (term, "" if whole else "*") for term, whole in words.terms(wanted) or ()]
     for said in told(lines, whole=True):
-        if wanted not in said.text.casefold():
+        if not words.holds(said.text, wanted):
             continue
-        for line in said.text.split("\n"):
-            if wanted in line.casefold():
-                yield said._replace(text=line.strip())
+        every = said.text.split("\n")
+        found = [line for line in every if words.holds(line, wanted)]
+        found = found or [line for line in every if any(words.holds(line, term) for term in each)] or [said.text]
+        for line in found:
+            yield said._replace(text=line.strip())

@@ -30,7 +30,8 @@ FILTERS = (
     Option(("--origin",), "origin", queries.ORIGINS, None, "Deployed in this way.", None),
     Option(("--since",), "since", "since", None, "Not earlier: 2026-11-20, 2026-11-20T08:30 (UTC), 12h, 7d.", None),
     Option(("--until",), "until", "until", None, "Not later than this; a day is meant whole.", None),
-    Option(("--at",), "at", "at", None, "At work at this moment: 15:20 (today, UTC), 2026-11-20T15:20.", None),
+    Option(("--at",), "at", "at", None,
+           "At work at this moment: 2026-11-20T15:20 (UTC); 15:20: when the clock last showed it, maybe yesterday.", None),
     Option(("--text",), "text", "words", None,
            'With these words in scope, result or error; "in quotes": in a row; word*: what begins so.', None),
     Option(("--file",), "file", "words", "PATH", "That read, wrote or left this file, or one below it.", None),
@@ -62,6 +63,8 @@ def read(words: Sequence[str], options: Sequence[Option]) -> Optional[dict[str, 
                 return None
             out[key] = value
         elif kind == "words":
+            if not value.strip():
+                return None
             out[key] = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         else:
             from orchestrator.edges.cli import times

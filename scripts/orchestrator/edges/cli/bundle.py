@@ -15,6 +15,7 @@ from orchestrator.context import bundle as bundles
 from orchestrator.context import languages, margins, render
 from orchestrator.context.tokens import Counter
 from orchestrator.edges.cli import draw
+from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.errors import OrchestratorError
 from orchestrator.services import bundles as service
@@ -97,7 +98,7 @@ def prepare(
 
 
 @bundle.command("track-budget")
-@click.option("--session-id", help="The orchestration whose executions are added up.")
+@click.option("--session-id", type=WORDS, help="The orchestration whose executions are added up.")
 @click.option("--phase", type=click.IntRange(1, 5), help="Only those of this phase.")
 @click.option("--bundles", "named", multiple=True, metavar="FILE,…", help="Bundles to add up: files or ids.")
 @click.option("--budget", type=click.IntRange(min=1), default=margins.DEFAULT_WINDOW, show_default=True)
@@ -179,7 +180,7 @@ def generate_briefing(place: Place, name: str, template: str, output: str | None
 
 
 @bundle.command("record-allocation")
-@click.option("--execution-id", required=True)
+@click.option("--execution-id", type=WORDS, required=True)
 @click.option("--bundle", "name", required=True, metavar="FILE", help="The bundle: a file or an id.")
 @pass_place
 def record_allocation(place: Place, execution_id: str, name: str) -> None:
@@ -207,7 +208,7 @@ def show_bundle(place: Place, name: str, form: str) -> None:
 
 @bundle.command("refresh")
 @click.option(
-    "--orchestration", metavar="ID", help="Which orchestration; the conversation's own when left out."
+    "--orchestration", type=WORDS, metavar="ID", help="Which orchestration; the conversation's own when left out."
 )
 @pass_place
 def refresh_briefings(place: Place, orchestration: str | None) -> None:

@@ -2,12 +2,13 @@
 
 import click
 
+from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.errors import OrchestratorError
 
 
 @click.command()
-@click.argument("orchestration", required=False)
+@click.argument("orchestration", required=False, type=WORDS)
 @click.option("--take", is_flag=True, help="Also from another open conversation.")
 @pass_place
 def resume(place: Place, orchestration: str | None, take: bool) -> None:
@@ -40,7 +41,7 @@ def resume(place: Place, orchestration: str | None, take: bool) -> None:
 
 
 @click.command()
-@click.argument("orchestration", required=False)
+@click.argument("orchestration", required=False, type=WORDS)
 @pass_place
 def stop(place: Place, orchestration: str | None) -> None:
     """Deploys nothing more; agents at work finish. `orchestrator resume` goes on."""

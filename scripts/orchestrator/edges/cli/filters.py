@@ -8,16 +8,22 @@ from orchestrator.edges.cli.asked import FILTERS, FORMAT, LIMIT, Option
 
 
 class Words(click.ParamType):
-    """A text from the command line; what is no UTF-8 in it is replaced."""
+    """A text from the command line; what is no UTF-8 in it is replaced. An empty one is a shell's unset variable."""
 
     name = "TEXT"
 
+    def __init__(self, empty: bool = False) -> None:
+        self.empty = empty
+
     def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> str:
         """The text as it can be kept."""
-        return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        text = str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if not (self.empty or text.strip()):
+            self.fail("it is empty: give it a value, or leave it out.", param, ctx)
+        return text
 
 
-WORDS = Words()
+WORDS, MAYBE_EMPTY = Words(), Words(empty=True)  # what names something, or asks for it; what is kept
 
 
 class Moment(click.ParamType):

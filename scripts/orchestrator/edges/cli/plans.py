@@ -2,13 +2,14 @@
 
 import click
 
+from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.submitting import submit
 
 
 @click.command()
 @click.argument("source", metavar="FILE|-")
-@click.option("--orchestration", metavar="ID", help="Extend this orchestration instead of the conversation's own.")
+@click.option("--orchestration", type=WORDS, metavar="ID", help="Extend this orchestration instead of the conversation's own.")
 @click.option("--goal", help="The goal, where the plan names none.")
 @click.option("--driver", type=click.Choice(["auto", "workflow", "conversation"]), help="How its tasks are deployed.")
 @click.option("--from-message", is_flag=True, help="SOURCE is an agent's last message with a plan somewhere in it.")

@@ -5,13 +5,14 @@ import shutil
 
 import click
 
+from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.services import replay as service
 
 
 @click.command()
 @click.argument("execution", metavar="EXEC")
-@click.option("--model", help="Another model than the original's.")
+@click.option("--model", type=WORDS, help="Another model than the original's.")
 @click.option("--compare", is_flag=True, help="Plan nothing: show the original and its replays side by side.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @pass_place

@@ -19,7 +19,7 @@ Shown = tuple[Callable[..., dict[str, Any]], Callable[[dict[str, Any]], list[str
 @click.option("--briefing", is_flag=True, help="The text its agent read first, whole.")
 @click.option("--result", is_flag=True, help="Its final message, or an orchestration's report, whole.")
 @click.option("--transcript", is_flag=True, help="What its agent did, message by message; with --json the lines themselves.")
-@click.option("--said", type=WORDS, metavar="TEXT", help="Where its transcript speaks of this.")
+@click.option("--said", type=WORDS, metavar="TEXT", help="Where its transcript speaks of this, asked as history --text is.")
 @click.option("--orchestration", type=WORDS, metavar="ID", help="Whose task it is.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @pass_place

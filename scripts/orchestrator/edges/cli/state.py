@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 
 NONE_OPEN = "No orchestration is open. Plan one: spawn orchestrator:planner with the goal, or `orchestrator plan -`."
 
 
 @click.command("next")
-@click.option("--orchestration", metavar="ID")
+@click.option("--orchestration", type=WORDS, metavar="ID")
 @click.option("--driver", type=click.Choice(["workflow", "conversation"]), help="Deploy this way from now on.")
 @pass_place
 def next(place: Place, orchestration: str | None, driver: str | None) -> None:
@@ -102,7 +103,7 @@ def task_table(rows: list[dict[str, Any]]) -> str:
 
 
 @click.command()
-@click.argument("orchestration", required=False)
+@click.argument("orchestration", required=False, type=WORDS)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, the same as status.json.")
 @click.option("--watch", is_flag=True, help="Prints again on each change, until all tasks have ended.")
 @click.option("--every", type=float, help="Seconds between looks (MONITOR_INTERVAL_SECONDS).")

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.errors import OrchestratorError
 
@@ -16,19 +17,19 @@ def task() -> None:
 
 @task.command("add")
 @click.argument("title")
-@click.option("--agent", help="The agent type; a bare role such as scout is ours.")
+@click.option("--agent", type=WORDS, help="The agent type; a bare role such as scout is ours.")
 @click.option("--prompt", help="What to do; the title when left out.")
 @click.option("--after", multiple=True, metavar="ID", help="Ids it waits for; by comma or repeated.")
 @click.option("--files", multiple=True, metavar="SPEC", help="Files for its bundle; by comma or repeated.")
 @click.option("--references", multiple=True, metavar="SPEC", help="Files to know rather than to change.")
 @click.option("--writes", multiple=True, metavar="GLOB", help="What it may create or change.")
 @click.option("--priority", help="high, normal, low or a number.")
-@click.option("--model", help="The model, where it is not the setting's.")
+@click.option("--model", type=WORDS, help="The model, where it is not the setting's.")
 @click.option("--check", help="The command whose passing shows it is done.")
 @click.option("--budget-tokens", type=int, help="The most tokens its briefing may have.")
 @click.option("--retries", type=int, help="How often it may be tried again.")
 @click.option("--may-spawn", is_flag=True, default=None, help="Its agent may spawn agents.")
-@click.option("--orchestration", metavar="ID", help="Which orchestration; the conversation's own when left out.")
+@click.option("--orchestration", type=WORDS, metavar="ID", help="Which orchestration; the conversation's own when left out.")
 @pass_place
 def add(place: Place, title: str, orchestration: str | None, **fields: Any) -> None:
     """Adds a task, also while others run. Opens an orchestration where there is none."""
@@ -67,7 +68,7 @@ def add(place: Place, title: str, orchestration: str | None, **fields: Any) -> N
 
 
 @task.command("list")
-@click.option("--orchestration", metavar="ID")
+@click.option("--orchestration", type=WORDS, metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @pass_place
 def list_(place: Place, orchestration: str | None, as_json: bool) -> None:
@@ -81,7 +82,7 @@ def list_(place: Place, orchestration: str | None, as_json: bool) -> None:
 
 @task.command("show")
 @click.argument("task_id", metavar="TASK")
-@click.option("--orchestration", metavar="ID")
+@click.option("--orchestration", type=WORDS, metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_context
 def show(ctx: click.Context, task_id: str, orchestration: str | None, as_json: bool) -> None:
@@ -94,7 +95,7 @@ def show(ctx: click.Context, task_id: str, orchestration: str | None, as_json: b
 
 @task.command("skip")
 @click.argument("task_id", metavar="TASK")
-@click.option("--orchestration", metavar="ID")
+@click.option("--orchestration", type=WORDS, metavar="ID")
 @pass_place
 def skip(place: Place, task_id: str, orchestration: str | None) -> None:
     """Goes on without a task: what waits for it no longer does."""
@@ -111,7 +112,7 @@ def skip(place: Place, task_id: str, orchestration: str | None) -> None:
 
 @task.command("retry")
 @click.argument("task_id", metavar="TASK")
-@click.option("--orchestration", metavar="ID")
+@click.option("--orchestration", type=WORDS, metavar="ID")
 @pass_place
 def retry(place: Place, task_id: str, orchestration: str | None) -> None:
     """Says how to deploy a failed, lost or skipped task again; a finished one is never run again."""

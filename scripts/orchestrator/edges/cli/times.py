@@ -32,7 +32,7 @@ def moment(text: str, kind: str = "since") -> str:
             raise ValueError(text)
     except OverflowError:
         raise ValueError(text) from None
-    return found.strftime("%Y-%m-%dT%H:%M:%S.") + "%03dZ" % (found.microsecond // 1000)
+    return found.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def _read(text: str) -> datetime:
