@@ -126,10 +126,80 @@ def test_a_task_is_the_conversations_own_or_named_with_its_orchestration(run, fi
         ]
 
 
-def test_history_says_when_there_is_more(run):
-    """A list that was cut says so on stderr."""
-    result = run("history", "--limit", "2")
-    assert len(result.stdout.rstrip("\n").split("\n")) == 3 and "there are more" in result.stderr
+@pytest.mark.parametrize(
+    ("command", "most"),
+    [
+        (("history",), 8),
+        (("list-agents", "--all"), 8),
+        (("list-tasks", "--orchestration", "orch-2026"), 4),
+        (("list-tasks", "--all"), 4),
+        (("tracker", "query"), 2),
+        (("tracker", "query", "--since", "2025-01-01"), 2),
+        (("tracker", "query", "--origin", "planned"), 5),
+        (("outputs", "query"), 1),
+        (("who", "src/shared.py"), 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_list_says_when_there_is_more(run, filled, command, most):
+    """A list that was cut says so on stderr, and holds as many rows as were asked for; a whole one says nothing."""
+    form = ("--json",) if command[0] == "who" else ("--format", "json")
+    if command[0] == "who":
+        filled.con.execute(
+            "INSERT INTO file_touches (execution_id, path, mode, times, first_at, last_at) SELECT execution_id, 'src/shared.py', "
+            "'read', 1, deployed_at, deployed_at FROM executions LIMIT 2"
+        )
+
+    def rows(limit):
+        result = run(*command, "--limit", str(limit), *form)
+        found = json.loads(result.stdout)
+        return len(found["touches"] if command[0] == "who" else found), "there are more" in result.stderr
+
+    every, more = rows(1000)
+    assert every >= most and not more
+    assert rows(every) == (every, False)
+    assert every == 1 or rows(every - 1) == (every - 1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("list-agents", "--status", "completed", "--agent-type", "documenter"), "No agent fits."),
+        (("list-agents", "--all", "--agent-type", "nope"), "No agent fits."),
+        (("list-agents", "--agent-type", "nope"), "No agent at work fits; --all looks at those that have ended too."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_no_agent_that_fits_is_not_no_agent(run, words, said):
+    """Where filters let no agent through, that is said, and not that there is none."""
+    assert run(*words).stderr == said + "\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("history", "--model"),
+        ("history", "--agent-type"),
+        ("history", "--file"),
+        ("history", "--task"),
+        ("history", "--text"),
+        ("history", "--orchestration"),
+        ("list-agents", "--agent-type"),
+        ("list-tasks", "--orchestration"),
+        ("tracker", "query", "--session-id"),
+        ("outputs", "query", "--execution-id"),
+        ("task", "list", "--orchestration"),
+        ("stats",),
+        ("report",),
+        ("stop",),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_value_is_no_filter_left_out(run, words):
+    """An empty value, as an unset variable of a shell gives it, is a usage error, and nothing is listed."""
+    result = run(*words, "")
+    assert result.exit_code == 2 and result.stdout == "" and "it is empty" in result.stderr
+    assert asked.read(["--model", ""], asked.HISTORY) is None
 
 
 @pytest.mark.parametrize(

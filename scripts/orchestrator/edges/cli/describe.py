@@ -5,7 +5,7 @@ from typing import Any, Callable, Iterable, Optional
 import click
 
 from orchestrator.edges.cli import draw, tables
-from orchestrator.edges.cli.executions import EXECUTIONS, purpose, short
+from orchestrator.edges.cli.executions import EXECUTIONS, AgentType, purpose, short
 from orchestrator.edges.cli.lists import TASKS
 from orchestrator.edges.cli.outputs import OUTPUTS
 from orchestrator.edges.cli.tables import Column
@@ -35,7 +35,7 @@ TOUCHES = (
     Column("what", lambda r: {"write": "wrote", "read": "read"}.get(r["mode"], r["mode"])),
     Column("lines", lambda r: f"+{r['lines_added']} -{r['lines_removed']}" if r["mode"] == "write" else "", right=True),
     Column("execution", lambda r: r["execution_id"]),
-    Column("agent", lambda r: short(r["agent_type"]), give=True),
+    AgentType("agent", lambda r: r["agent_type"], give=True),
     Column("why", purpose, give=True),
 )
 

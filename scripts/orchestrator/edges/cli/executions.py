@@ -9,7 +9,7 @@ from orchestrator.services import queries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Any, Optional, Sequence
 
     from orchestrator.edges.cli.place import Place
 
@@ -30,6 +30,16 @@ def short(agent_type: Optional[str]) -> str:
     return (agent_type or "").replace("orchestrator:", "", 1)
 
 
+class AgentType(Column):
+    """The column of agent types, whose cell is the whole name; without our own prefix where that cannot be confused."""
+
+    def cells(self, records: Sequence[dict[str, Any]]) -> list[Any]:
+        """Their names; ours stay whole where another has the same name without the prefix."""
+        types = super().cells(records)
+        bare = {name for name in types if name == short(name)}
+        return [name if short(name) in bare else short(name) for name in types]
+
+
 def tokens(row: dict[str, Any]) -> str:
     """A number of tokens; one that is only the last request's is marked."""
     count = row["tokens"]
@@ -39,7 +49,7 @@ def tokens(row: dict[str, Any]) -> str:
 EXECUTIONS = (
     Column("deployed", lambda r: tables.lately(r["deployed_at"])),
     Column("execution", lambda r: r["execution_id"]),
-    Column("agent", lambda r: short(r["agent_type"]), give=True),
+    AgentType("agent", lambda r: r["agent_type"], give=True),
     Column("model", model, give=True),
     Column("status", queries.state_of),
     Column("tokens", tokens, right=True),
@@ -53,9 +63,7 @@ def history(place: Place, orchestration: Optional[str], form: str, limit: int, *
     place.check_recorded()
     place.reconcile()
     found = fitting(place, orchestration, limit=limit + 1, **filters)
-    tables.emit(found[:limit], EXECUTIONS, form, "No execution fits.")
-    if len(found) > limit:
-        tables.say(f"orchestrator: there are more; --limit {limit * 5} shows more of them.", err=True)
+    tables.emit(found, EXECUTIONS, form, "No execution fits.", limit)
 
 
 def fitting(

@@ -5,7 +5,7 @@ from typing import Any, Optional
 import click
 
 from orchestrator.edges.cli import filters, tables
-from orchestrator.edges.cli.executions import EXECUTIONS, model, purpose, short, tokens
+from orchestrator.edges.cli.executions import EXECUTIONS, AgentType, model, purpose, tokens
 from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import Column
@@ -14,7 +14,7 @@ from orchestrator.services import queries
 
 AGENTS = (
     Column("agent id", lambda r: r["agent_id"] or r["execution_id"]),
-    Column("agent", lambda r: short(r["agent_type"]), give=True),
+    AgentType("agent", lambda r: r["agent_type"], give=True),
     Column("model", model, give=True),
     Column("status", queries.state_of),
     Column("since", lambda r: tables.lately(r["started_at"] or r["deployed_at"])),
@@ -24,7 +24,7 @@ AGENTS = (
 TASKS = (
     Column("task", lambda r: r["task_id"]),
     Column("state", lambda r: r["state"]),
-    Column("agent", lambda r: short(r["agent_type"]), give=True),
+    AgentType("agent", lambda r: r["agent_type"], give=True),
     Column("after", lambda r: ",".join(r["after"]), give=True),
     Column("attempts", lambda r: r["attempts"] or "", right=True),
     Column("took", lambda r: tables.span(r["seconds"]), right=True),
@@ -58,14 +58,15 @@ def list_agents(
         orchestration=place.orchestration(orchestration) if orchestration else None,
         agent_type=agent_type,
         status=status or (None if everyone else "deployed"),
-        limit=limit,
+        limit=limit + 1,
     )
-    tables.emit(
-        found,
-        EXECUTIONS if everyone else AGENTS,
-        form,
-        "No agent is at work." if not everyone else "No agent was deployed.",
-    )
+    if status or ((orchestration or agent_type) and everyone):
+        nothing = "No agent fits."
+    elif orchestration or agent_type:
+        nothing = "No agent at work fits; --all looks at those that have ended too."
+    else:
+        nothing = "No agent was deployed." if everyone else "No agent is at work."
+    tables.emit(found, EXECUTIONS if everyone else AGENTS, form, nothing, limit)
 
 
 @click.command("list-tasks")
@@ -93,12 +94,12 @@ def list_tasks(
     con = place.reading
     place.reconcile()
     found = (
-        queries.tasks_of_all(con, state, limit)
+        queries.tasks_of_all(con, state, limit + 1)
         if everyone
-        else [t for t in queries.tasks(con, place.orchestration(orchestration)) if state in (None, t["state"])][:limit]
+        else [t for t in queries.tasks(con, place.orchestration(orchestration)) if state in (None, t["state"])]
     )
     columns = (Column("orchestration", lambda r: r["orchestration_id"]), *TASKS) if everyone else TASKS
-    tables.emit(found, columns, form, "No task fits.")
+    tables.emit(found, columns, form, "No task fits.", limit)
 
 
 @click.command("task-details")

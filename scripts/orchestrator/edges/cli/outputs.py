@@ -5,8 +5,8 @@ from typing import Any, Optional
 import click
 
 from orchestrator.edges.cli import filters, tables
-from orchestrator.edges.cli.executions import short
-from orchestrator.edges.cli.filters import WORDS
+from orchestrator.edges.cli.executions import AgentType
+from orchestrator.edges.cli.filters import MAYBE_EMPTY, WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import Column
 from orchestrator.services import outputs as left
@@ -32,7 +32,7 @@ OUTPUTS = (
     Column("created", lambda r: tables.lately(r["created_at"])),
     Column("output", lambda r: f"#{r['output_id']}", right=True),
     Column("execution", lambda r: r["execution_id"]),
-    Column("agent", lambda r: short(r["metadata"]["agent_type"]), give=True),
+    AgentType("agent", lambda r: r["metadata"]["agent_type"], give=True),
     Column("type", lambda r: r["output_type"]),
     Column("content", _said, give=True),
 )
@@ -45,18 +45,18 @@ def outputs() -> None:
 
 @outputs.command()
 @click.option("--execution-id", type=WORDS, required=True, help="The execution that left it.")
-@click.option("--deliverables", type=WORDS, multiple=True, metavar="PATH,…", help="Files it left.")
+@click.option("--deliverables", type=MAYBE_EMPTY, multiple=True, metavar="PATH,…", help="Files it left.")
 @click.option(
     "--validation-results",
-    type=WORDS,
+    type=MAYBE_EMPTY,
     multiple=True,
     metavar="CHECK:VERDICT,…",
     help="What checks said, as in format:pass,tests:pass,coverage:85.",
 )
 @click.option(
-    "--insights", type=WORDS, multiple=True, metavar="TEXT", help="What later work can use; repeat for more."
+    "--insights", type=MAYBE_EMPTY, multiple=True, metavar="TEXT", help="What later work can use; repeat for more."
 )
-@click.option("--errors", type=WORDS, multiple=True, metavar="TEXT", help="What went wrong; repeat for more.")
+@click.option("--errors", type=MAYBE_EMPTY, multiple=True, metavar="TEXT", help="What went wrong; repeat for more.")
 @pass_place
 def collect(
     place: Place,
@@ -121,10 +121,11 @@ def query(
         text=text,
         since=since,
         until=until,
-        limit=limit,
+        limit=limit + 1,
         progress=place.progress("indexing texts") if text else None,
     )
-    tables.emit(found, OUTPUTS, form, "No output fits. What an agent said last is its result: `orchestrator show ID --result`.")
+    nothing = "No output fits. What an agent said last is its result: `orchestrator show ID --result`."
+    tables.emit(found, OUTPUTS, form, nothing, limit)
 
 
 @outputs.command()

@@ -6,7 +6,7 @@ import click
 
 from orchestrator.edges.cli import filters, tables
 from orchestrator.edges.cli.describe import counted, facts, listed
-from orchestrator.edges.cli.executions import short
+from orchestrator.edges.cli.executions import AgentType
 from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import Column, number
@@ -45,7 +45,7 @@ COUNTED = (
     Column("failed", lambda r: number(r["failed"]), right=True),
 )
 TYPES = (
-    Column("agent", lambda r: short(r["agent_type"]), give=True),
+    AgentType("agent", lambda r: r["agent_type"], give=True),
     *COUNTED,
     Column("lost", lambda r: r["lost"] or "", right=True),
     Column("at work", lambda r: r["in_flight"] or "", right=True),
@@ -63,7 +63,7 @@ CHECKS = (
     Column("rate", lambda r: _rate(r["pass_rate"]), right=True),
 )
 SPREAD = (
-    Column("agent", lambda r: short(r["agent_type"]), give=True),
+    AgentType("agent", lambda r: r["agent_type"], give=True),
     Column("model", lambda r: (r["model"] or "").replace("claude-", "", 1), give=True),
     Column("of", lambda r: r["executions"], right=True),
     *_spread("seconds", ("time, half", "9 of 10"), tables.span),
@@ -72,7 +72,7 @@ SPREAD = (
 )
 BUNDLES = (
     Column("bundle", lambda r: r["bundle_id"]),
-    Column("agent", lambda r: short(r["agent_type"]), give=True),
+    AgentType("agent", lambda r: r["agent_type"], give=True),
     Column("tokens", lambda r: number(r["total_tokens"]), right=True),
     Column("sent to", lambda r: r["executions"], right=True),
     *COUNTED,

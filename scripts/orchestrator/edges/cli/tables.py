@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100  # where nothing says how wide the reader's window is
 GAP = "  "
-LEAST = 12  # places a column keeps when it gives way
+LEAST, FEWER, FEWEST = 12, 8, 4  # places a column keeps when it gives way: where the others leave so many
 PAIRS = ("tokens", "executions")  # what is nested in a record and always there
 COLOURS = {"failed": 31, "lost": 31, "completed": 32, "deployed": 33, "in_flight": 33}  # as terminals number them
 _ESCAPES = (  # one that is not closed on its line loses its first marks only: it hides nothing
@@ -22,7 +22,8 @@ _ESCAPES = (  # one that is not closed on its line loses its first marks only: i
     "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\n\x07\x1b\x9c]*(?:\x1b\\\\|\x07|\x9c)"  # OSC, DCS
     "|\x1b[ -/]*[0-~]"
 )
-_MARKS = "\\`*[]<>|"
+_MARKUP = r"[\\`*~\[\]<>|]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=[wW]{3})\.|@"  # snake_case is no markup
+_RECKONED = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a cell begins with that spreadsheets reckon out
 
 
 class Column:
@@ -32,6 +33,10 @@ class Column:
         self, head: str, cell: Callable[[dict[str, Any]], Any], right: bool = False, give: bool = False
     ) -> None:
         self.head, self.cell, self.right, self.give = head, cell, right, give
+
+    def cells(self, records: Sequence[dict[str, Any]]) -> list[Any]:
+        """Its cells, of all records of a table."""
+        return [self.cell(record) for record in records]
 
 
 def say(text: str, err: bool = False, end: str = "\n") -> None:
@@ -111,30 +116,47 @@ def table(
 ) -> str:
     """Rows under headings, aligned, within the reader's window as far as the columns in `give` can give way.
 
-    Those are the last column where nothing is said. Ids and numbers are never cut.
+    Those are the last column where nothing is said. Ids and numbers are never cut. Where that is not enough, columns
+    without a value are left out, and the others stand closer.
     """
     cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max([width(head)] + [width(row[at]) for row in cells]) for at, head in enumerate(heads)]
-    room = terminal_width() - len(GAP) * (len(heads) - 1)
-    _narrow(widths, [len(heads) - 1] if give is None else list(give), room)
+    every = list(range(len(heads)))
+    used = [at for at in every if not cells or any(row[at] for row in cells)]
+    giving = [len(heads) - 1] if give is None else list(give)
+    for shown, gap, least in ((every, GAP, LEAST), (used, GAP, FEWER), (used, " ", FEWER), (used, " ", FEWEST)):
+        narrow = _narrowed(widths, shown, giving, len(gap), least)
+        if sum(narrow) + len(gap) * (len(shown) - 1) <= terminal_width():
+            break
     lines = []
     for row in [[head.upper() for head in heads], *cells]:
         line = []
-        for at, cell in enumerate(row):
-            cell = cut(cell, widths[at])
-            blank = " " * (widths[at] - width(cell))
+        for at, room in zip(shown, narrow, strict=True):
+            cell = cut(row[at], room)
+            blank = " " * (room - width(cell))
+            cell = painted(cell) if len(gap) == 1 and cell in COLOURS and colourful() else cell
             line.append(blank + cell if at in right else cell + blank)
-        lines.append(GAP.join(line).rstrip())
+        lines.append(gap.join(line).rstrip())
     return "\n".join(lines)
 
 
-def _narrow(widths: list[int], give: list[int], room: int) -> None:
-    """Takes from the columns that give way, the widest first, until all fit or each has its least."""
-    while sum(widths) > room:
-        wide = [at for at in give if widths[at] > LEAST]
+def _narrowed(widths: list[int], shown: list[int], give: list[int], gap: int, least: int) -> list[int]:
+    """The widths of the columns that are shown: from those that give way is taken, the widest first, until all fit or each
+    has its least."""
+    narrow = [widths[at] for at in shown]
+    giving = [place for place, at in enumerate(shown) if at in give]
+    over = sum(narrow) + gap * (len(shown) - 1) - terminal_width()
+    while over > 0:
+        wide = [place for place in giving if narrow[place] > least]
         if not wide:
-            return
-        widths[max(wide, key=lambda at: widths[at])] -= 1
+            break
+        narrow[max(wide, key=lambda place: narrow[place])] -= 1
+        over -= 1
+    return narrow
+
+
+def _rows(columns: Sequence[Column], records: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    return list(zip(*[c.cells(records) for c in columns], strict=True))
 
 
 def aligned(columns: Sequence[Column], records: Sequence[dict[str, Any]]) -> str:
@@ -142,7 +164,7 @@ def aligned(columns: Sequence[Column], records: Sequence[dict[str, Any]]) -> str
     places = list(enumerate(columns))
     return table(
         [c.head for c in columns],
-        [[c.cell(r) for c in columns] for r in records],
+        _rows(columns, records),
         [at for at, c in places if c.right],
         [at for at, c in places if c.give],
     )
@@ -175,7 +197,10 @@ def flat(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def comma_separated(records: Sequence[dict[str, Any]]) -> str:
-    """CSV with a heading row, every text in quotes; nothing where there is no record."""
+    """CSV with a heading row, every text in quotes; nothing where there is no record.
+
+    A text that a spreadsheet would take for a formula, quotes or not, gets an apostrophe before it.
+    """
     import csv
     import io
 
@@ -192,12 +217,17 @@ def comma_separated(records: Sequence[dict[str, Any]]) -> str:
 def _scalar(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return "" if value is None else int(value)
-    return value if isinstance(value, (int, float)) else visible(value)
+    if isinstance(value, (int, float)):
+        return value
+    text = visible(value)
+    return "'" + text if text.startswith(_RECKONED) else text
 
 
 def in_markdown(text: Any) -> str:
     """A value inside a Markdown line or cell: no markup, link, image, HTML or new cell comes of it."""
-    return "".join(["\\" + c if c in _MARKS else c for c in one_line(text)])
+    import re
+
+    return re.sub(_MARKUP, r"\\\g<0>", one_line(text))
 
 
 def code(text: Any) -> str:
@@ -206,18 +236,24 @@ def code(text: Any) -> str:
     return f"`{text}`" if text else ""
 
 
-def markdown(columns: Sequence[Column], records: Iterable[dict[str, Any]]) -> str:
+def markdown(columns: Sequence[Column], records: Sequence[dict[str, Any]]) -> str:
     """A Markdown table."""
     lines = [
         "| " + " | ".join([c.head for c in columns]) + " |",
         "|" + "|".join([" ---: " if c.right else " --- " for c in columns]) + "|",
     ]
-    lines += ["| " + " | ".join([in_markdown(c.cell(r)) for c in columns]) + " |" for r in records]
+    lines += ["| " + " | ".join(map(in_markdown, row)) + " |" for row in _rows(columns, records)]
     return "\n".join(lines) + "\n"
 
 
-def emit(records: Sequence[dict[str, Any]], columns: Sequence[Column], form: str, nothing: str) -> None:
-    """Prints records in the form asked for; `nothing` is what a person is told when there are none."""
+def emit(
+    found: Sequence[dict[str, Any]], columns: Sequence[Column], form: str, nothing: str, limit: Optional[int] = None
+) -> None:
+    """Prints records in the form asked for; `nothing` is what a person is told when there are none.
+
+    With a `limit` one more was looked for than is to be printed: where it was found, that is said.
+    """
+    records = found[:limit]
     if form == "json":
         say(dumps(list(records)))
     elif form == "csv":
@@ -228,16 +264,33 @@ def emit(records: Sequence[dict[str, Any]], columns: Sequence[Column], form: str
         say(markdown(columns, records), end="")
     else:
         say(coloured(aligned(columns, records)))
+    say_more(found, limit)
+
+
+def say_more(found: Sequence[Any], limit: Optional[int]) -> None:
+    """Says that there is more than the limit lets through, where that is so."""
+    if limit is not None and len(found) > limit:
+        say(f"orchestrator: there are more; --limit {limit * 5} shows more of them.", err=True)
+
+
+def colourful() -> bool:
+    """Whether this is read at a terminal whose owner has nothing against colour."""
+    return sys.stdout.isatty() and not paths.variable("NO_COLOR")
+
+
+def painted(state: str) -> str:
+    """A state in its colour."""
+    return f"\x1b[{COLOURS[state]}m{state}\x1b[0m"
 
 
 def coloured(text: str) -> str:
-    """States in colour, for a terminal whose owner has nothing against it."""
-    if not sys.stdout.isatty() or paths.variable("NO_COLOR"):
+    """A text with its states in colour, as far as they stand apart."""
+    if not colourful():
         return text
     import re
 
     words = re.compile("(?<=  )(%s)(?=  |$)" % "|".join(COLOURS), re.MULTILINE)
-    return words.sub(lambda m: f"\x1b[{COLOURS[m.group()]}m{m.group()}\x1b[0m", text)
+    return words.sub(lambda m: painted(m.group()), text)
 
 
 def exact(text: str) -> None:

@@ -10,7 +10,7 @@ from orchestrator import paths
 from orchestrator.edges.cli import filters, tables
 from orchestrator.edges.cli.asked import FILTERS, FORMAT, LIMIT, OF, Option
 from orchestrator.edges.cli.executions import EXECUTIONS, fitting
-from orchestrator.edges.cli.filters import WORDS
+from orchestrator.edges.cli.filters import MAYBE_EMPTY, WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.edges.cli.tables import Column
 from orchestrator.errors import OrchestratorError
@@ -19,11 +19,11 @@ from orchestrator.services import queries
 SESSIONS = (
     Column("created", lambda r: tables.lately(r["created_at"])),
     Column("session", lambda r: r["session_id"]),
-    Column("status", lambda r: r["status"]),
+    Column("status", lambda r: r["status"], give=True),
     Column("phase", lambda r: r["phase"], right=True),
     Column("tasks", lambda r: r["tasks"], right=True),
-    Column("deployed", lambda r: r["executions"]["deployed"], right=True),
-    Column("completed", lambda r: r["executions"]["completed"], right=True),
+    Column("at work", lambda r: r["executions"]["deployed"], right=True),
+    Column("done", lambda r: r["executions"]["completed"], right=True),
     Column("failed", lambda r: r["executions"]["failed"], right=True),
     Column("scope", lambda r: r["scope"], give=True),
 )
@@ -48,9 +48,9 @@ def _off(place: Place) -> bool:
 
 
 @tracker.command("init-session")
-@click.option("--scope", type=WORDS, required=True, help="What the session is for, in a line.")
+@click.option("--scope", type=MAYBE_EMPTY, required=True, help="What the session is for, in a line.")
 @click.option("--session-id", type=WORDS, help="Its id, kept as it is; made when left out.")
-@click.option("--metadata", type=WORDS, help="A JSON object to keep with it.")
+@click.option("--metadata", type=MAYBE_EMPTY, help="A JSON object to keep with it.")
 @pass_place
 def init_session(place: Place, scope: str, session_id: Optional[str], metadata: Optional[str]) -> None:
     """Opens a session (an orchestration), in phase 1; prints its id."""
@@ -67,11 +67,11 @@ def init_session(place: Place, scope: str, session_id: Optional[str], metadata: 
 @tracker.command("init-deployment")
 @click.option("--session-id", type=WORDS, required=True, help="The session it belongs to.")
 @click.option("--execution-id", type=WORDS, help="The execution's id, kept as it is; made when left out.")
-@click.option("--agent-type", type=WORDS, required=True, help="The agent that is deployed.")
-@click.option("--scope", type=WORDS, help="What for, in a line; the bundle's when left out.")
+@click.option("--agent-type", type=MAYBE_EMPTY, required=True, help="The agent that is deployed.")
+@click.option("--scope", type=MAYBE_EMPTY, help="What for, in a line; the bundle's when left out.")
 @click.option("--context-token-count", type=click.IntRange(min=0), help="Tokens of what it is given to read.")
 @click.option("--context-bundle", type=WORDS, metavar="FILE", help="What it is given: a bundle's file or id.")
-@click.option("--model", type=WORDS, help="The model asked for.")
+@click.option("--model", type=MAYBE_EMPTY, help="The model asked for.")
 @pass_place
 def init_deployment(
     place: Place,
@@ -113,8 +113,8 @@ def init_deployment(
 @tracker.command("record-completion")
 @click.option("--execution-id", type=WORDS, required=True, help="The execution that ended.")
 @click.option("--status", type=click.Choice(["completed", "failed"]), default="completed", show_default=True)
-@click.option("--final-message", type=WORDS, help="The agent's last message; - reads it from standard input.")
-@click.option("--deliverables", type=WORDS, multiple=True, metavar="PATH,…", help="Files it left.")
+@click.option("--final-message", type=MAYBE_EMPTY, help="The agent's last message; - reads it from standard input.")
+@click.option("--deliverables", type=MAYBE_EMPTY, multiple=True, metavar="PATH,…", help="Files it left.")
 @pass_place
 def record_completion(
     place: Place, execution_id: str, status: str, final_message: Optional[str], deliverables: tuple[str, ...]
@@ -212,14 +212,14 @@ def query(
                 f"no execution is {status}; they are {', '.join(queries.STATUSES)}.", param_hint="--status"
             )
         target = _session(place, orchestration) if orchestration else None
-        rows = fitting(place, target, status=status, limit=limit, **asked)
+        rows = fitting(place, target, status=status, limit=limit + 1, **asked)
         columns: Any = EXECUTIONS
         if form in ("json", "csv"):
             rows = [queries.in_seed_names(row) for row in rows]
     else:
-        rows = queries.sessions(con, status=status, limit=limit, **period)
+        rows = queries.sessions(con, status=status, limit=limit + 1, **period)
         columns = SESSIONS
-    tables.emit(rows, columns, form, "Nothing fits.")
+    tables.emit(rows, columns, form, "Nothing fits.", limit)
 
 
 def _session(place: Place, given: str) -> str:
@@ -234,9 +234,9 @@ def _session(place: Place, given: str) -> str:
 
 
 @tracker.command("validate")
-@click.option("--scope", type=WORDS, required=True, help="What the session is for, in a line.")
+@click.option("--scope", type=MAYBE_EMPTY, required=True, help="What the session is for, in a line.")
 @click.option(
-    "--context-files", type=WORDS, multiple=True, metavar="SPEC,…", help="Files its agents will be given."
+    "--context-files", type=MAYBE_EMPTY, multiple=True, metavar="SPEC,…", help="Files its agents will be given."
 )
 @click.option("--session-id", type=WORDS, help="The session it is for: what was found is kept with it.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)

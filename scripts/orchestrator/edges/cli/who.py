@@ -2,7 +2,7 @@
 
 import click
 
-from orchestrator.edges.cli import describe, filters
+from orchestrator.edges.cli import describe, filters, tables
 from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.place import Place, pass_place
 from orchestrator.errors import OrchestratorError
@@ -21,7 +21,10 @@ def who(place: Place, path: str, limit: int, as_json: bool) -> None:
     """
     con = place.reading
     place.reconcile()
-    body = details.touches(con, queries.path_in(con, place.project, path), limit)
-    if not body["touches"] and not as_json:
+    body = details.touches(con, queries.path_in(con, place.project, path), limit + 1)
+    found = body["touches"]
+    body["touches"] = found[:limit]
+    if not found and not as_json:
         raise OrchestratorError(f"No agent is known to have touched {body['path']}.")
     describe.say(body, describe.touches, as_json)
+    tables.say_more(found, limit)
