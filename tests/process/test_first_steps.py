@@ -47,7 +47,9 @@ def test_the_program_alone_prints_its_help_in_groups(here):
     assert places == sorted(places)
 
 
-LISTS = (["history"], ["list-tasks"], ["list-agents", "--all"], ["tracker", "query"], ["outputs", "query"], ["--help"])
+PRINTED = (
+    ["history"], ["list-tasks"], ["list-agents", "--all"], ["tracker", "query"], ["outputs", "query"], ["brief", "t1"], ["--help"]
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def printed(here, words, to):
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+@pytest.mark.parametrize("words", PRINTED, ids=" ".join)
 def test_a_reader_who_leaves_or_is_not_there(filled, words):
     """A command whose reader takes nothing, or whose output is closed, ends quietly with 0; a full disk is told in a sentence."""
     assert printed(filled, words, "| true") == (0, "")

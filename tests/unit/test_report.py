@@ -124,7 +124,7 @@ def test_a_failed_task_makes_it_failed(tmp_path):
     body, text, left = written(filled)
     assert left == [] and body["status"] == "failed"
     assert [(f["id"], f["state"]) for f in body["failures"]] == [("t1", "failed"), ("t2", "skipped")]
-    assert r"- `t1` A: failed (api_error): API Error: 500 \[click\](http://x) \<b\>\|" in text
+    assert r"- `t1` A: failed (api_error): API Error: 500 \[click\](http\://x) \<b\>\|" in text
 
 
 def test_synthesis_alone_closes_nothing(filled):

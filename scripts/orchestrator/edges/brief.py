@@ -74,12 +74,26 @@ def main(words):
         if not os.path.exists(history):
             raise OrchestratorError("NO BRIEFING: nothing has been recorded here.")
         con = store.open_history(history)
-        sys.stdout.write(text_of(con, workspace, words[1], given.get("--execution-id"),
-                                 paths.variable("CLAUDE_CODE_SESSION_ID"), int(part) if "--part" in given else None))
-        return 0
+        text = text_of(con, workspace, words[1], given.get("--execution-id"),
+                       paths.variable("CLAUDE_CODE_SESSION_ID"), int(part) if "--part" in given else None)
     except (OrchestratorError, store.Error, OSError) as problem:
         sys.stderr.write("orchestrator: %s\n" % problem)
         return 1
+    return _printed(text)
+
+
+def _printed(text):
+    """Prints the briefing; returns the exit code. A reader who leaves, or is not there, is no fault."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    except OSError as problem:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(problem, BrokenPipeError):
+            sys.stderr.write("orchestrator: the output cannot be written (%s): let it go to another place.\n" % problem.strerror)
+            return 1
+    return 0
 
 
 if __name__ == "__main__":
