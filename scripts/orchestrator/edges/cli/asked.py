@@ -36,7 +36,9 @@ FILTERS = (
            'With these words in scope, result or error; "in quotes": in a row; word*: what begins so.', None),
     Option(("--file",), "file", "words", "PATH", "That read, wrote or left this file, or one below it.", None),
 )  # fmt: skip
-FORMAT = Option(("--format",), "form", FORMATS, None, "How rows are printed.", "table")
+FORMAT = Option(("--format",), "form", FORMATS, None,
+                "How rows are printed; in csv, a text that looks like a formula has an apostrophe before it.",
+                "table")  # fmt: skip
 LIMIT = Option(("--limit",), "limit", "count", None, "The most rows.", 20)
 OF = Option(("--orchestration", "--session-id"), "orchestration", "words", "ID", "Of this orchestration; a prefix will do.", None)
 HISTORY = (OF, *FILTERS, LIMIT, FORMAT)
