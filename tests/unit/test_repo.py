@@ -92,12 +92,12 @@ def test_pages_use_our_words():
 
 
 def test_the_shipped_tree_is_small():
-    """What is installed with the plugin is under two and a half megabytes, each file under 600 kB but the vocabulary,
+    """What is installed with the plugin is under 2.6 megabytes, each file under 600 kB but the vocabulary,
     which stands there unpacked because loading it is waited for, and nothing built."""
     shipped = [path for path in tracked() if path.relative_to(ROOT).parts[0] not in ("tests", ".ci")]
     sizes = {inside(path): path.stat().st_size for path in shipped}
     sizes["assets/vocabulary/cl100k.bin"] -= 450_000
-    assert sum(sizes.values()) < 2_000_000, sorted(sizes.items(), key=lambda pair: -pair[1])[:5]
+    assert sum(sizes.values()) < 2_150_000, sorted(sizes.items(), key=lambda pair: -pair[1])[:5]
     assert not {name: size for name, size in sizes.items() if size > 600_000}
     built = re.compile(r"\.(pyc|so|db|log|whl|zip|tgz)$|\.min\.|node_modules")
     assert not [name for name in sizes if built.search(name)]
