@@ -73,6 +73,28 @@ def test_each_line_answers_its_question(run, question, line):
         assert part in answer.stdout, answer.stdout
 
 
+NAMES = re.findall(r"^\| (`[^|]+`) \| `(orchestrator [^`]+)`, `([^`]+)` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "line", "place"), NAMES, ids=[name for name, *_ in NAMES])
+def test_the_names_of_seed_003(run, name, line, place):
+    """What the names of seed 003 gave stands where the page says it does (S3-20, S3-30, S3-31, S3-35)."""
+    answer = run(*shlex.split(line)[1:])
+    assert answer.exit_code == 0, answer.output
+    found = [json.loads(answer.stdout)]
+    for step in re.findall(r"\[\]|[a-z_]+", place):
+        found = [each for some in found for each in some] if step == "[]" else [each[step] for each in found]
+    assert [each for each in found if each is not None], found
+    if "metrics" in place:
+        assert set(found[0]) == {"cost_usd", "input_tokens", "output_tokens", "tokens", "messages", "tool_calls", "files_read",
+                                 "files_written", "seconds"}  # fmt: skip
+
+
+def test_seed_003_is_there_whole():
+    """Each of its names for what was recorded has a line."""
+    assert len(NAMES) == 6
+
+
 def test_an_agent_near_the_end_of_its_window_is_to_be_retired(filled, run):
     """From 80 % of its model's window on, agent-details advises to start another agent (S3-37)."""
     for size, told in ((159_000, (79.5, False)), (160_000, (80.0, True))):

@@ -139,6 +139,14 @@ def tokens_of(execution: dict[str, Any]) -> dict[str, Any]:
     return {"number": None, "how": None}
 
 
+_METRICS = ("cost_usd", "input_tokens", "output_tokens", "messages", "files_read", "files_written", "seconds")
+
+
+def metrics(execution: dict[str, Any]) -> dict[str, Any]:
+    """What seed 003 calls an agent's metrics: cost, tokens, messages, tool calls, files, execution time."""
+    return {**{name: execution[name] for name in _METRICS}, "tokens": execution["tokens"], "tool_calls": execution["calls"]}
+
+
 def state_of(execution: dict[str, Any]) -> str:
     """An execution's status as a person is told it: lost is not at work, and what a message put to work again is."""
     return "lost" if execution["lost"] else "deployed" if execution["at_work_again"] else str(execution["status"])

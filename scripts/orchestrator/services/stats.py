@@ -186,6 +186,8 @@ def _shown(counts: Sums, usage: Sums, lost: dict[str, int], unmeasured: dict[str
             {"model": name, **_used(numbers)} for name, numbers in sorted(_grouped(usage, 1, len(USED)).items())
         ],
     }  # fmt: skip
+    fleet = out["fleet"]  # under seed 003's names
+    out["monitoring"] = {"files": {"consumed": fleet["files_read"], "produced": fleet["files_written"]}}
     for kind, numbers in sorted(_grouped(beside, 2, len(USED)).items()):
         out["by_part"][kind] = _used(numbers)
     return out

@@ -66,6 +66,8 @@ def list_agents(
         nothing = "No agent at work fits; --all looks at those that have ended too."
     else:
         nothing = "No agent was deployed." if everyone else "No agent is at work."
+    if form == "json":
+        found = [{**each, "metrics": queries.metrics(each)} for each in found]
     tables.emit(found, EXECUTIONS if everyone else AGENTS, form, nothing, limit)
 
 
