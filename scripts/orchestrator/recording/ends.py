@@ -214,7 +214,7 @@ def _within(con, p, runtime, call, running):
 def salvage(con, project, session, now):
     """A Claude session is over: of the agents that were at work in it, those whose notification, or transcript, shows that
     they ended have ended; for the others what is known is kept, and they are lost."""
-    main = con.execute("SELECT transcript_path FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone()
+    main = (transcript.main_of(con, session),)
     if main and main[0]:
         from orchestrator.recording import disk
 

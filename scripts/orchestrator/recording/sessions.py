@@ -87,8 +87,8 @@ def seen(con, p, pid, now, late=False):
 
     Returns whether this conversation took another's place in its process.
     """
-    row = con.execute("SELECT host, boot_id, pid, process_started, ended_at, permission_mode, end_reason, source FROM "
-                      "claude_sessions WHERE claude_session_id = ?", (p.session,)).fetchone()
+    row = con.execute("SELECT host, boot_id, pid, process_started, ended_at, permission_mode, end_reason, source, "
+                      "transcript_path FROM claude_sessions WHERE claude_session_id = ?", (p.session,)).fetchone()
     main = p.agent is None  # an agent's working folder may be a worktree, its mode its own
     if row is None:
         con.execute(
@@ -116,6 +116,10 @@ def seen(con, p, pid, now, late=False):
                     "WHERE claude_session_id = ?", (p.source, p.model, p.cwd, p.session))
     elif row[6] == "gone" and not late and _same(row[:4], process_of(pid)):  # it was only thought to be gone
         con.execute("UPDATE claude_sessions SET ended_at = NULL, end_reason = NULL WHERE claude_session_id = ?", (p.session,))
+    if p.transcript and p.transcript != row[8] and not late:  # 2.1.329 takes it along into a worktree, and back
+        from orchestrator.recording import transcript
+
+        transcript.moved(con, p.session, row[8], p.transcript)
     if p.mode and p.mode != row[5] and main and not late:
         con.execute("UPDATE claude_sessions SET permission_mode = ? WHERE claude_session_id = ?", (p.mode, p.session))
     return False

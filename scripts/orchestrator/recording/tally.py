@@ -121,11 +121,16 @@ def _claim(con, project, owner):
     return len(others)
 
 
-def read(con, project, execution, path):
-    """Reads an execution's transcript: its usage, tool calls, files, models. Returns whether it was there."""
-    try:
+def _lines(paths):
+    for path in paths:
         with readable(path, encoding="utf-8", errors="replace") as f:
-            _take(con, f)
+            yield from f
+
+
+def read(con, project, execution, *paths):
+    """Reads an execution's transcript, in its parts: its usage, tool calls, files, models. Returns whether it was there."""
+    try:
+        _take(con, _lines(paths))
     except OSError:
         return False
     last = con.execute(

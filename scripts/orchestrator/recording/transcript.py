@@ -16,23 +16,102 @@ def folder_of(main_transcript):
     return os.path.join(main_transcript[:-6] if main_transcript.endswith(".jsonl") else main_transcript, "subagents")
 
 
+def _names(folder):
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _elsewhere(path):
+    """The same place under the client's folders for other working folders: one that enters a worktree takes its session along
+    (2.1.329), or writes what its agents do from then on there (2.1.197)."""
+    before, _, after = path.rpartition("/projects/")
+    here, _, within = after.partition("/")
+    if not before or not within:
+        return
+    for name in _names(before + "/projects"):
+        if name != here:
+            yield "%s/projects/%s/%s" % (before, name, within)
+
+
+def _folders(main_transcript):
+    """The folders of a Claude session's subagents: the one beside its main transcript, then those that are elsewhere."""
+    if main_transcript:
+        folder = folder_of(main_transcript)
+        yield folder
+        for other in _elsewhere(folder):
+            if os.path.isdir(other):
+                yield other
+
+
 def path_of(main_transcript, agent):
     """The transcript of an agent, also of one in a workflow; None when it is not there."""
     name = "agent-%s.jsonl" % agent
     if not main_transcript or not agent or "/" in agent or agent.startswith("."):
         return None
-    folder = folder_of(main_transcript)
-    direct = os.path.join(folder, name)
-    if os.path.exists(direct):
-        return direct
-    try:
-        for run in os.listdir(os.path.join(folder, "workflows")):
+    for folder in _folders(main_transcript):
+        direct = os.path.join(folder, name)
+        if os.path.exists(direct):
+            return direct
+        for run in _names(os.path.join(folder, "workflows")):
             found = os.path.join(folder, "workflows", run, name)
             if os.path.exists(found):
                 return found
-    except OSError:
-        pass
     return None
+
+
+def main_of(con, session):
+    """The main transcript of a Claude session, as its row has it; where it has gone elsewhere, the row is told. None for none."""
+    row = con.execute("SELECT transcript_path FROM claude_sessions WHERE claude_session_id = ?", (session,)).fetchone()
+    if row is None or not row[0] or os.path.exists(row[0]):
+        return row[0] if row else None
+    for path in _elsewhere(row[0]):
+        if os.path.exists(path):
+            moved(con, session, row[0], path)
+            return path
+    return row[0]
+
+
+def moved(con, session, before, path):
+    """The main transcript of a Claude session has another place: its row says so, and those of its agents whose transcripts
+    went along."""
+    con.execute("UPDATE claude_sessions SET transcript_path = ?, usage_offset = CASE WHEN ? THEN 0 ELSE usage_offset END WHERE "
+                "claude_session_id = ?", (path, bool(before) and os.path.exists(before), session))  # another file: ids tell
+    folder, there = before and folder_of(before), folder_of(path)
+    for execution, its in con.execute("SELECT execution_id, transcript_path FROM executions WHERE claude_session_id = ? AND "
+                                      "transcript_path IS NOT NULL", (session,)).fetchall() if folder else ():
+        new = there + its[len(folder):]
+        if its.startswith(folder + "/") and not os.path.exists(its) and os.path.exists(new):
+            con.execute("UPDATE executions SET transcript_path = ? WHERE execution_id = ?", (new, execution))
+
+
+def _having(folder, its):
+    """The names in a folder below which a file lies. There may be thousands, and hardly one is it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return []
+    try:
+        return [name for name in os.listdir(handle) if name[-6:] != ".jsonl" and os.access(name + its, os.F_OK, dir_fd=handle)]
+    finally:
+        os.close(handle)
+
+
+def parts(con, path):
+    """The files that an agent's transcript is in, the earliest first. There are several where the client went on with it
+    elsewhere: after /clear in the new conversation's folder, after it entered a worktree in that one's."""
+    found, left = [], [path]
+    while left:
+        each = left.pop()
+        found.append(each)
+        session, _, within = each.rpartition("/subagents/")
+        folder = os.path.dirname(session)
+        if session and within:
+            its = "/subagents/" + within
+            others = ["%s/%s%s" % (folder, name, its) for name in _having(folder, its)]
+            left += [other for other in (*others, *_elsewhere(each)) if other not in found + left and os.access(other, os.F_OK)]
+    return found if len(found) == 1 else sorted(found, key=lambda each: began(con, each) or ("",))
 
 
 class Meta:
@@ -42,15 +121,25 @@ class Meta:
     __slots__ = ("path", "call", "agent_type", "description", "parent", "nested", "stopped", "run", "mate")
 
 
+def _about(con, path):
+    """What stands in the meta file beside an agent's transcript; None where there is none."""
+    try:
+        return members(con, mend(regular(path[:-6] + ".meta.json", 65536).decode("utf-8", "replace")))
+    except OSError:
+        return None
+
+
 def meta(con, main_transcript, agent):
     """The Meta of an agent, or None while its meta file is not there."""
     path = path_of(main_transcript, agent) if agent else None
     if not path:
         return None
-    try:
-        words = members(con, mend(regular(path[:-6] + ".meta.json", 65536).decode("utf-8", "replace")))
-    except OSError:
-        return None
+    words = _about(con, path)
+    if words is None:
+        pieces = parts(con, path)  # 2.1.197 has it only where the transcript begins
+        while pieces and not words:
+            path = pieces.pop(0)
+            words = _about(con, path)
     if not words:
         return None  # half written
 
@@ -146,9 +235,16 @@ class Tail:
 
 def tail(con, path, until=None):
     """The Tail of a transcript, or of what was written `until` then; None when it cannot be read, or says nothing."""
-    found = _tail(con, _last_lines(path) or (), until)
-    if not (found and found.text) and os.path.exists(path) and os.path.getsize(path) > _TAIL:
-        found = _tail(con, _last_lines(path, _LONG) or (), until)
+    found = None
+    for part in reversed(parts(con, path)):
+        end = _tail(con, _last_lines(part) or (), until)
+        if not (end and end.text) and os.path.exists(part) and os.path.getsize(part) > _TAIL:
+            end = _tail(con, _last_lines(part, _LONG) or (), until)
+        if found and end:
+            found.text = end.text  # its last words stand before what it did last
+        found = found or end
+        if found and found.text:
+            break
     return found
 
 
@@ -200,25 +296,16 @@ def last_text(con, lines, error=False):
 
 def on_disk(main_transcript):
     """The ids of the agents that a Claude session's folder has transcripts of, those of its workflows too."""
-    folder = folder_of(main_transcript)
-    found = []
-    for place in [folder] + runs_on_disk(main_transcript):
-        try:
-            found += [n[6:-6] for n in os.listdir(place) if n.startswith("agent-") and n.endswith(".jsonl")]
-        except OSError:
-            pass
-    return found
+    found = {}  # in this order, each once
+    for place in [*_folders(main_transcript), *runs_on_disk(main_transcript)]:
+        found.update((n[6:-6], None) for n in _names(place) if n.startswith("agent-") and n.endswith(".jsonl"))
+    return list(found)
 
 
 def runs_on_disk(main_transcript):
     """The folders of a Claude session's workflows."""
-    if not main_transcript:
-        return []
-    folder = os.path.join(folder_of(main_transcript), "workflows")
-    try:
-        return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
-    except OSError:
-        return []
+    places = [os.path.join(folder, "workflows") for folder in _folders(main_transcript)]
+    return [os.path.join(place, name) for place in places for name in sorted(_names(place))]
 
 
 def journal(con, folder):

@@ -63,9 +63,13 @@ def due(con, project, now, session=None, execution=None, most=None):
         from orchestrator.recording import tally
 
     for owner, path, of, agent in rows:
-        path = path or _found(con, owner, of, agent)
+        if not path or not os.path.exists(path):
+            path = _found(con, owner, of, agent) or path
+        from orchestrator.recording import transcript
+
+        its = transcript.parts(con, path) if path else ()
         try:
-            size = os.path.getsize(path or "")
+            size = sum([os.path.getsize(part) for part in its or ("",)])
         except OSError:
             if most is None:
                 con.execute("UPDATE executions SET usage_read_at = ? WHERE execution_id = ?", (now, owner))
@@ -74,7 +78,7 @@ def due(con, project, now, session=None, execution=None, most=None):
             if size > most:
                 continue
             most -= size
-        if _alone(con, True, tally.read, project, owner, path):
+        if _alone(con, True, tally.read, project, owner, *its):
             con.execute(_WHOLE, (now, owner))
     for each in {row[2] for row in rows}:
         unseen(con, each, now)
@@ -116,20 +120,18 @@ def forget(con, owner, kind):
 
 
 def _found(con, execution, session, agent):
-    """The transcript of an agent that no signal named, kept from now on; None where there is none."""
+    """The transcript of an agent that no signal named, or that has gone from there, kept from now on; None for none."""
     from orchestrator.recording import transcript
 
-    main = con.execute(
-        "SELECT transcript_path FROM claude_sessions WHERE claude_session_id = ?", (session,)
-    ).fetchone()
-    path = transcript.path_of(main[0], agent) if main and main[0] else None
-    con.execute("UPDATE executions SET transcript_path = ? WHERE execution_id = ?", (path, execution))
+    path = transcript.path_of(transcript.main_of(con, session), agent)
+    if path:
+        con.execute("UPDATE executions SET transcript_path = ? WHERE execution_id = ?", (path, execution))
     return path
 
 
 def _conversations(con, project, now, session, most):
     """Reads on in the transcripts of main conversations."""
-    from orchestrator.recording import tally
+    from orchestrator.recording import tally, transcript
 
     for owner, path, offset, ended in con.execute(
         "SELECT claude_session_id, transcript_path, usage_offset, ended_at FROM "
@@ -137,6 +139,7 @@ def _conversations(con, project, now, session, most):
         + " AND (?1 IS NULL OR claude_session_id = ?1) ORDER BY rowid",  # a fork after its parent
         (session,),
     ).fetchall():
+        path = transcript.main_of(con, owner)
         come = _alone(con, _end(path), tally.grow, project, owner, path, "session", offset, most)
         if come is None and (most is not None or ended is None):
             continue

@@ -137,7 +137,8 @@ def execution(con: Any, execution_id: str) -> dict[str, Any]:
     out["context_usage"] = context_usage(out)
     if out["lost"]:
         heard = (
-            "SELECT at, kind, text FROM events WHERE execution_id = ? ORDER BY at DESC, event_id DESC LIMIT 1"
+            "SELECT at, kind, text FROM events WHERE execution_id = ? AND kind NOT IN ('tail', 'met') "
+            "ORDER BY at DESC, event_id DESC LIMIT 1"
         )
         out["last_known"] = next(iter(_rows(con, heard, execution_id)), None)
         from orchestrator.services.lost import known_of

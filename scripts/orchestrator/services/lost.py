@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, Optional
 
+from orchestrator.paths import readable
 from orchestrator.recording.record import clean
+from orchestrator.recording.transcript import parts, path_of
 from orchestrator.services import transcripts
 
 END = 2_000_000  # bytes of a transcript's end that are read for its last words and calls
@@ -43,7 +45,8 @@ def known_of(con: Any, execution: str) -> dict[str, Any]:
         "wrote": _files(con, execution, "write"),
         "complete": read_at is not None,
     }
-    _add_end(known, path or _found(con, session, agent))
+    for part in parts(con, path if path and os.path.exists(path) else _found(con, session, agent) or ""):
+        _add_end(known, part)
     return known
 
 
@@ -58,8 +61,6 @@ def _files(con: Any, execution: str, mode: str) -> list[str]:
 
 def _found(con: Any, session: Optional[str], agent: Optional[str]) -> Optional[str]:
     """The transcript of an agent whose path no signal named."""
-    from orchestrator.recording.transcript import path_of
-
     row = con.execute(
         "SELECT transcript_path FROM claude_sessions WHERE claude_session_id = ?", (session,)
     ).fetchone()
@@ -67,10 +68,10 @@ def _found(con: Any, session: Optional[str], agent: Optional[str]) -> Optional[s
     return found
 
 
-def _add_end(known: dict[str, Any], path: Optional[str]) -> None:
+def _add_end(known: dict[str, Any], path: str) -> None:
     """Adds what stands at a transcript's end."""
     try:
-        with open(path or "", "rb") as f:
+        with readable(path, "rb") as f:
             f.seek(max(0, os.fstat(f.fileno()).st_size - END))
             lines = f.read().decode("utf-8", "replace").split("\n")
     except OSError:
