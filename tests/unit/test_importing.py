@@ -53,12 +53,12 @@ class Machine:
         self.write(path, [head, *lines])
         return path
 
-    def agent(self, agent, *lines, session=SESSION, meta=None, run=None):
+    def agent(self, agent, *lines, session=SESSION, meta=None, run=None, cwd=None, begins=True):
         """An agent's transcript, with its meta file."""
-        folder = self.folder(self.project) / session / "subagents"
+        folder = self.folder(cwd or self.project) / session / "subagents"
         path = (folder / "workflows" / run if run else folder) / ("agent-%s.jsonl" % agent)
         head = {"type": "user", "timestamp": at(2), "promptId": "p1", "message": {"content": "do it"}}
-        self.write(path, [head, *lines])
+        self.write(path, [head, *lines] if begins else lines)
         if meta is not None:
             path.with_name("agent-%s.meta.json" % agent).write_text(json.dumps(meta))
         return path
@@ -69,8 +69,9 @@ class Machine:
 
     def take(self):
         """Imports what is due; (new, changed, recognised)."""
-        importing.prepare(self.con)
-        due = importing.waiting(self.con, self.find())
+        found = self.find()
+        importing.prepare(self.con, found)
+        due = importing.waiting(self.con, found)
         taken = [importing.take(self.con, str(self.project), each, NOW) for each in due]
         return tuple(sum(numbers) for numbers in zip(*taken, strict=True)) if taken else (0, 0, 0)
 
@@ -182,6 +183,117 @@ def test_a_fork_copies_nothing(machine):
     with open(machine.folder(machine.project) / (FORK + ".jsonl"), "a") as f:
         f.write(json.dumps(said("more", "m11", 50)) + "\n")
     assert machine.take() == (0, 0, 0), "also when only the fork is read again"
+
+
+@pytest.mark.parametrize("agents", [True, False], ids=["agent", "none"])
+@pytest.mark.parametrize("fork", [FORK, "4" + FORK[1:]], ids=["after", "before"])
+def test_a_fork_that_begins_as_its_parent(machine, fork, agents):
+    """In a terminal a fork's first line is its parent's. The parent is the one that has the files of agents that both tell of,
+    else the one that went on first; so an agent, and what was used, is the parent's, whatever their names."""
+    lines = [asked(), launched(), told()] if agents else [said("first", "m8", 5)]
+    more = [said("went on", "m9", 60 if agents else 21)]  # where there are agents the parent may go on after the fork
+    machine.session(*lines, *more)
+    if agents:
+        machine.agent("a1", said("done"), meta=META)
+    its = [{**line, "timestamp": at(35)} for line in (asked("toolu_2"), launched("toolu_2", "a2"))]
+    machine.session(*lines, *its, said("the fork's", "m10", 40), session=fork)
+    machine.agent("a2", said("forked", "m11", 41), session=fork, meta={**META, "toolUseId": "toolu_2"})
+    assert machine.take() == (2 if agents else 1, 0, 0)
+    whose = "agent_id, claude_session_id, calls IS NOT NULL, transcript_path IS NOT NULL"
+    expected = [("a1", SESSION, 1, 1)] if agents else []
+    assert sorted(machine.rows(whose)) == [*expected, ("a2", fork, 1, 1)]
+    assert dict(machine.rows("owner, messages", "usage WHERE kind = 'session'")) == {SESSION: 2, fork: 2}
+
+
+def test_a_copied_call_is_none_though_its_agent_is_still_unread(machine):
+    """A call whose agent's files another session has is that session's, also where it is read after the copy."""
+    machine.session(asked(), launched(), told())
+    machine.agent("a1", said("done"), meta=META)
+    machine.session(asked(), launched(), told(), session=FORK)
+    found = machine.find()
+    importing.prepare(machine.con, found)
+    for each in reversed(found):
+        importing.take(machine.con, str(machine.project), each, NOW)
+    assert machine.rows("agent_id, claude_session_id, status") == [("a1", SESSION, "completed")]
+
+
+@pytest.mark.parametrize("finished", [True, False], ids=["completed", "max_turns"])
+def test_an_agent_that_outlives_its_conversation(machine, finished):
+    """After /clear the client goes on with an agent in the new conversation's folder, and tells its end there: both files are its
+    transcript, in one stretch, though 2.1.197 gives an answer there another turn."""
+    machine.session(asked(), launched())
+    machine.agent("a1", said("so far", "m1", 10, tools=[("t1", "Bash", {})]), {**answered("t1"), "timestamp": at(11)}, meta=META)
+    last = "the end" if finished else "more"
+    machine.session({"type": "system", "timestamp": at(15)}, told(result=last, second=30), session=FORK)
+    lines = [said(last, "m2", 25, tools=() if finished else [("t2", "Bash", {})])]
+    if not finished:
+        lines.append({**answered("t2"), "timestamp": at(26), "promptId": "p2"})
+    machine.agent("a1", *lines, session=FORK, begins=False)
+    assert machine.take() == (1, 0, 0)
+    assert machine.rows() == [("completed", "end_turn", last) if finished else ("failed", "max_turns", last)]
+    assert machine.rows("claude_session_id, calls") == [(SESSION, 1 if finished else 2)]
+    assert machine.rows("messages", "usage WHERE kind = 'execution'") == [(2,)]
+    assert machine.rows("count(*)", "segments") == [(1,)]
+    assert machine.take() == (0, 0, 0)
+
+
+def test_agents_of_an_entered_worktree(machine):
+    """What agents did in a worktree that the client entered lies in that one's folder, also the rest of one that was at work:
+    wherever, by the session's id. A nested agent whose call returned has ended."""
+    machine.session(asked(), launched(), told(), told("a2", "toolu_2", second=30))
+    machine.agent("a1", said("so far", "m1", 5, tools=[("t1", "Bash", {})]), meta=META)
+    tree = machine.project.parent / "elsewhere" / "a tree"
+    machine.agent("a1", {**answered("t1"), "timestamp": at(6)}, said("done", "m2", 10), cwd=tree, begins=False)
+    nested = [{**assistant("m3", tools=[("toolu_3", "Agent", {"prompt": "x", "subagent_type": "scout"})]), "timestamp": at(11)},
+              {**answered("toolu_3", "little\nagentId: a3 (use SendMessage with to: 'a3')"), "timestamp": at(15)}]  # fmt: skip
+    machine.agent("a2", *nested, said("whole", "m4", 16), cwd=tree, meta={**META, "toolUseId": "toolu_2"})
+    machine.agent("a3", said("little", "m5", 12, tools=[("t4", "Bash", {})]), cwd=tree,
+                  meta={**META, "toolUseId": "toolu_3", "spawnDepth": 2})  # fmt: skip
+    with open(machine.folder(machine.project) / (SESSION + ".jsonl"), "a") as f:
+        f.write(json.dumps(asked("toolu_2")) + "\n" + json.dumps(launched("toolu_2", "a2")) + "\n")
+    assert machine.take() == (3, 0, 0)
+    assert sorted(machine.rows("agent_id, status, end_reason, calls")) == [
+        ("a1", "completed", "end_turn", 1), ("a2", "completed", "end_turn", 1), ("a3", "failed", "max_turns", 1)]  # fmt: skip
+    assert machine.take() == (0, 0, 0)
+
+
+def test_a_session_that_was_moved(machine):
+    """2.1.329 moves a session into the folder of a worktree that it enters, and back: rows name the place where it is now."""
+    tree = machine.project / ".claude" / "worktrees" / "t"
+    machine.session(asked(), launched(), told(), cwd=tree)
+    machine.agent("a1", said("done"), cwd=tree, meta=META)
+    machine.take()
+    machine.folder(tree).rename(machine.folder(machine.project))
+    with open(machine.folder(machine.project) / (SESSION + ".jsonl"), "a") as f:
+        f.write(json.dumps(said("more", "m9", 30)) + "\n")
+    machine.take()
+    paths = [row[0] for table in ("executions", "claude_sessions") for row in machine.rows("transcript_path", table)]
+    assert all(path.startswith(str(machine.folder(machine.project)) + os.sep) and os.path.exists(path) for path in paths)
+
+
+@pytest.mark.parametrize("name", ["a\U0001f680b", "\U0001f680" * 50, "x" * 90 + "/" + "\U0001f680" * 50], ids=[1, 50, "long"])
+def test_a_project_whose_name_holds_an_emoji(tmp_path, monkeypatch, name):
+    """The client's name of a folder has a sign for each unit of UTF-16, and so its greatest length."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    project, folder = tmp_path / name, tmp_path / "home/.claude/projects"
+    (project / ".git").mkdir(parents=True)
+    units = str(project).encode("utf-16-le")
+    flat = "".join(chr(units[n]) if not units[n + 1] and chr(units[n]).isalnum() else "-" for n in range(0, len(units), 2))
+    folder = folder / (flat if len(flat) <= 200 else flat[:200] + "-8j3cvw")
+    folder.mkdir(parents=True)
+    (folder / (SESSION + ".jsonl")).write_text(json.dumps({"type": "user", "timestamp": at(0), "cwd": str(project)}) + "\n")
+    assert len(past.find(str(tmp_path / "home/.claude"), str(project))) == 1
+
+
+def test_what_is_no_file_keeps_nothing_out(machine):
+    """A pipe that is named as a transcript is not waited for, and a link to nowhere keeps no session out."""
+    path = machine.session(asked(), launched(), told())
+    machine.agent("a1", said("done"), meta=META)
+    os.mkfifo(path.with_name("pipe.jsonl"))
+    (path.with_suffix("") / "subagents" / "agent-a2.jsonl").symlink_to("/nowhere")
+    os.mkfifo(path.with_suffix("") / "subagents" / "agent-a3.jsonl")
+    assert machine.take() == (1, 0, 0)
+    assert machine.rows() == [("completed", "end_turn", "done")]
 
 
 @pytest.mark.parametrize("left", [None, "", '{"type": "user", "times'], ids=["gone", "empty", "cut"])
@@ -378,7 +490,7 @@ def test_what_hooks_recorded_is_recognised(tmp_path, data, monkeypatch):
     session = Path(filled.transcript).stem
     found = past.Found(session, filled.transcript, at(0), 1, 0.0, False, ((agent, filled.path_of(agent)),))
     assert folder.is_dir() and importing.waiting(filled.con, [found]) == []
-    importing.prepare(filled.con)
+    importing.prepare(filled.con, [found])
     assert importing.take(filled.con, filled.project, found, NOW) == (0, 0, 1)
     after = filled.rows("SELECT * FROM executions")
     assert [row[:20] for row in after] == [row[:20] for row in before]

@@ -49,11 +49,16 @@ def _unread(con: Any, found: Found) -> bool:
         each for agent, _ in found.files for (each,) in con.execute(
             "SELECT agent_id FROM executions WHERE agent_id = ?", (agent,))
     }  # fmt: skip
-    return len(known) < len(found.files)  # hooks recorded it: were they there for all of its agents?
+    return len(known) < len({agent for agent, _ in found.files})  # hooks recorded it: were they there for all of its agents?
 
 
-def prepare(con: Any) -> None:
-    """Lists once which calls are known, so that a fork's copy of one is not taken for another."""
+def prepare(con: Any, found: list[Found]) -> None:
+    """Lists once which calls are known and in whose folders agents' files lie, so that a fork's copy of a call is not taken for
+    another."""
+    con.execute("CREATE TEMP TABLE IF NOT EXISTS agents_at (agent TEXT, session TEXT, PRIMARY KEY (agent, session))")
+    con.execute("DELETE FROM temp.agents_at")
+    con.executemany("INSERT OR IGNORE INTO temp.agents_at VALUES (?, ?)",
+                    ((agent, each.session) for each in found for agent, _ in each.files))  # fmt: skip
     con.execute("CREATE TEMP TABLE IF NOT EXISTS known_calls (call TEXT PRIMARY KEY, session TEXT, ours INTEGER) WITHOUT ROWID")
     con.execute("DELETE FROM temp.known_calls")
     con.execute(
@@ -94,6 +99,9 @@ def _session(con: Any, found: Found, session: Session) -> None:
         "(ended_at IS NULL OR end_reason = ?4)",
         (found.session, None if found.alive else session.ended, None if found.alive else ENDED, ENDED),
     )
+    row = con.execute("SELECT transcript_path FROM claude_sessions WHERE claude_session_id = ?", (found.session,)).fetchone()
+    if row[0] != found.path:
+        transcript.moved(con, found.session, row[0], found.path)
 
 
 class _Taking:
@@ -103,14 +111,15 @@ class _Taking:
         self.con, self.project, self.found, self.session = con, project, found, session
         self.new: set[str] = set()
         self.changed: set[str] = set()
-        self.known: set[str] = set()
+        self.known: set[str] = set()  # by hooks
+        self.passed: set[str] = set()  # these, and what another session's import took in
         self.execution: dict[str, str] = {}  # of an agent, or of a call
         self.metas = {agent: transcript.meta(con, found.path, agent) for agent, _ in found.files}
         for meta in self.metas.values():
             if meta and meta.mate and not meta.call:
                 meta.call = self._called_mate(meta.mate)
         self.by_call = {meta.call: agent for agent, meta in self.metas.items() if meta and meta.call}
-        self.paths = dict(found.files)
+        self.paths = dict(reversed(found.files))  # the first of several
         self.called = {text(call.result.get("agentId")) for call in session.calls.values()}
 
     def _called_mate(self, mate: str) -> Optional[str]:
@@ -130,8 +139,9 @@ class _Taking:
         for call in self.session.calls.values():
             self._other_call(call)
         self._journals()
-        for told, at in notification.written(self.con, self.found.path, None).items():
-            self._told(told, at)
+        for main in (self.found.path, *self.found.others):
+            for told, at in notification.written(self.con, main, None).items():
+                self._told(told, at)
         for agent, stretches in self.session.agents.items():
             if agent in self.execution and stretches:
                 self._ends(agent, stretches)
@@ -153,10 +163,10 @@ class _Taking:
         agent = text(call.result.get("agentId")) or self.by_call.get(call.call)
         row = self.con.execute("SELECT session, ours FROM temp.known_calls WHERE call = ?", (call.call,)).fetchone()
         of = record.by_agent(self.con, agent)
-        if row and row[1] and row[0] != self.found.session:
+        if row and row[1] and row[0] != self.found.session or agent not in self.paths and self._lies_elsewhere(agent):
             return  # a fork's copy
         if (row and not row[1]) or (of and not self._ours(of)):
-            self.known.add(agent or call.call)
+            self._know(of, agent or call.call)
             return
         if self.found.alive and call.answered is None and agent not in self.paths:
             return  # it is being asked for now
@@ -187,7 +197,7 @@ class _Taking:
                 self._say("killed", call.answered, once, call.call, tool_use_id=call.call, agent_id=agent)
             else:
                 self._say("refused", call.answered, once, call.call, tool_use_id=call.call, reason=call.words)
-        elif call.result.get("status") == "completed" or not call.result and "agentId: " not in call.words[:600]:
+        elif call.result.get("status") == "completed" or not call.result and not past_session.launched(call):
             used = call.result.get("totalTokens")
             self._say("returned", call.answered, "%s %s" % (once, agent), call.call, tool_use_id=call.call, agent_id=agent,
                       status="completed", model=model, text=back, body=str(used) if isinstance(used, int) else None)  # fmt: skip
@@ -196,6 +206,18 @@ class _Taking:
         else:
             self._say("launched", call.answered, "%s %s" % (once, agent), call.call, tool_use_id=call.call, agent_id=agent,
                       status="async_launched", model=model)  # fmt: skip
+
+    def _lies_elsewhere(self, agent: Optional[str]) -> bool:
+        """Whether another session that was found has an agent's files."""
+        other = "SELECT 1 FROM temp.agents_at WHERE agent = ? AND session != ?"
+        return self.con.execute(other, (agent, self.found.session)).fetchone() is not None
+
+    def _know(self, execution: Optional[str], key: str) -> None:
+        """Passes an agent, or a call, over, which hooks recorded, or an import of another session."""
+        self.passed.add(key)
+        if self.con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND origin = 'imported'", (execution,)).fetchone():
+            return
+        self.known.add(key)
 
     def _ours(self, execution: str) -> bool:
         """Whether an execution was imported, of this session."""
@@ -216,7 +238,7 @@ class _Taking:
     def _agent(self, agent: str) -> None:
         """An agent's own files: its execution where no call leads to one; when it began, each time."""
         stretches, meta = self.session.agents.get(agent) or [], self.metas.get(agent)
-        if agent in self.known or not stretches:
+        if agent in self.passed or not stretches:
             return
         of = self.execution.get(agent) or record.by_agent(self.con, agent)
         if of is None:
@@ -231,7 +253,7 @@ class _Taking:
                 tool_use_id=call, prompt_id=stretches[0].prompt,
                 agent_type=meta.agent_type if meta else None, scope=meta.description if meta else None)  # fmt: skip
         elif not self._ours(of):
-            self.known.add(agent)
+            self._know(of, agent)
             return
         self.execution[agent] = of
         record.fill(self.con, of, scope=meta.description if meta else None, parent_agent_id=meta.parent if meta else None,
@@ -275,7 +297,8 @@ class _Taking:
 
     def _journals(self) -> None:
         """What the journals of workflows say their agents returned."""
-        for folder in sorted({os.path.dirname(self.paths[agent]) for agent, meta in self.metas.items() if meta and meta.run}):
+        of_runs = {agent for agent, meta in self.metas.items() if meta and meta.run}
+        for folder in sorted({os.path.dirname(path) for agent, path in self.found.files if agent in of_runs}):
             for agent, how, result in transcript.journal(self.con, folder):
                 if agent in self.execution and self.session.agents.get(agent):
                     self._say("returned", self.session.agents[agent][-1].last, "journal %s" % agent, agent, agent_id=agent,

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
+from functools import cmp_to_key
+from itertools import groupby
 from typing import Iterator, NamedTuple, Optional
 
 from orchestrator import paths
@@ -16,12 +19,17 @@ from orchestrator.recording.sessions import alive
 
 HEAD = 262144  # bytes of a transcript in which its first times and its working folder are looked for
 LONGEST = 200  # characters of a folder's name; of a longer one the client keeps so many, and a hash
+_TIME = re.compile(rb'"timestamp": ?"([^"]*)"')
 UNSURE = 600  # seconds: where the client does not say which sessions live, one written since may be under way
+
+
+_Times = dict[bytes, None]
 
 
 class Found(NamedTuple):
     """A session's transcript: when its first line that tells was written, its bytes, when it was written last (seconds),
-    whether its client still runs. `files` are its agents' transcripts, each with its agent's id."""
+    whether its client still runs. `files` are its agents' transcripts, each with its agent's id, the earliest of one first;
+    `others`: the conversations in whose folders the client went on with some, after /clear."""
 
     session: str
     path: str
@@ -30,38 +38,129 @@ class Found(NamedTuple):
     written: float
     alive: bool
     files: tuple[tuple[str, str], ...]
+    others: tuple[str, ...] = ()
 
 
 def find(client: str, project: str, since: Optional[float] = None, left: Optional[list[str]] = None) -> list[Found]:
     """The sessions of a project, the oldest first. `client` is Claude Code's own folder; `since`: written after that.
     Transcripts whose names are no text are left out, and added to `left`."""
     found, living = [], _living(client)
+    sessions = _sessions(client, project)
+    went = _went_on(sessions)
+    for (session, path), agents in sessions.items():
+        files = tuple(each for each in agents if _sayable(each[1]))
+        about = list(filter(None, map(_about, (path, *(each for _, each in files)))))
+        if _about(path) is None:
+            continue  # the client deletes it just now
+        written = max(each.st_mtime for each in about)
+        if since is not None and written < since:
+            continue
+        began, cwd = _head(path)
+        if cwd is None or not belongs(cwd, project):
+            continue
+        if left is not None:
+            left += [os.fsencode(each).decode("utf-8", "backslashreplace") for each in (path, *(each for _, each in agents))
+                     if not _sayable(each)]  # fmt: skip
+        if not _sayable(path):
+            continue
+        others = went.get(path, {})
+        lives = living is not None and not living.isdisjoint((session, *others.values())) or (
+            living is None and written > _now() - UNSURE)  # fmt: skip
+        size = sum(each.st_size for each in about)
+        found.append(Found(session, path, began, size, written, lives, files, tuple(filter(_sayable, others))))
+    return _parents_first(found)
+
+
+def _sessions(client: str, project: str) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """{(session, its transcript): its agents and theirs}, wherever the client put these: in a worktree that it entered it
+    writes to the folder of that."""
+    places: dict[str, list[str]] = {}
+    at = os.path.join(client, "projects")
+    for folder in _names(at):
+        for name in _names(os.path.join(at, folder)):
+            if not name.endswith(".jsonl"):
+                places.setdefault(name, []).append(os.path.join(at, folder, name))
+    found = {}
     for folder in _folders(client, project):
         for name in _names(folder):
             session, end = os.path.splitext(name)
-            if end != ".jsonl" or session.startswith("agent-"):
-                continue
-            path = os.path.join(folder, name)
-            agents = list(_agents(os.path.join(folder, session)))
-            files = tuple(each for each in agents if _sayable(each[1]))
-            try:
-                about = [os.stat(each) for each in (path, *(each for _, each in files))]
-            except OSError:
-                continue  # the client deletes it just now
-            written = max(each.st_mtime for each in about)
-            if since is not None and written < since:
-                continue
-            began, cwd = _head(path)
-            if cwd is None or not belongs(cwd, project):
-                continue
-            if left is not None:
-                left += [os.fsencode(each).decode("utf-8", "backslashreplace") for each in (path, *(each for _, each in agents))
-                         if not _sayable(each)]  # fmt: skip
-            if not _sayable(path):
-                continue
-            lives = session in living if living is not None else written > _now() - UNSURE
-            found.append(Found(session, path, began, sum(each.st_size for each in about), written, lives, files))
-    return sorted(found, key=lambda each: (each.began, not each.files, each.session))  # a fork after its parent
+            if end == ".jsonl" and not session.startswith("agent-"):
+                files = [each for place in places.get(session, ()) for each in _agents(place)]
+                found[session, os.path.join(folder, name)] = [each for each in files if _about(each[1])]
+    return found
+
+
+def _went_on(sessions: dict[tuple[str, str], list[tuple[str, str]]]) -> dict[str, dict[str, str]]:
+    """Gives each agent that has several files, the earliest first, to the session in which it began. Returns, for a session's
+    transcript, {transcript: session} of the conversations that it had others of its agents' files from."""
+    files: dict[str, list[tuple[tuple[str, str], str]]] = {}
+    for whose, agents in sessions.items():
+        for agent, path in agents:
+            files.setdefault(agent, []).append((whose, path))
+    found: dict[str, dict[str, str]] = {}
+    for agent, places in files.items():
+        if len(places) == 1:
+            continue
+        places.sort(key=lambda each: _head(each[1])[0])
+        (session, main), _ = places[0]
+        for whose, path in places:
+            sessions[whose].remove((agent, path))
+            sessions[session, main].append((agent, path))
+            if whose[0] != session:
+                found.setdefault(main, {})[whose[1]] = whose[0]
+    return found
+
+
+def _about(path: str) -> Optional[os.stat_result]:
+    """What the system says of a regular file; None where there is none."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return about if stat.S_ISREG(about.st_mode) else None
+
+
+def _parents_first(found: list[Found]) -> list[Found]:
+    """The oldest first, and a fork after its parent, of which it is a copy up to where it was made."""
+    ordered: list[Found] = []
+    for _, same in groupby(sorted(found, key=lambda each: (each.began, each.session)), key=lambda each: each.began):
+        group = list(same)
+        if len(group) > 1:
+            agents = {agent.encode() for each in group for agent, _ in each.files}
+            told = [(each, *_told(each.path, agents)) for each in group]
+            group = [each for each, _, _ in sorted(told, key=cmp_to_key(_later))]
+        ordered += group
+    return ordered
+
+
+def _told(path: str, agents: set[bytes]) -> tuple[_Times, set[str]]:
+    """The times of a transcript's lines, in their order, and which of these agents it speaks of."""
+    times: _Times = {}
+    speaks: set[str] = set()
+    named = re.compile(b"|".join(sorted(map(re.escape, agents)))) if agents else None
+    try:
+        with paths.readable(path, "rb") as f:
+            for line in f:
+                at = _TIME.search(line)
+                if at:
+                    times[at.group(1)] = None
+                if named:
+                    speaks.update(each.decode() for each in named.findall(line))
+    except OSError:
+        pass
+    return times, speaks
+
+
+def _later(one: tuple[Found, _Times, set[str]], other: tuple[Found, _Times, set[str]]) -> int:
+    """Whether one of two sessions that begin alike is the fork (1) or the parent (-1): a fork tells of its parent's agents, whose
+    files it has not; else, what it alone tells is the later."""
+    of_other = any(agent in one[2] for agent, _ in other[0].files)
+    of_one = any(agent in other[2] for agent, _ in one[0].files)
+    if of_other != of_one:
+        return 1 if of_other else -1
+    mine = next((each for each in one[1] if each not in other[1]), b""), not one[0].files, one[0].session
+    its = next((each for each in other[1] if each not in one[1]), b""), not other[0].files, other[0].session
+    return (mine > its) - (mine < its)
 
 
 def _sayable(path: str) -> bool:
@@ -104,8 +203,8 @@ def _folders(client: str, project: str) -> Iterator[str]:
 
 
 def _flat(path: str) -> str:
-    """A working folder as the client names its own folder for it; of a long one the beginning."""
-    return re.sub(r"[^a-zA-Z0-9]", "-", path)[:LONGEST]
+    """A working folder as the client names its own folder for it, which counts in UTF-16; of a long one the beginning."""
+    return re.sub(r"[^a-zA-Z0-9]", lambda each: "--" if each.group() > "\uffff" else "-", path)[:LONGEST]
 
 
 def _names(folder: str) -> list[str]:
@@ -129,7 +228,7 @@ def _head(path: str) -> tuple[str, Optional[str]]:
     """(the first time, the first working folder) that a transcript names."""
     began, read = "", 0
     try:
-        with open(path, "rb") as f:
+        with paths.readable(path, "rb") as f:
             for line in f:
                 read += len(line)
                 if began == "" or b'"cwd"' in line:

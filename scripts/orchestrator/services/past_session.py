@@ -11,6 +11,7 @@ import re
 from datetime import datetime
 from typing import Any, Iterator, Optional
 
+from orchestrator.paths import readable
 from orchestrator.recording.payload import mend
 from orchestrator.recording.transcript import INTERRUPTED
 from orchestrator.services.past import Found, text
@@ -70,7 +71,7 @@ def read(found: Found) -> Session:
         _main(session, entry)
         _calls(session, entry, None, turn)
     for agent, path in found.files:
-        stretches = session.agents[agent] = []
+        stretches = session.agents.setdefault(agent, [])  # the client may have gone on with it in another file
         for entry in entries(path):
             stretch = _stretch(stretches, entry)
             _calls(session, entry, agent, stretch.prompt)
@@ -80,7 +81,7 @@ def read(found: Found) -> Session:
 def entries(path: str) -> Iterator[dict[str, Any]]:
     """A transcript's messages and notifications that have a time; one line at a time is held."""
     try:
-        with open(path, "rb") as f:
+        with readable(path, "rb") as f:
             for line in f:
                 if _KINDS.search(line):
                     try:
@@ -152,6 +153,16 @@ def returned_text(call: Call) -> str:
     return _words(call.result.get("content")) if call.result else ""
 
 
+def launched(call: Call) -> bool:
+    """Whether the words that a nested call came back with say that its agent runs on. A report names it too, at its end."""
+    return "agentId: " in call.words[:600] and "(use SendMessage with to: " not in call.words
+
+
+def _answers(entry: dict[str, Any]) -> bool:
+    """Whether an entry answers a call: it begins no stretch, though 2.1.197 gives it the turn that came with /clear."""
+    return any(block.get("type") == "tool_result" for block in _blocks(entry))
+
+
 def _stretch(stretches: list[Stretch], entry: dict[str, Any]) -> Stretch:
     """The stretch of an agent that an entry is of, made when it begins one; brought up to date by it."""
     at, prompt, message = entry["timestamp"], None, entry.get("message")
@@ -162,7 +173,7 @@ def _stretch(stretches: list[Stretch], entry: dict[str, Any]) -> Stretch:
         found = next((each for each in stretches if each.prompt == prompt), None)
         if found is None and stretches and stretches[-1].prompt is None:
             found = stretches[-1]  # its first lines stood before the prompt
-    elif stretches:
+    if found is None and stretches and (not prompt or _answers(entry)):
         found = next((each for each in reversed(stretches) if each.began <= at), stretches[0])
     if found is None:
         found = Stretch(at)

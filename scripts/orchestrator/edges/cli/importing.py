@@ -37,7 +37,7 @@ def import_(place: Place, since: Optional[str], dry_run: bool, as_json: bool) ->
     }  # fmt: skip
     if due and not dry_run:
         show, done = place.progress("reading transcripts"), 0
-        importing.prepare(con)
+        importing.prepare(con, found)
         for each in due:
             try:
                 taken = importing.take(con, place.project, each, place.now())
