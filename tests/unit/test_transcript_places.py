@@ -8,7 +8,7 @@ import pytest
 
 from histories import OTHER, SESSION, Filled, answered, assistant
 from orchestrator.recording import ends, transcript, usage
-from orchestrator.services import details, lost
+from orchestrator.services import archive, details, lost
 from orchestrator.services.reconcile import reconcile
 from orchestrator.store.open import writing
 
@@ -97,6 +97,13 @@ def test_an_agent_that_went_on_elsewhere(client, place, last):
     client.filled.notify(agent, call, "completed", "done" if last else "so far", 10)
     expected = ("completed", "end_turn", "done", 2, 3) if last else ("failed", "max_turns", "so far", 2, 2)
     assert client.ended(agent) == expected
+    (execution, path), = client.con.execute("SELECT execution_id, transcript_path FROM executions")
+    assert path == first
+    kept = archive.keep(client.con, [("execution", execution, path)], client.filled.now)
+    lines = list(archive.transcript_of(client.con, execution))
+    assert kept.transcripts == 1 and len(lines) == sum(len(open(each).readlines()) for each in (first, second))
+    shutil.rmtree(archive.folder_of(client.con))
+    assert list(archive.transcript_of(client.con, execution)) == lines
 
 
 def test_a_session_that_is_moved(client):

@@ -67,7 +67,9 @@ def due(con, project, now, session=None, execution=None, most=None):
             path = _found(con, owner, of, agent) or path
         from orchestrator.recording import transcript
 
-        its = transcript.parts(con, path) if path else ()
+        its = transcript.parts(con, path) if path else []
+        if len(its) > 1:  # where it begins
+            con.execute("UPDATE executions SET transcript_path = ? WHERE execution_id = ?", (its[0], owner))
         try:
             size = sum([os.path.getsize(part) for part in its or ("",)])
         except OSError:

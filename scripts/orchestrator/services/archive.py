@@ -95,7 +95,7 @@ def keep(con, due, now, most=None, progress=None):
         if source is None:
             continue
         with source:
-            address, lines, size, packed, masked = pack(folder, source)
+            address, lines, size, packed, masked = pack(folder, _whole(con, path, source))
         with writing(con):
             before = _address(con, kind, owner)
             con.execute("INSERT OR REPLACE INTO archive VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -237,7 +237,7 @@ def transcript_of(con, execution):
     if copy and os.path.exists(copy):
         return unpack(copy)
     if path and os.path.exists(path):
-        return _redacted(path)
+        return _redacted(con, path)
     if path:
         raise OrchestratorError("The transcript of %s is gone (%s), and the archive has no copy: Claude Code deletes them "
                                 "after 30 days, the demo its own without --keep, `orchestrator prune` ours." % (
@@ -258,7 +258,7 @@ def conversation(con, session):
                       "s.claude_session_id AND a.kind = 'session' WHERE s.claude_session_id = ?",
                       (session,)).fetchone()  # fmt: skip
     if row and row[1] and os.path.exists(row[1]):
-        return _redacted(row[1])
+        return _redacted(con, row[1])
     copy = path_of(folder_of(con), row[0]) if row and row[0] else None
     if copy and os.path.exists(copy):
         return unpack(copy)
@@ -283,7 +283,20 @@ def unpack(path):
         yield rest.decode("utf-8", "replace")
 
 
-def _redacted(path):
+def _redacted(con, path):
     with open(path, encoding="utf-8", errors="replace", newline="\n") as f:
-        for line in f:
+        for line in _whole(con, path, f):
             yield redact(line)[0]
+
+
+def _whole(con, path, source):
+    """The lines of an open transcript, and of the files in which the client went on with that agent."""
+    from orchestrator.recording import transcript
+
+    yield from source
+    for part in transcript.parts(con, path):
+        try:
+            with paths.readable(part, encoding="utf-8", errors="replace", newline="\n") as f:
+                yield from f if part != path else ()
+        except OSError:
+            pass  # it went, or is none
