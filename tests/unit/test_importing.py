@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from histories import Filled, answered, assistant
-from orchestrator.services import importing, past, past_session
+from orchestrator.services import import_usage, importing, past, past_session
 from orchestrator.services.past_session import read
 from orchestrator.store.open import open_history
 
@@ -402,7 +402,7 @@ def test_an_import_that_is_broken_off_is_taken_up(machine, monkeypatch):
     machine.agent("a1", said("done"), meta=META)
     machine.agent("a2", said("summed up", message="m2"))  # the client's own
     with monkeypatch.context() as patch:
-        patch.setattr(importing, "_count", lambda *of: 1 / 0)
+        patch.setattr(import_usage, "count", lambda *of: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             machine.take()
     assert machine.rows("count(*)", "usage") == [(0,)]

@@ -164,3 +164,10 @@ def test_a_pipe_at_an_agents_place_is_not_waited_for(client):
         ends.salvage(client.con, client.filled.project, SESSION, client.filled.now)
     (execution,) = client.con.execute("SELECT execution_id FROM executions").fetchone()
     assert lost.known_of(client.con, execution)["last_words"] is None
+
+
+def test_a_transcript_of_another_name_is_not_the_sessions(client):
+    """A fork's first event on 2.1.197 bears its parent's id: the parent's row keeps its own transcript."""
+    client.filled.transcript = client.main("home", OTHER)
+    client.filled.hook("Stop")
+    assert client.con.execute("SELECT transcript_path FROM claude_sessions").fetchall() == [(client.main("home"),)]

@@ -116,10 +116,11 @@ def seen(con, p, pid, now, late=False):
                     "WHERE claude_session_id = ?", (p.source, p.model, p.cwd, p.session))
     elif row[6] == "gone" and not late and _same(row[:4], process_of(pid)):  # it was only thought to be gone
         con.execute("UPDATE claude_sessions SET ended_at = NULL, end_reason = NULL WHERE claude_session_id = ?", (p.session,))
-    if p.transcript and p.transcript != row[8] and not late:  # 2.1.329 takes it along into a worktree, and back
+    if p.transcript and row[8] and p.transcript != row[8] and not late:  # 2.1.329 takes it along into a worktree, and back
         from orchestrator.recording import transcript
 
-        transcript.moved(con, p.session, row[8], p.transcript)
+        if os.path.basename(p.transcript) == os.path.basename(row[8]):  # else it is another's: a fork's, on 2.1.197
+            transcript.moved(con, p.session, row[8], p.transcript)
     if p.mode and p.mode != row[5] and main and not late:
         con.execute("UPDATE claude_sessions SET permission_mode = ? WHERE claude_session_id = ?", (p.mode, p.session))
     return False

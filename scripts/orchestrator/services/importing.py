@@ -9,21 +9,20 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple, Optional
 
-from orchestrator.recording import ends, notification, record, rollup, tally, transcript, usage
-from orchestrator.services import past_session, unarchived
+from orchestrator.recording import ends, notification, record, transcript
+from orchestrator.services import import_usage, past_session, unarchived
 from orchestrator.services.past import Found, text
 from orchestrator.services.past_session import Call, Session, Stretch
 from orchestrator.store import blobs
 from orchestrator.store.open import writing
 
 ENDED = "imported"  # the end reason of a Claude session that no hook saw end
-PIECE = 8_000_000  # bytes of a conversation counted in one transaction
 _INTERRUPTED = ("The user doesn't want to", "[Request interrupted by user")
 
 
 class Taken(NamedTuple):
     """What came of a session: executions that are new, those that changed, agents and calls passed over because
-    hooks had recorded them."""
+    hooks, and not an import, had recorded them."""
 
     new: int
     changed: int
@@ -81,7 +80,7 @@ def take(con: Any, project: str, found: Found, now: str) -> Taken:
         taking = _Taking(con, project, found, session)
         taking.all()
         con.execute("DELETE FROM meta WHERE key = ?", (unarchived.MISSING,))  # what came may have ended before what was missing
-    _count(con, project, found, now)
+    import_usage.count(con, project, found, now)
     with writing(con):  # at last: what is broken off before is read again
         con.execute("INSERT OR REPLACE INTO meta VALUES ('imported.' || ?, ?)", (found.session, str(found.size)))
     return Taken(len(taking.new), len(taking.changed - taking.new), len(taking.known))
@@ -387,31 +386,3 @@ class _Taking:
             execution = self.execution[call.call]
             self._say("closed", self.session.ended, execution + " never_started", call.call, status="failed",
                       reason="never_started", text="It never started: the session ended before.")  # fmt: skip
-
-
-def _count(con: Any, project: str, found: Found, now: str) -> None:
-    """Counts what was used, each transcript in a transaction of its own, a conversation piece by piece."""
-    for (execution,) in con.execute(
-        "SELECT execution_id FROM executions WHERE claude_session_id = ? AND origin = 'imported' AND agent_id IS NOT NULL",
-        (found.session,),
-    ).fetchall():
-        with writing(con):
-            usage.due(con, project, now, execution=execution)
-    real = {row[0] for row in con.execute("SELECT agent_id FROM executions WHERE claude_session_id = ?", (found.session,))}
-    for agent, path in found.files:
-        if agent not in real and transcript.meta(con, found.path, agent) is None:
-            with writing(con):
-                tally.grow(con, project, found.session, path, kind="compaction")
-    while True:
-        with writing(con):
-            offset = _offset(con, found)
-            usage.due(con, project, now, session=found.session, most=PIECE)
-            if _offset(con, found) == offset:
-                usage.due(con, project, now, session=found.session)
-                rollup.take_in(con)
-                return
-
-
-def _offset(con: Any, found: Found) -> int:
-    row = con.execute("SELECT usage_offset FROM claude_sessions WHERE claude_session_id = ?", (found.session,)).fetchone()
-    return int(row[0])
