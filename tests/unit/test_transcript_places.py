@@ -171,3 +171,22 @@ def test_a_transcript_of_another_name_is_not_the_sessions(client):
     client.filled.transcript = client.main("home", OTHER)
     client.filled.hook("Stop")
     assert client.con.execute("SELECT transcript_path FROM claude_sessions").fetchall() == [(client.main("home"),)]
+
+
+def test_an_agent_at_work_through_clear_whose_process_is_killed(client):
+    """What it did after /clear counts too: it is read once more when the process that went on with it is gone."""
+    agent, _, _ = client.filled.deploy()
+    client.agent(agent, "home", prompt(), *called("m1", 11, "t1"), meta=META)
+    client.filled.hook("SessionEnd", reason="clear")
+    client.filled.settle()
+    assert client.ended(agent)[3:] == (1, 1)
+    client.filled.hook("SessionStart", session=OTHER, source="clear")
+    client.agent(agent, "home", *called("m2", 13, "t2"), session=OTHER)
+    client.con.execute("UPDATE claude_sessions SET pid = 1, process_started = '1', boot_id = 'the one before', ended_at = CASE "
+                       "WHEN ended_at IS NOT NULL THEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 hour') END")
+    client.con.execute("UPDATE executions SET usage_read_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 hour')")
+    reconcile(client.con, client.filled.project, client.filled.workspace)
+    with writing(client.con):
+        usage.due(client.con, client.filled.project, "2099-01-01T00:00:00.000Z")
+    assert client.con.execute("SELECT calls, (SELECT sum(messages) FROM usage WHERE owner = execution_id) FROM lost_executions "
+                              "JOIN executions USING (execution_id, calls)").fetchone() == (2, 2)
