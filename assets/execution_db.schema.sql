@@ -66,7 +66,7 @@ CREATE TABLE claude_sessions (           -- one Claude Code session and the proc
     client_version TEXT,
     usage_offset INTEGER NOT NULL DEFAULT 0, -- how many bytes of its transcript have been read
     usage_read_at TEXT,                  -- when that was
-    forked INTEGER NOT NULL DEFAULT 0,   -- 1: its transcript begins with another's history
+    forked INTEGER NOT NULL DEFAULT 0,   -- 1: its transcript begins with another's history; 2: agents went from it or to it (/clear)
     client_usage TEXT                    -- what the client itself last said it used, by model (JSON; not every client says it)
 );
 CREATE INDEX claude_sessions_unread ON claude_sessions (claude_session_id) -- whose transcript may have grown

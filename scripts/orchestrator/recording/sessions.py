@@ -162,6 +162,7 @@ def _take_over(con, session):
                     "JOIN claude_sessions s USING (claude_session_id) WHERE claude_session_id = ?1 AND (" + _WORKS + ") AND " +
                     BEGAN + ")", (other, session))
         con.execute("UPDATE claude_sessions SET started_at = min(started_at, ?) WHERE claude_session_id = ?", (began, session))
+        con.execute("UPDATE claude_sessions SET forked = 2 WHERE claude_session_id IN (?, ?)", (other, session))
         con.execute("UPDATE events SET claude_session_id = ?2 WHERE kind IN ('handed', 'workflow', 'workflow_ended') AND "
                     "claude_session_id = ?1", (other, session))
 

@@ -204,8 +204,8 @@ GROUP BY model HAVING input + written + cached + output > sum(i + w5 + w1 + r + 
 def unseen(con, session, now):
     """Keeps what the client says an ended session used beyond its transcripts: compaction, titles, checks.
 
-    Only client 2.1.329 leaves its own sums in the transcript; those of a fork begin with its parent's, so
-    nothing is concluded from them.
+    Only client 2.1.329 leaves its own sums in the transcript; those of a fork begin with its parent's, and those of
+    conversations that agents went on from or to are of some of these, so nothing is concluded from them.
     """
     forget(con, session, "unseen")
     whole = con.execute(

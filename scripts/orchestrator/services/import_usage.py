@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.recording import rollup, tally, transcript, usage
+from orchestrator.recording import record, rollup, tally, transcript, usage
 from orchestrator.services.past import Found
 from orchestrator.store.open import writing
 
@@ -19,6 +19,10 @@ def count(con: Any, project: str, found: Found, now: str) -> None:
     ).fetchall():
         with writing(con):
             usage.due(con, project, now, execution=execution)
+    shared = [record.by_agent(con, agent) for agent in transcript.on_disk(found.path)]
+    if found.others or any(execution and not _is_of(con, execution, found.session) for execution in shared):
+        with writing(con):
+            con.execute("UPDATE claude_sessions SET forked = 2 WHERE claude_session_id = ?", (found.session,))
     real = {row[0] for row in con.execute("SELECT agent_id FROM executions WHERE claude_session_id = ?", (found.session,))}
     for agent, path in found.files:
         if agent not in real and transcript.meta(con, found.path, agent) is None:
@@ -32,6 +36,11 @@ def count(con: Any, project: str, found: Found, now: str) -> None:
                 usage.due(con, project, now, session=found.session)
                 rollup.take_in(con)
                 return
+
+
+def _is_of(con: Any, execution: str, session: str) -> bool:
+    row = con.execute("SELECT claude_session_id FROM executions WHERE execution_id = ?", (execution,)).fetchone()
+    return bool(row[0] == session)
 
 
 def _offset(con: Any, found: Found) -> int:
