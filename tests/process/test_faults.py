@@ -18,6 +18,7 @@ import pytest
 
 from hooked import LINKS, ROOT, Hooked, intents
 from orchestrator.edges import hooks
+from orchestrator.recording import notification
 from orchestrator.store import open as store
 from streams import History, World
 
@@ -92,6 +93,47 @@ def test_locked_for_longer_than_a_hook_waits(hooked):
         "SELECT kind, count(*) FROM events WHERE kind IN ('intent', 'started', 'stopped', 'notified') GROUP BY kind ORDER BY kind"
     ) == [("intent", 3), ("notified", 2), ("started", 3), ("stopped", 1)]
     assert hooked.log() == []
+
+
+def test_own_patterns_leave_what_events_are_joined_by(hooked):
+    """A pattern of the user's that a path or an id matches masks what is said, in the inbox as in rows, and no place or id."""
+    events = played(hooked)
+    for event in events[:3]:
+        hooked.hook(event)
+    with sqlite3.connect(hooked.workspace / "history.db") as con:
+        patterns = json.dumps([r"(?i)e", "[0-9]+"])
+        con.execute("INSERT INTO meta VALUES ('setting.redact', ?)", (patterns,))
+        con.execute("PRAGMA user_version = 99")
+    (hooked.workspace / "redact").write_text(patterns)
+    hooked.hooks(events[3:])
+    waiting = [hooked.workspace / "inbox" / name for name in hooked.waiting()]
+    kept = [json.loads(path.read_text().split("\n", 3)[3]) for path in waiting]
+    names = ("hook_event_name", "session_id", "transcript_path", "cwd", "agent_id", "agent_transcript_path", "tool_use_id")
+    sent = [{name: event.get(name) for name in names} for event in events[3:]]
+    assert sorted(map(str, [{name: event.get(name) for name in names} for event in kept])) == sorted(map(str, sent))
+    said = [event[name] for event in kept for name in ("prompt", "last_assistant_message") if event.get(name)]
+    said += [event["tool_input"]["prompt"] for event in kept if "prompt" in event.get("tool_input", ())]
+    told = [notification.parse(text) for text in said if text.startswith(notification.OPEN)]
+    said = [text for text in said if not text.startswith(notification.OPEN)] + [each.result for each in told if each.result]
+    assert said and not [text for text in said if "e" in text.replace("[masked:own]", "")]
+    prompts = [notification.parse(event.get("prompt") or "") for event in events[3:]]
+    assert told and {(each.task_id, each.call, each.status, each.tokens) for each in told} == {
+        (each.task_id, each.call, each.status, each.tokens) for each in prompts if each}
+
+
+def test_a_pattern_that_finds_no_end(hooked):
+    """A hook whose user's own pattern would search for hours ends in time, and the event is recorded without the text."""
+    events = played(hooked)
+    for event in events[:3]:
+        hooked.hook(event)
+    with sqlite3.connect(hooked.workspace / "history.db") as con:
+        con.execute("INSERT INTO meta VALUES ('setting.redact', ?)", (json.dumps(["(a+)+$"]),))
+    ends = [event for event in events if event["hook_event_name"] == "SubagentStop"][0]
+    for event in events[3:events.index(ends)]:
+        hooked.hook(event)
+    hooked.hook({**ends, "last_assistant_message": "so " + "a" * 40 + "!"})
+    assert hooked.rows("SELECT text FROM events WHERE kind = 'stopped'") == [("[masked:own]",)]
+    assert hooked.waiting() == [] and hooked.log() == []
 
 
 def test_a_planned_deployment_fails_closed(hooked):

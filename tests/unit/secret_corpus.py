@@ -94,9 +94,18 @@ HOSTILE = {
     "secrets set": "gh secret set x ", "logins": "docker login -u ", "users": "create user ",
     "statements": "alter x password 'a ", "identified": "create a identified by x ",
     "prompts": "secret access key [", "bots": "a" * 24 + "." + "b" * 6 + ".",
+    "ends": "-----END RSA " + "PRIVATE KEY-----\n", "lines and ends": "Ab1" * 20 + "\n-----END " + "PRIVATE KEY-----\n",
+    "begins, lines, ends": "-----BEGIN " + "PRIVATE KEY-----\n# " + "Ab1" * 20 + "!\n-----END " + "PRIVATE KEY-----\n",
+    "begins and quotes": "-----BEGIN " + "PRIVATE KEY-----\"" + "Ab1/" * 20 + "\"", "clients": "redis-cli -h x ",
+    "databases": "mongosh -u x ", "directories": "ldapsearch -D ", "servers": "sqlcmd -S x ", "stores": " -storepass \"",
+    "numbered": "machine a\n     1\tlogin b\n     2\t", "licenses": "0a1b2c3d4e" * 3 + "NRAL_", "regions": "0a" * 16 + "-us-",
+    "ids": "00D" + "a1" * 6 + "!", "zeros": "A", "zeros%": "A" * 24 + "%3D", "devices": "AAAA1234567:APA91b", "tables": ":5432:",
+    "columns": "a.b:5432:c:d:", "composers": "\"github-oauth\": {", "options of a login": "wandb login -x ",
+    "patterns": "_pat = ", "secrets of a shell": "--from-literal=password=", "stores' passwords": "storePassword '",
 }
 
 
 def hostile(name, size):
     """A text of about a size that repeats such a piece, behind a trace of every shape."""
-    return "kty auths sig= q~ azdo private-lines: akia, identified by ' " + HOSTILE[name] * (size // len(HOSTILE[name]))
+    traces = "kty auths sig= q~ azdo private-lines: akia, identified by ' -p private key "
+    return traces + HOSTILE[name] * (size // len(HOSTILE[name]))

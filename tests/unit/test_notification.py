@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.recording.notification import parse
+from orchestrator.recording.notification import parse, with_masked
 
 NOTE = (
     "<note>A task-notification fires each time this agent stops with no live background children of its own. The user can "
@@ -110,3 +110,18 @@ def test_a_report_that_was_handed_back(report):
 def test_other_messages_of_agents_are_not_ends(text):
     """A message that hands back no report, or a person's words about one, ends nothing."""
     assert parse(text) is None
+
+
+@given(HOSTILE, HOSTILE)
+def test_masking_what_was_said_leaves_what_is_joined_by(words, summary):
+    """However much of the agent's words is masked, a notification and a report still tell whose they are, and nothing is lost
+    where nothing is masked."""
+    for prompt in (notification(words, summary=summary), notification(), handed(words), "what a person writes"):
+        assert with_masked(prompt, lambda text: text) == prompt
+        before, after = parse(prompt), parse(with_masked(prompt, lambda text: "[masked:own]"))
+        if before is None:
+            assert with_masked(prompt, lambda text: "[masked:own]") == "[masked:own]"
+        else:
+            assert (after.task_id, after.call, after.status, after.tokens) == (
+                before.task_id, before.call, before.status, before.tokens)
+            assert after.result == ("[masked:own]" if before.result is not None else None)

@@ -3,14 +3,17 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model import masking, secret_shapes
+from orchestrator.model import deadline, masking, secret_shapes
 from orchestrator.model import redact as module
 from orchestrator.model.redact import redact
 from unit import secret_corpus
@@ -135,7 +138,8 @@ def test_a_trace_of_each_secret_is_seen():
 
 
 def with_everything(text):
-    rules = [*dict.fromkeys(rule for rule, _ in secret_shapes.TRACES), "discord-token"]
+    rules = [*dict.fromkeys(each[0] for each in secret_shapes.TRACES + secret_shapes.OF_COMMANDS + secret_shapes.WITHIN),
+             "discord-token"]
     shapes = [(beginning, kind, alphabet, least) for kind, alphabet, least, many in secret_shapes.PREFIXED
               for beginning in many.split()]
     order = {shape: number for number, shape in enumerate(module.traces(text)[0])}
@@ -213,6 +217,129 @@ def strings(value):
     return [value] if isinstance(value, str) else []
 
 
+WHOLE = [(text, secret) for template, text, secret in SECRETS if not re.search(r'[\\\\"]', template) and "\n" not in secret]
+AROUND = st.sampled_from(["", "\n", "\t", "\r\n", " ", "\b", "\f", "     1\t", "\u2192", "\u00e9", "x ", "n\n", "\\\n"])
+BEHIND = st.sampled_from(["", "\n", "\t", "\r\n", " ", "\n\u2192", "\b"])
+HOLDS_SECRETS = st.recursive(
+    st.tuples(AROUND, st.integers(0, len(WHOLE) - 1), BEHIND), lambda inner: st.lists(inner, min_size=1, max_size=3) | (
+        st.dictionaries(st.sampled_from(["content", "text", "stdout"]), inner, min_size=1)), max_leaves=4)
+
+
+@LAX
+@given(HOLDS_SECRETS, st.integers(1, 3), st.booleans(), st.sampled_from([None, 2]))
+def test_a_document_full_of_secrets_stays_one_and_holds_none(document, depth, ascii_only, indent):
+    """Whatever line end, escape or letter a secret stands behind, at whatever depth, its document is valid without it, and so
+    are the documents within."""
+    planted = []
+
+    def texts(value):
+        if isinstance(value, tuple):
+            text, secret = WHOLE[value[1]]
+            planted.append(secret)
+            return value[0] + text + value[2]
+        return [texts(each) for each in value] if isinstance(value, list) else {key: texts(each) for key, each in value.items()}
+    document = texts(document)
+    for _ in range(depth - 1):
+        document = {"inner": json.dumps(document, ensure_ascii=ascii_only, indent=indent)}
+    clean = json.loads(redact(json.dumps(document, ensure_ascii=ascii_only, indent=indent))[0])
+    for _ in range(depth - 1):
+        clean = json.loads(clean["inner"])
+    shown = "\0".join(strings(clean))
+    assert not [secret for secret in planted if secret in shown]
+
+
+@pytest.mark.parametrize("before", ["\n", "\t", "\r", "\f", "     7\t", "x\n\n"])
+def test_a_token_at_the_start_of_a_line(before):
+    """The letter of the escape before a token is no part of it, however long its first part may be."""
+    for _, text, secret in SECRETS:
+        if len(secret) < 300 and text == secret and "\n" not in text:
+            for levels in (1, 2, 3):
+                document = before + text
+                for _ in range(levels):
+                    document = json.dumps({"c": document})
+                clean, hits = redact(document)
+                for _ in range(levels):
+                    clean = json.loads(clean)["c"]
+                assert hits and clean.startswith(before + "[masked:"), (secret, clean)
+    drawn = secret_corpus.draw_from(secret_shapes.ALNUM, 200, before)
+    for token in ("MT" + drawn[:24] + "." + drawn[30:36] + "." + drawn[40:78], drawn[:76] + "AZDO" + drawn[80:84]):
+        assert json.loads(redact(json.dumps([before + token + "\nand"]))[0])[0].endswith("]\nand")
+
+
+def test_masking_that_would_break_a_document_is_done_string_by_string(monkeypatch):
+    """Where a rule takes a document apart, each string of it is masked by itself, with its name where that does."""
+    careless = (("careless", r"\\\\n?[a-z]{3}-[0-9]{6}", masking._any),)
+    monkeypatch.setitem(masking._RULES, "terraform-token", careless)
+    document = {"a": ["x\nabc-123456", 5, None], "password": "swordfish", ".atlasv1.": "abc"}
+    text = json.dumps(document)
+    clean, hits = redact(text)
+    assert json.loads(clean) == {**document, "password": "[masked:password]"} and hits == (("password", 1),)
+    assert redact(clean) == (clean, ())
+
+
+# Private keys
+
+def drawn_key(kind="RSA "):
+    """(all lines, those of the body) of a private key."""
+    body = [secret_corpus.draw_from(secret_shapes.ALNUM + "+/", 64, "%s%s" % (kind, n)) for n in range(9)]
+    body.append(secret_corpus.draw_from(secret_shapes.ALNUM, 27, kind) + "=")
+    return ["-----BEGIN %sPRIVATE KEY-----" % kind, *body, "-----END %sPRIVATE KEY-----" % kind], body
+
+
+LAYOUTS = {
+    "as it is": ("{}\n", ""), "Read": ("{:6d}\t{}\n", "n"), "Read with an arrow": ("{:6d}\u2192{}\n", "n"),
+    "grep -n": ("{}:{}\n", "n"), "diff +": ("+{}\n", ""), "diff -": ("-{}\n", ""), "a quotation": ("> {}\n", ""),
+    "a comment": ("# {}\n", ""), "slashes": ("// {}\n", ""), "stars": (" * {}\n", ""), "YAML": ("    {}\n", ""),
+    "a program": ('"{}\\n" +\n', ""), "Python": ("    '{}\\n'\n", ""), "a list": ('  "{}",\n', ""),
+    "a shell": ("{}\\\n", ""), "sed -n l": ("{}$\n", ""), "a log": ("2026-11-30T05:00:00Z INFO {}\n", ""),
+    "a container's log": ("app_1  | {}\n", ""), "Windows": ("{}\r\n", ""), "one line": ("{} ", ""), "escaped": ("{}\\n", ""),
+    "escaped twice": ("{}\\\\n", ""), "HTML": ("{}<br>", ""), "a table": ("| {} ", ""), "colours": ("\x1b[32m{}\x1b[0m\n", ""),
+    "git blame": ("a1b2c3d4 (Me 2026-11-30 {:2d}) {}\n", "n"),
+}
+
+
+@pytest.mark.parametrize("kind", ["RSA ", "OPENSSH ", "", "EC ", "ENCRYPTED "])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_private_key_in_whatever_its_lines_carry(layout, kind):
+    """No line of a private key is kept, whatever a program put before and after each; nor is one whose end, or whose
+    beginning, is cut off. What stands around it stays, and JSON stays JSON."""
+    every, body = drawn_key(kind)
+    form, numbered = LAYOUTS[layout]
+    for lines in (every, every[:5], every[5:]):
+        text = "".join(form.format(n + 1, line) if numbered else form.format(line) for n, line in enumerate(lines))
+        text = "before it\n" + text + "after it"
+        for document in (text, json.dumps({"c": text}), json.dumps({"c": json.dumps([text], ensure_ascii=False)})):
+            clean, hits = redact(document)
+            assert hits == (("private-key", 1),), clean
+            assert not [line for line in body if line in clean or line.replace("/", "\\/") in clean], clean
+            assert "before it" in clean and "after it" in clean
+            assert document == text or json.loads(clean)["c"]
+            assert redact(clean) == (clean, ())
+
+
+def test_a_private_key_in_a_list_of_lines():
+    """A document that holds a key line by line keeps its shape, and what follows the key; so does one in which a key without
+    an end, and the end of another, stand in two places."""
+    every, body = drawn_key()
+    for document in ({"lines": every, "n": 5, "agentId": "a1"}, [every, {"id": "toolu_1"}],
+                     {"prompt": "\n".join(every[:4]), "agentId": "a1", "said": "\n".join(every[4:])}):
+        for indent in (None, 2):
+            clean = redact(json.dumps(document, indent=indent))[0]
+            assert shape(json.loads(clean)) == shape(document)
+            assert not [line for line in body if line in clean]
+            assert "toolu_1" in clean or json.loads(clean)["agentId"] == "a1"
+
+
+def test_code_between_the_words_of_a_key_stays():
+    """A program that looks for the two ends of a key holds none."""
+    text = ('if pem.startswith("-----BEGIN PRIVATE KEY-----"):\n'
+            '    key = cryptographyPrivateKeyLoader.loadPrivateKeyFromPemFile(\n'
+            '        "/usr/share/applications/certificates/directory/name", pem)\n'
+            'assert "-----END PRIVATE KEY-----" in pem\n')
+    assert redact(text) == (text, ())
+    assert redact(json.dumps({"c": text})) == (json.dumps({"c": text}), ())
+
+
 # The user's own patterns
 
 def test_own_patterns_are_masked_too():
@@ -241,6 +368,51 @@ def test_own_patterns_take_no_json_apart(pattern):
     json.loads(clean)
     assert "swordfish" not in clean
     assert redact(clean, [("own", pattern)])[0] == clean
+
+
+@pytest.fixture
+def spent(monkeypatch):
+    """Little time for a pattern; what was lost is forgotten afterwards."""
+    monkeypatch.setattr(deadline, "MOST", 0.1)
+    monkeypatch.setattr(deadline, "_lost", [0.0])
+    return deadline._lost
+
+
+ENDLESS = [("own", r"(a+)+$")]
+LURE = "a" * 40 + "!"
+
+
+def test_an_own_pattern_that_finds_no_end_masks_the_whole_text(spent):
+    """What could not be searched in time is not kept, and is said as masks are; the timer's owner before has it back."""
+    before = signal.getsignal(signal.SIGVTALRM)
+    assert redact("so " + LURE, ENDLESS) == ("[masked:own]", (("own", 1),))
+    assert redact("so aaa", ENDLESS) == ("so [masked:own]", (("own", 1),))
+    assert signal.getsignal(signal.SIGVTALRM) == before and signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
+
+
+def test_of_a_document_only_the_strings_that_take_too_long_go(spent):
+    """The names of fields and all other values are still there."""
+    document = {"hook_event_name": "Stop", "n": 5, "last": LURE, "more": ["done", LURE + "\n", "baa"]}
+    clean, hits = redact(json.dumps(document), ENDLESS)
+    assert json.loads(clean) == {**document, "last": "[masked:own]", "more": ["done", "[masked:own]", "b[masked:own]"]}
+    assert hits == (("own", 3),)
+
+
+def test_many_texts_that_take_too_long_end(spent):
+    """A process gives a pattern less and less time, so that a hundred such texts take little more than one."""
+    spent[0] = deadline.ALL
+    start = time.process_time()
+    assert all(redact(LURE + str(n), ENDLESS)[0] == "[masked:own]" for n in range(100))
+    assert time.process_time() - start < 60  # each alone would take hours
+
+
+def test_a_thread_has_a_deadline_too(spent):
+    """Where no signal arrives, another process looks, which is ended in time."""
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(redact(text, ENDLESS)[0] for text in (LURE, "so aaa")))
+    thread.start()
+    thread.join()
+    assert found == ["[masked:own]", "so [masked:own]"]
 
 
 # Cost

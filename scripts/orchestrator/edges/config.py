@@ -45,7 +45,7 @@ class Said(NamedTuple):
     def take(self, setting: Setting, name: str, text: Optional[str], source: str, raw: object = None) -> None:
         """Keeps a value that is allowed; else it is a fault, or a note where the name is not ours alone."""
         try:
-            settings.parse(setting, text or "")
+            settings.tried(setting, settings.parse(setting, text or ""))
             self.given[setting.name] = Given((text or "").strip(), source)
         except ValueError as allowed:
             ours = raw is not None or name.startswith("ORCHESTRATOR_")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.edges import config
 
 _READ = "settings.read"  # in meta: which state of the project's files its settings are from
-_TABLE = "1"  # rises when the table allows something else, so that files are read again
+_TABLE = "2"  # rises when the table allows something else, so that files are read again
 
 
 def keep(con: Any, project: str, workspace: str, data: str, history: str, named: bool) -> Optional[str]:

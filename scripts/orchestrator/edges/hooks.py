@@ -277,11 +277,11 @@ def _put_off(workspace, once, name, pid, now, text, problem, project):
 
 def _keep(workspace, once, name, pid, now, text, project):
     """Keeps an event where there is room for it; returns the folder, or None where nothing can be written at all."""
-    from orchestrator.model.redact import redact
+    from orchestrator.recording.payload import as_kept
     from orchestrator.recording.sessions import process_of
 
     _mask_as_beside(workspace)
-    text, process = redact(text)[0], process_of(pid)
+    text, process = as_kept(text), process_of(pid)
     for place_of in (workspace, paths.elsewhere(project)):
         try:
             place.make(place_of, paths.data_folder())

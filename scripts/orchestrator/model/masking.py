@@ -1,22 +1,30 @@
 """Patterns of redaction: shapes of secrets that literals cannot tell. Imported only where one left a trace.
 
-Every pattern is bounded, or goes on where its last match ended, so that time grows with the text. What is
-masked holds no double quote and neither begins nor ends inside an escape: JSON stays JSON.
+Every pattern is bounded, or goes on where its last match ended, so that time grows with the text; the user's own
+have a deadline. What is masked holds no double quote and neither begins nor ends inside an escape: JSON stays
+JSON. Where it did not, it is masked string by string.
 """
 
-from orchestrator.model import named_values
+from orchestrator.model import deadline, named_values
 from orchestrator.model.named_values import compiled
 from orchestrator.model.redact import PLACEHOLDERS, is_random, lowered
 
 QUOTE = r"(?:\\{0,31}[\"'`])?"
 BREAK = r"(?:[ \t\r\n]|\\{1,31}[nrt])"  # blanks and line ends, also as JSON writes them
+# from one line to the next, or to the next word; a line may be numbered
+NEXT = BREAK + r"{1,16}(?:\d{1,6}(?:[\t:|\u2192]|\\{1,31}(?:t|u2192))" + BREAK + "{0,8})?"
 SLASH = r"\\{0,31}/"  # also as JSON may write it, and JSON in JSON
-START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-F]{2}))"
+# A word's first character: none that is the letter of an escape.
+START = r"(?:(?<![A-Za-z0-9\\])|(?<=\\)(?![nrtbfu])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-F]{2}))"
 HEADER = START + r"(?P<keep>(?i:(?:proxy-)?authorization)" + QUOTE + r"\]?\s{0,4}(?:=>|[:=,])\s{0,4}" + QUOTE
 LINES = r"(?:[A-Za-z0-9+/=]{16,}" + BREAK + r"*)+"
 WORD = r"[^\s\"'\\]"
-BEGIN = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+ENDS = r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?(?:-----)?"
 BODY = r"(?:[A-Za-z0-9+/=:,.()\s-]+|\\{1,31}[nrt/])*"
+KEY_LINE = r"(?:(?<![A-Za-z0-9+/=\\])|(?<=\\[nrt])|(?<=\\u[0-9A-Fa-f]{4}))(?:[A-Za-z0-9+/=]|\\{1,31}/){16,}"
+KEY_SIZE = 16384  # characters between the two ends of a private key, at most, with all that its lines may carry
+GAP = 100  # characters between two lines of a key: a line end and what a program writes before each line
+STRING = r'"(?:[^"\\]|\\.)*"'
 WALL = r"\[masked:[a-z0-9-]{1,40}\]|\\(?:u[0-9A-Fa-f]{4}|.)|[\"\\\x00-\x1f]"
 
 
@@ -42,6 +50,10 @@ def _credential(value):
 
 def _basic(value):
     return _given(value) and not value.islower() and not value.isupper() and len(value) >= 8
+
+
+def _in_base64(value):
+    return _basic(value) and (value.endswith("=") or any(map(str.isdigit, value)))
 
 
 def _given_in_sql(value):
@@ -96,9 +108,8 @@ _RULES = {
     "azure-sas": (("azure-sas", START + r"(?P<keep>sig=)[A-Za-z0-9%+/=]{40,128}", is_random),),
     "docker-auth": (("docker-auth", r"(?P<keep>\"auth\\{0,31}\"\s{0,4}:\s{0,4}\\{0,31}\")"
                                     r"[A-Za-z0-9+/=_-]{12,}", _any),),
-    "netrc-password": (("password", r"(?i)(?P<keep>machine" + BREAK + "{1,8}" + WORD + "{1,256}" + BREAK
-                        + "{1,8}login" + BREAK + "{1,8}" + WORD + "{1,256}" + BREAK + "{1,8}password" + BREAK
-                        + "{1,8})" + WORD + "{3,256}", _given),),
+    "netrc-password": (("password", r"(?i)(?P<keep>machine" + BREAK + "{1,8}" + WORD + "{1,256}" + NEXT + "login" + BREAK
+                        + "{1,8}" + WORD + "{1,256}" + NEXT + "password" + BREAK + "{1,8})" + WORD + "{3,256}", _given),),
     "command-password": (
         ("password", r"(?P<keep>curl [^\r\n]{0,200}?(?:-u|--user)[ =]{0,2}" + QUOTE
          + r"[^\s:'\"\\]{1,128}:)" + WORD + "{3,256}", _given),
@@ -127,6 +138,42 @@ _RULES = {
         ("password", r"(?P<keep>(?:WITH|ENCRYPTED|LOGIN) PASSWORD " + QUOTED, _given_in_sql),
         ("password", r"(?i)(?P<keep>" + SQL_USER + "password " + QUOTED, _given_in_sql),
         ("password", r"(?i)(?P<keep>(?:with|encrypted|login) password " + QUOTED, _said_in_quotes)),
+    "client-password": (
+        ("password", r"(?P<keep>redis-cli(?=[ ])" + SPAN + r"{0,200}?[ ](?:-a|--pass)[ =]" + QUOTE + ")" + WORD + "{3,256}",
+         _given),
+        ("password", r"(?P<keep>mongo(?:sh|dump|restore|export|import)?(?=[ ])" + SPAN + r"{0,200}?[ ](?:-u|--username)[ =]"
+         + SPAN + r"{1,200}?[ ](?:-p|--password)[ =]" + QUOTE + ")" + WORD + "{3,256}", _given),
+        ("password", r"(?P<keep>sqlcmd(?=[ ])" + SPAN + r"{0,200}?[ ]-P[ ]?" + QUOTE + ")" + WORD + "{3,256}", _given),
+        ("password", r"(?P<keep>ldap(?:search|modify|add|delete|passwd|whoami|compare|modrdn)(?=[ ])" + SPAN
+         + r"{0,200}?[ ]-w[ ]" + QUOTE + ")" + WORD + "{3,256}", _given),
+        ("password", r"(?P<keep>[ ]-(?:src|dest|new)?(?:store|key)pass[ ]{1,4}" + QUOTE + ")" + WORD + "{3,256}", _given)),
+    "join-token": (("token", r"(?P<keep>--token[ =]" + QUOTE + r")[a-z0-9]{6}\.[a-z0-9]{16}(?![A-Za-z0-9])", _given),),
+    "login-key": (
+        ("wandb-key", r"(?P<keep>wandb login (?:--?[a-z-]{1,30}(?:[ =]https?:[^\s\"'\\]{1,100})?[ ]){0,4}" + QUOTE
+         + r")[0-9a-f]{40}(?![A-Za-z0-9])", is_random),
+        ("ngrok-token", r"(?P<keep>authtoken[ ]{1,4}" + QUOTE + r")[A-Za-z0-9_]{25,64}(?![A-Za-z0-9_])", is_random)),
+    "pgpass": (("password", START + r"(?P<keep>[A-Za-z0-9.*-]{1,253}:5432:[A-Za-z0-9_*.-]{1,64}:[A-Za-z0-9_*.@-]{1,64}:)"
+                                    r"[^\s\"'\\:]{3,256}", _given),),
+    "gradle-password": (("password", r"(?P<keep>(?:store|key)Password[ ]{1,4}" + QUOTED, _given),),
+    "access-token": (("token", r"(?P<keep>(?i:_pat)" + QUOTE + r"[ ]{0,4}[=:][ ]{0,4}" + QUOTE + r")[A-Za-z0-9_-]{20,256}",
+                      is_random),),
+    "npmrc": (("password", r"(?P<keep>(?:(?<![^\s:\"'`])|(?<=\\[nrt]))_(?:auth|password)[ ]?=[ ]?" + QUOTE
+               + r")[A-Za-z0-9+/]{8,4096}={0,2}(?![A-Za-z0-9(.\[])", _in_base64),),
+    "server-key": (("key", r"(?P<keep>(?i:server_?key)" + QUOTE + r"\s{0,4}(?:=>|[:=])\s{0,4}\\{0,31}[\"'])"
+                           r"[A-Za-z0-9_:-]{20,256}", is_random),),
+    "composer-token": (("token", r"(?P<keep>github-oauth(?:\\{0,31}\"" + BREAK + "{0,4}:" + BREAK + r"{0,16}\{" + BREAK
+                        + r"{0,16}\\{0,31}\"[A-Za-z0-9.-]{1,100}\\{0,31}\"" + BREAK + "{0,4}:" + BREAK + r"{0,4}\\{0,31}\""
+                        + r"|\.[a-z.]{3,60}[ ]{1,4}" + QUOTE + "))[A-Za-z0-9_]{20,255}", is_random),),
+    "header-key": (("key", r"(?P<keep>(?i:x-honeycomb-team|dd-application-key)" + QUOTE + r"\]?\s{0,4}(?:=>|[:=,])\s{0,4}"
+                    + QUOTE + r")[A-Za-z0-9_-]{16,128}", is_random),),
+    "git-url": (("url-password", r"(?P<keep>https?:(?:" + SLASH + r"){2})[0-9a-f]{40}(?P<also>@git)", is_random),),
+    "newrelic-license": (("newrelic-key", START + r"(?:[a-z]{2}\d{2}[a-z]{2})?[0-9a-f]{26,36}(?:FFFF)?NRAL(?![A-Za-z0-9])",
+                          is_random),),
+    "mailchimp-key": (("mailchimp-key", START + r"[0-9a-f]{32}-us\d{1,2}(?![A-Za-z0-9-])", is_random),),
+    "firebase-key": (("google-key", START + r"AAAA[A-Za-z0-9_-]{7}:APA91b[A-Za-z0-9_-]{100,256}", is_random),),
+    "salesforce-token": (("salesforce-token", START + r"00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?![A-Za-z0-9._]{60,256}",
+                          is_random),),
+    "twitter-token": (("twitter-token", START + r"A{20,24}[A-Za-z0-9]{16,100}%[0-9A-F]{2}[A-Za-z0-9%]{10,128}", is_random),),
     "paypal-token": (("paypal-token", r"access_token\$(?:production|sandbox)\$[a-z0-9]{16}\$[0-9a-f]{32}",
                       is_random),),
 }
@@ -149,7 +196,7 @@ def mask(text, rules, named, extra, found):
         ready = _own(pattern)
         if ready is None:
             bad += 1
-        elif ready.search(text):
+        else:
             text = _mask_own(text, kind, ready, found)
     if bad:
         found["bad-pattern"] = bad
@@ -170,26 +217,60 @@ def _replacer(kind, believed, found):
 
 
 def _mask_private_keys(text, found):
-    """The text without the blocks from BEGIN to END, or as far as the lines of one without an end go."""
+    """The text without the private keys in it: from BEGIN to END, or as far as lines of one go whose other end is cut off.
+
+    What stands between the lines goes with them, unless it holds quotes: a program or a document stays one.
+    """
+    ends = list(compiled(ENDS).finditer(text))
     parts, done = [], 0
-    for match in compiled(BEGIN).finditer(text):
-        if match.start() < done:
+    for number, end in enumerate(ends):
+        if end.start() < done:
             continue
-        end = _end_of_key(text, match.end())
-        if compiled("[A-Za-z0-9+/=]{24}").search(text, match.end(), end):
-            parts += (text[done:match.start()], "[masked:private-key]")
-            found["private-key"] = found.get("private-key", 0) + 1
-            done = end
+        if end[1] == "BEGIN":
+            start, stop = end.start(), _end_of_key(text, end, ends[number + 1:number + 2])
+        else:
+            start, stop = _start_of_key(text, done, end), end.end()
+        if start is not None and stop is not None:
+            lines = [(start, stop)]
+            if '"' in text[start:stop]:
+                lines = [line.span() for line in compiled(KEY_LINE).finditer(text, start, stop) if _is_key_line(line.group())]
+            for start, stop in lines:
+                parts += (text[done:start], "[masked:private-key]")
+                done = stop
+            found["private-key"] = found.get("private-key", 0) + bool(lines)
     return "".join(parts) + text[done:] if parts else text
 
 
-def _end_of_key(text, start):
-    stop = text.find("-----", start)
-    if text.startswith("-----END ", stop) and compiled(BODY).match(text, start, stop).end() == stop:
-        end = text.find("-----", stop + 9)
-        return stop + 9 if end < 0 or end - stop > 80 else end + 5
-    lines = compiled(BREAK + "*" + LINES).match(text, start)
-    return start + len(compiled(BREAK + r"+\Z").sub("", lines.group())) if lines else start
+def _is_key_line(line):
+    return is_random(line) or (len(line) >= 60 and any(map(str.isdigit, line)))
+
+
+def _end_of_key(text, begin, following):
+    """Where the key ends that begins here, or None."""
+    start, limit = begin.end(), following[0].start() if following else len(text)
+    whole = bool(following) and following[0][1] == "END"
+    if whole and compiled(BODY).match(text, start, limit).end() == limit:
+        return following[0].end() if compiled("[A-Za-z0-9+/=]{24}").search(text, start, limit) else None
+    if whole and limit - start <= KEY_SIZE and any(
+            len(line.group()) >= 40 and _is_key_line(line.group()) for line in compiled(KEY_LINE).finditer(text, start, limit)):
+        return following[0].end()
+    lines = compiled(BREAK + "*" + LINES).match(text, start, limit)
+    end = start + len(compiled(BREAK + r"+\Z").sub("", lines.group())) if lines else start
+    for line in compiled(KEY_LINE).finditer(text, end, limit):
+        if line.start() - end > GAP or not _is_key_line(line.group()):
+            break
+        end = line.end()
+    return end if compiled("[A-Za-z0-9+/=]{24}").search(text, start, end) else None
+
+
+def _start_of_key(text, done, end):
+    """Where the lines begin that go before this END, or None."""
+    start = end.start()
+    for line in reversed(list(compiled(KEY_LINE).finditer(text, max(done, start - KEY_SIZE), start))):
+        if start - line.end() > GAP or not _is_key_line(line.group()):
+            break
+        start = line.start()
+    return start if start < end.start() else None
 
 
 def _mask_cookies(text, found):
@@ -209,25 +290,36 @@ def _own(pattern):
 
 
 def _mask_own(text, kind, ready, found):
-    """The text without what one of the user's own patterns finds, outside of masks."""
+    """The text without what one of the user's own patterns finds, outside of masks; where looking takes too long, without
+    the text, of a document without the strings that it takes too long in."""
     name = str(kind).lower().replace("_", "-")
     name = "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-"))[:40] or "own"
-    masked, count = _apply_own(text, name, ready, None)
-    if text.lstrip()[:1] in ("{", "[") and _is_json(text) and not _is_json(masked):
-        strings = [match.span() for match in compiled(r'"(?:[^"\\]|\\.)*"').finditer(text)]
-        masked, count = _apply_own(text, name, ready, strings)
-    if count:
-        found[name] = found.get(name, 0) + count
+    spans = deadline.spans(ready, text)
+    if spans is None and not _may_be_json(text) or spans is None and not _is_json(text):
+        found[name] = found.get(name, 0) + 1
+        return "[masked:%s]" % name
+    if spans is None:
+        return _each_string(text, lambda string: _mask_own_in(string, name, deadline.spans(ready, string), found))
+    if not spans:
+        return text
+    counted = {}
+    masked = _mask_own_in(text, name, spans, counted)
+    if _may_be_json(text) and not _is_json(masked) and _is_json(text):
+        strings, counted = [match.span() for match in compiled(STRING).finditer(text)], {}
+        masked = _mask_own_in(text, name, spans, counted, strings)
+    _count(found, counted)
     return masked
 
 
-def _apply_own(text, name, ready, strings):
-    """(text, how many) with matches masked, between quotes, escapes and masks, so that a greedy pattern takes
-    no JSON apart; if `strings` are given, only in those."""
-    walls = [match.span() for match in compiled(WALL).finditer(text)]
-    parts, done, count, wall, inside = [], 0, 0, 0, 0
-    for match in ready.finditer(text):
-        start, end = match.span()
+def _mask_own_in(text, name, spans, found, strings=None):
+    """The text with these spans masked, between quotes, escapes and masks, so that a greedy pattern takes no JSON apart; if
+    `strings` are given, only in those. None stands for the whole text."""
+    if spans is None:
+        found[name] = found.get(name, 0) + 1
+        return "[masked:%s]" % name
+    walls = [match.span() for match in compiled(WALL).finditer(text)] if spans else ()
+    parts, done, wall, inside = [], 0, 0, 0
+    for start, end in spans:
         if strings is not None:
             while inside < len(strings) and strings[inside][1] <= start:
                 inside += 1
@@ -239,9 +331,52 @@ def _apply_own(text, name, ready, strings):
             stop = min(end, walls[wall][0]) if wall < len(walls) else end
             if text[start:stop].strip(" ,:{}[]"):
                 parts += (text[done:start], "[masked:%s]" % name)
-                done, count = stop, count + 1
+                done = stop
+                found[name] = found.get(name, 0) + 1
             start = max(stop, walls[wall][1]) if wall < len(walls) else stop
-    return "".join(parts) + text[done:], count
+    return "".join(parts) + text[done:]
+
+
+def mend(text, clean, found, redacted):
+    """(clean, found), or where that is no JSON any more though the text was: each of its strings masked by itself, a name
+    with its value where that does. `redacted` is what masks a text."""
+    if not _may_be_json(text) or _is_json(clean) or not _is_json(text):
+        return clean, found
+    found = {}
+
+    def masked(part):
+        kept, hits = redacted(part)
+        _count(found, hits)
+        return kept
+
+    def each(match):
+        part = match.group()
+        kept, hits = redacted(part)
+        if not _is_json("{%s}" % kept if match[1] else kept):
+            return _each_string(part, masked)
+        _count(found, hits)
+        return kept
+    return compiled(STRING + r"(\s*:\s*" + STRING + ")?").sub(each, text), found
+
+
+def _each_string(text, masked):
+    """A JSON text with each of its strings masked."""
+    import json
+
+    def one(match):
+        string = json.loads(match.group())
+        kept = masked(string)
+        return match.group() if kept == string else json.dumps(kept)
+    return compiled(STRING).sub(one, text)
+
+
+def _count(found, more):
+    for kind, times in more.items():
+        found[kind] = found.get(kind, 0) + times
+
+
+def _may_be_json(text):
+    return text[:64].lstrip()[:1] in ("{", "[", '"')
 
 
 def _is_json(text):

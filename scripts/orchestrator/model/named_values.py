@@ -113,8 +113,8 @@ def _value_at(text, at, word, family):
     before = text[max(0, at - 160):at]
     stem = before.rstrip(NAME + ".$")
     prefix = before[len(stem):]
-    if stem.endswith("\\") and prefix[:1] in ("n", "r", "t"):
-        prefix = prefix[1:]
+    if stem.endswith("\\") and prefix[:1] in tuple("nrtbfu"):  # the rest of an escape
+        prefix = prefix[5 if prefix[0] == "u" else 1:]
     short = word == "pass" and after == at + 4
     if short and prefix[-1:].isalpha() and text[at] != "P":
         return None  # bandpass, bypass
@@ -139,6 +139,7 @@ def _value_at(text, at, word, family):
     if match["sep"] == "=":
         as_is = option or (name.isupper() and stem[-1:] not in (".", "(", ",")) or (
             family == "password" and (stem[-1:] in ("?", "&") or bool(compiled(_CONNECTION).search(before))))
+        as_is = as_is or stem.endswith("--from-literal=")
     if match["sep"] in ("=", ":", ": ") and family in ("password", "phrase") and name.lower().startswith(CONFIGURED):
         as_is = True
     return _in_the_open(text, match, family, as_is, as_is and name.isupper())
@@ -146,7 +147,9 @@ def _value_at(text, at, word, family):
 
 def _in_element(text, match, family):
     value = compiled(_ELEMENT).match(text, match.end())
-    return value.span() if value and _believed(value.group(), family, True, False, "") else None
+    if value and (_believed(value.group(), family, True, False, "") or (family == "password" and _is_drawn(value.group()))):
+        return value.span()
+    return None
 
 
 def _in_quotes(text, match, opened, family, name, alone):
@@ -266,7 +269,16 @@ def is_password(value, low, quoted):
         return False
     if digits:
         return not (len(pieces) > 1 and _is_wordlike(value)) and "/" not in value and "%" not in value
-    return any(c in "@#!^~" for c in value[1:-1])
+    return any(c in "@#!^~" for c in value[1:-1]) or (value[-1] in "@#!^~$*" and _is_drawn(value[:-1]))
+
+
+def _is_drawn(value):
+    """Whether letters were drawn: capitals stand beside each other and change with small ones more than in a name."""
+    if len(value) < 8 or not (value.isalpha() and value.isascii()):
+        return False
+    turns = sum(a.isupper() != b.isupper() for a, b in zip(value, value[1:]))
+    beside = any(a.isupper() and b.isupper() for a, b in zip(value, value[1:]))
+    return beside and turns >= 4 and turns >= 0.35 * len(value)
 
 
 def _is_made_up(value, quoted, as_is, shorter):

@@ -12,11 +12,14 @@ from orchestrator.model.secret_shapes import (
     LONGER,
     NAME,
     NAMES,
+    OF_COMMANDS,
+    OPTION,
     PREFIXED,
     SHORTEST_TOKEN,
     SURE,
     TRACES,
     UPPER,
+    WITHIN,
 )
 
 ROUNDS = 8  # a mask may uncover what stood beside it; in practice the second round finds nothing
@@ -68,12 +71,23 @@ def own_patterns():
     return list(_also)
 
 
-def redact(text, extra=()):
+def redact(text, extra=(), own=True):
     """(text with each secret as `[masked:KIND]`, ((kind, how many), …)).
 
-    `extra` are the user's own (kind, regular expression); what is no pattern counts as `bad-pattern`.
+    `extra` are the user's own (kind, regular expression); what is no pattern counts as `bad-pattern`; not `own`:
+    those that `mask_also` named are left out. A JSON text stays one.
     """
-    found, extra = {}, [*extra, *_also]
+    extra = [*extra, *_also] if own else list(extra)
+    clean, found = _redacted(text, extra)
+    if clean != text:
+        from orchestrator.model import masking
+
+        clean, found = masking.mend(text, clean, found, lambda part: _redacted(part, extra))
+    return clean, tuple(sorted(found.items()))
+
+
+def _redacted(text, extra):
+    found = {}
     for _ in range(ROUNDS):
         tokens, rules, named = traces(text)
         if not (tokens or rules or named or extra):
@@ -87,7 +101,7 @@ def redact(text, extra=()):
             text = masking.mask(text, rules, named, extra, found)
         if text == before:
             break
-    return text, tuple(sorted(found.items()))
+    return text, found
 
 
 def traces(text):
@@ -104,10 +118,13 @@ def traces(text):
                 for shape in _shapes(word[at:at + 2], sure=True):
                     if word.startswith(shape[0], at) and shape not in tokens:
                         tokens.append(shape)
-            if len(word) > sum(DISCORD) and word.count(".") > 1 and not rules and _is_discord(word.split(".")):
+            if len(word) > sum(DISCORD) and word.count(".") > 1 and "discord-token" not in rules and _is_discord(word.split(".")):
                 rules.append("discord-token")
+            for rule, piece, least in WITHIN:
+                if len(word) >= least and piece in word and rule not in rules:
+                    rules.append(rule)
     low = lowered(text)
-    for rule, pieces in TRACES:
+    for rule, pieces in TRACES + OF_COMMANDS if OPTION in low else TRACES:
         if all(map(low.__contains__, pieces)) and rule not in rules and _GUARDS.get(rule, _always)(low):
             rules.append(rule)
     return tokens, rules, _names_a_value(low)
@@ -161,6 +178,15 @@ def _in_a_statement(low):
                for word in ("create", "alter", "grant", "with ", "encrypted ", "login "))
 
 
+def _access_token(low):
+    """Whether a name ends in PAT, and no word goes on from there."""
+    return any(low[at + 4:at + 5] in ("=", ":", '"', "'", "\\", " ") for at in places(low, "_pat"))
+
+
+def _salesforce(low):
+    return any(low[at - size:at - size + 3] == "00d" for at in places(low, "!") for size in (15, 18) if at >= size)
+
+
 def _identified_by(low):
     """Whether something in quotes stands behind `identified by`."""
     for at in places(low, "identified"):
@@ -171,7 +197,8 @@ def _identified_by(low):
 
 
 _GUARDS = {"sql-password": _in_a_statement, "sql-identified": _identified_by, "url-password": _url_with_password,
-           "telegram-token": _telegram, "cookie": _assigned("cookie"),
+           "telegram-token": _telegram, "access-token": _access_token, "salesforce-token": _salesforce,
+           "cookie": _assigned("cookie"),
            "authorization": _assigned("authorization")}
 
 
@@ -185,7 +212,11 @@ def places(text, piece):
 
 def _names_a_value(low):
     """Whether something called a secret seems to be given a value."""
-    return any(is_given_a_value(low, at, word, family) for word, family in NAMES for at in places(low, word))
+    for word, family in NAMES:
+        for at in places(low, word):
+            if is_given_a_value(low, at, word, family):
+                return True
+    return False
 
 
 def is_given_a_value(low, at, word, family):
@@ -217,7 +248,7 @@ def is_given_a_value(low, at, word, family):
 def _takes_a_word(low, at):
     """Whether the name here is an option of a command or the name in a Dockerfile's ENV."""
     before = low[max(0, at - 40):at]
-    return any(word in before for word in ("--", "env ", "setx ", "define "))
+    return "--" in before or "env " in before or "setx " in before or "define " in before
 
 
 def _mask_tokens(text, shape, found):
@@ -260,6 +291,8 @@ def _joints(word):
 def _starts_here(text, at, sure):
     """Whether a word starts here: after anything but a letter or a digit, the letters of an escape aside. A `sure`
     beginning may also stand within a name, after what joins its words."""
+    if text[at - 1:at] == "\\" and text[at] in "nrtbfu":
+        return False  # the letter of an escape
     if sure and text[at - 1:at] in ("-", "_", "."):
         return True
     while at and text[at - 1] in "_.-":

@@ -7,6 +7,7 @@ found.
 DIGITS = "0123456789"
 HEX = DIGITS + "abcdef"
 UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + DIGITS
+LOWER = DIGITS + "abcdefghijklmnopqrstuvwxyz"
 ALNUM = UPPER + "abcdefghijklmnopqrstuvwxyz"
 WORD = ALNUM + "_-"
 DOTTED = WORD + "."
@@ -24,7 +25,7 @@ PREFIXED = (
     ("github-token", DOTTED, 30, "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_"),
     ("gitlab-token", DOTTED, 20, "glpat- gldt- glptt- glft- glimt- glagent- gloas- glsoat- glcbt- glffct- "
                                  "glrt- glrtr- GR1348941"),
-    ("slack-token", WORD, 20, "xoxb- xoxp- xoxa- xoxo- xoxr- xoxs- xoxe- xoxe.xoxb- xoxe.xoxp- xapp- xwfp-"),
+    ("slack-token", WORD, 20, "xoxb- xoxp- xoxa- xoxc- xoxd- xoxo- xoxr- xoxs- xoxe- xoxe.xoxb- xoxe.xoxp- xapp- xwfp-"),
     ("stripe-key", ALNUM, 16, "sk_live_ sk_test_ sk_prod_ rk_live_ rk_test_ rk_prod_"),
     ("stripe-key", BASE64, 24, "whsec_"),
     ("google-key", WORD, 35, "AIza"),
@@ -40,7 +41,7 @@ PREFIXED = (
     ("resend-key", ALNUM + "_", 30, "re_"),
     ("digitalocean-token", HEX, 60, "dop_v1_ doo_v1_ dor_v1_"),
     ("shopify-token", HEX + "ABCDEF", 32, "shpat_ shpca_ shppa_ shpss_"),
-    ("square-token", WORD, 22, "sq0atp- sq0csp- sq0idp-"),
+    ("square-token", WORD, 22, "sq0atp- sq0csp- sq0idp- sq0csb- sandbox-sq0csb-"),
     ("square-token", WORD, 60, "EAAA"),
     ("databricks-token", HEX + "-", 32, "dapi dose dsapi"),
     ("vault-token", DOTTED, 24, "hvs. hvb. hvr."),
@@ -119,6 +120,17 @@ PREFIXED = (
     ("octopus-key", UPPER, 26, "API-"),
     ("launchdarkly-key", HEX + "-", 36, "sdk-"),
     ("svix-key", BASE64, 30, "testsk_"),
+    ("hubspot-token", HEX + "-", 36, "pat-na1- pat-na2- pat-na3- pat-eu1- pat-ap1-"),
+    ("posthog-key", WORD, 40, "phx_ phs_"),
+    ("nuget-key", LOWER, 43, "oy2"),
+    ("dynatrace-token", UPPER + ".", 80, "dt0c01. dt0s01. dt0s02. dt0s16."),
+    ("clickup-token", UPPER + "_", 36, "pk_"),
+    ("runpod-key", ALNUM, 40, "rpa_"),
+    ("cerebras-key", LOWER, 40, "csk-"),
+    ("mollie-key", ALNUM, 30, "live_"),
+    ("checkout-key", LOWER, 26, "sk_sbox_"),
+    ("anyscale-key", LOWER, 24, "esecret_"),
+    ("facebook-token", ALNUM, 100, "EAA"),
     ("private-key", JSON64, 40, "LS0tLS1CRUdJTiBSU0EgUFJJVkFU LS0tLS1CRUdJTiBQUklWQVRF "
                                "LS0tLS1CRUdJTiBFQyBQUklWQVRF "
                                "LS0tLS1CRUdJTiBPUEVOU1NIIFBS LS0tLS1CRUdJTiBFTkNSWVBURUQ "
@@ -134,7 +146,8 @@ SURE = tuple("""
 
 SHORTEST_TOKEN = 18  # the shortest beginning with the fewest characters that may follow it
 
-# Traces of shapes that take a pattern to tell: (rule, pieces of text that must all be there, in lower case).
+# Traces of shapes that take a pattern to tell: (rule, pieces of text that must all be there, in lower case). What is looked
+# for first is a single character, which is fast, or long.
 TRACES = (
     ("private-key", ("private key",)),
     ("putty-key", ("private-lines:",)),
@@ -149,29 +162,59 @@ TRACES = (
     ("slack-webhook", ("hooks.slack.com",)),
     ("discord-webhook", ("/webhooks",)),
     ("teams-webhook", ("webhook.office.com",)),
-    ("azure-key", ("q~",)),
+    ("azure-key", ("~", "q~")),
     ("azure-key", ("azdo",)),
-    ("azure-sas", ("sig=",)),
+    ("azure-sas", ("=", "sig=")),
     ("docker-auth", ("auth", "auths")),
     ("netrc-password", ("machine ", "password ")),
-    ("command-password", ("curl ", " -u")),
-    ("command-password", ("curl ", "--user")),
-    ("command-password", ("sshpass", "-p")),
-    ("command-password", ("mysql", " -p")),
     ("aws-key", ("akia", ",")),
-    ("paypal-token", ("access_token$",)),
+    ("paypal-token", ("$", "access_token$")),
     ("aws-secret", ("secret_access_key ",)),
     ("aws-secret", ("secret access key [",)),
     ("aws-secret", ("aws_session_token ",)),
-    ("sentry-key", ("dsn", "@")),
-    ("sentry-key", ("sentry", "@")),
+    ("sentry-key", ("@", "dsn")),
+    ("sentry-key", ("@", "sentry")),
+    ("git-url", ("@", "@git")),
     ("secret-set", ("secret set ",)),
-    ("login-password", ("login ", "-u", "-p")),
     ("sql-identified", ("identified", "by")),
     ("sql-password", ("password '",)),
     ("sql-password", ('password "',)),
     ("sql-password", ("password \\",)),
+    ("salesforce-token", ("!", "00d")),
+    ("twitter-token", ("%", "aaaaaaaaaaaaaaaaaaaa")),
+    ("access-token", ("_pat",)),
+    ("npmrc", ("=", "_auth=")),
+    ("npmrc", ("=", ":_password=")),
+    ("server-key", ("server_key",)),
+    ("server-key", ("serverkey",)),
+    ("composer-token", ("github-oauth",)),
+    ("header-key", ("honeycomb-team",)),
+    ("header-key", ("application-key",)),
+    ("login-key", ("wandb login ",)),
+    ("login-key", ("authtoken ",)),
+    ("pgpass", (":5432:",)),
+    ("gradle-password", ("storepassword ",)),
+    ("gradle-password", ("keypassword ",)),
 )
+# The same for commands with options: where none is, none of these is looked for.
+OPTION = " -"
+OF_COMMANDS = (
+    ("command-password", ("curl ", " -u")),
+    ("command-password", ("curl ", "--user")),
+    ("command-password", ("sshpass", "-p")),
+    ("command-password", ("mysql", " -p")),
+    ("login-password", ("login ", "-u", "-p")),
+    ("client-password", ("redis-cli", " -")),
+    ("client-password", ("mongo", " -p")),
+    ("client-password", ("mongo", "--password")),
+    ("client-password", ("sqlcmd", " -p")),
+    ("client-password", ("ldap", " -w")),
+    ("client-password", ("storepass ",)),
+    ("client-password", ("keypass ",)),
+    ("join-token", ("kubeadm", "--token")),
+)
+# What stands within a word of a token that begins like any other: (rule, piece, characters of the word at least).
+WITHIN = (("newrelic-license", "NRAL", 30), ("mailchimp-key", "-us", 36), ("firebase-key", "APA91b", 100))
 DISCORD = (24, 6, 27)  # characters of the parts of a Discord bot's token, at least; of the second, just so many
 
 # Words that the name of a secret contains, and the family that decides which values are believed.
@@ -180,7 +223,7 @@ NAMES = (("mnemonic", "phrase"), ("seed_phrase", "phrase"), ("secret", "secret")
 # A key is a secret only with one of these before it.
 KEYS = ("api", "access", "account", "auth", "encryption", "jwt", "master", "private", "secret", "security",
         "service_role", "shared", "signing", "webhook", "storage", "admin", "consumer", "deploy", "hmac",
-        "app", "license")
+        "app", "license", "write")
 # What may stand before these words' end.
 LONGER = {"pass": ("word", "wd", "phrase", "wort", "code")}
 NAME = ALNUM + "_-"

@@ -38,6 +38,23 @@ def parse(prompt):
     return found
 
 
+def with_masked(prompt, masked):
+    """The prompt with what was written in it masked by `masked`; of a notification or a report the ids and numbers stay."""
+    if parse(prompt) is None:
+        return masked(prompt)
+    if prompt.lstrip().startswith(REPORT):
+        head, follows, rest = prompt.partition(_FOLLOWS)
+        body, close, after = rest.rpartition(_CLOSE)
+        return head + follows + masked(body) + close + after
+    head, begun, rest = prompt.partition("\n<result>")
+    before, opened, summary = head.partition("<summary>")
+    summary, ended, more = summary.partition("</summary>")
+    body, closed, after = rest.rpartition("</result>")
+    if not closed:
+        body, after = after, body
+    return before + opened + masked(summary) + ended + more + begun + masked(body) + closed + after
+
+
 def _tag(text, name):
     start = text.find("<%s>" % name)
     end = text.find("</%s>" % name, start)

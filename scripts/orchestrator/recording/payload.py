@@ -1,6 +1,6 @@
 """One hook event as the client sends it: its fields, taken out by SQLite, so that no json module is loaded."""
 
-from orchestrator.model.redact import redact
+from orchestrator.model.redact import own_patterns, redact
 from orchestrator.model.secret_shapes import SHORTEST_TOKEN
 
 FIELDS = (
@@ -43,6 +43,45 @@ class Payload:
 def masked(name):
     """The name of a model or of an agent type, or None, as it is kept."""
     return redact(name)[0] if name and len(name) >= SHORTEST_TOKEN else name
+
+
+# What an event is joined and found by: ids, names of ours and the client's, paths.
+_JOINS = ("hook_event_name", "session_id", "transcript_path", "agent_transcript_path", "cwd", "prompt_id", "permission_mode",
+          "agent_id", "tool_name", "tool_use_id", "task_id", "agentId", "taskId", "runId", "resumedAgentId", "status")
+
+
+def as_kept(text):
+    """An event's JSON text as it may lie in a file, masked. The user's own patterns pass over what the event is joined by and
+    the files that are read for it: rows hold these as they are."""
+    if not own_patterns():
+        return redact(text)[0]
+    import json
+
+    try:
+        event = json.loads(redact(text, own=False)[0], object_pairs_hook=_first)
+        parts = {key: {name: _own_masked(value, name) for name, value in part.items()}
+                 if key in ("tool_input", "tool_response") and isinstance(part, dict) else _own_masked(part, key)
+                 for key, part in event.items()}
+        return json.dumps(parts, allow_nan=False)
+    except (ValueError, AttributeError, RecursionError):  # no event that could be taken in
+        return redact(text)[0]
+
+
+def _first(pairs):
+    found = {}
+    for key, value in pairs:
+        found.setdefault(key, value)
+    return found
+
+
+def _own_masked(value, name=None):
+    if isinstance(value, str):
+        from orchestrator.recording.notification import with_masked
+
+        return value if name in _JOINS else with_masked(value, lambda text: redact(text)[0])
+    if isinstance(value, dict):
+        return {redact(key)[0]: _own_masked(part) for key, part in value.items()}
+    return [_own_masked(part) for part in value] if isinstance(value, list) else value
 
 
 _NOTHING = (None, None)

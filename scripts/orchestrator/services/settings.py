@@ -136,6 +136,18 @@ def _is_pattern(each, re):
     return isinstance(each, str) and len(each) <= 500 and not re.compile(each).match("")
 
 
+def tried(setting, value):
+    """A value as it is, once it was tried. ValueError says what is wrong with one of the user's own patterns."""
+    from orchestrator.model import deadline
+
+    for pattern in value if setting.kind == "patterns" else ():
+        piece = deadline.tried(pattern)
+        if piece is not None:
+            raise ValueError("a list of regular expressions that end in time: %s takes too long for a text such as %s"
+                             % (pattern[:60], repr(piece * 3)[1:-1] + "…"))
+    return value
+
+
 def in_force(con, name):
     """(value, where it is from: environment, file, option or default) of a setting."""
     setting = BY_NAME[name]
