@@ -129,6 +129,26 @@ def test_a_copied_history_counts_once(con, version):
     assert con.execute("SELECT claude_session_id FROM claude_sessions WHERE forked").fetchall() == [("fork",)]
 
 
+@pytest.mark.parametrize("first", ["main", "worker"])
+def test_a_fork_of_a_conversation_counts_its_own_messages(con, tmp_path, first):
+    """A fork's file begins by saying so and with its parent's message that deployed it: that message and its call stay the
+    parent's, whichever is read first; what came after it is the fork's."""
+    from histories import answered, assistant
+
+    asks = assistant("m1", tools=[("t1", "Agent", {"subagent_type": "fork"})])
+    lines = [{"type": "fork-context-ref", "agentId": "worker"}, asks, answered("t1"),
+             assistant("m2", tools=[("t2", "Read", {"file_path": "/x/file"})]), answered("t2"), assistant("m3")]  # fmt: skip
+    for name, some in (("main", [assistant("m0"), asks]), ("worker", lines)):
+        (tmp_path / (name + ".jsonl")).write_text("".join(json.dumps(line) + "\n" for line in some))
+    with writing(con):
+        for name in (first, "worker", "main"):
+            read = tally.grow if name == "main" else tally.read
+            read(con, PROJECT, name, str(tmp_path / (name + ".jsonl")))
+    assert con.execute("SELECT owner, messages FROM usage ORDER BY 1").fetchall() == [("main", 2), ("worker", 2)]
+    assert con.execute("SELECT tool, calls FROM tool_calls").fetchall() == [("Read", 1)]
+    assert con.execute("SELECT calls, files_read FROM executions WHERE execution_id = 'worker'").fetchone() == (1, 1)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_order_of_reading_changes_no_total(con, version):
     """Whichever transcript is read first, each message counts once."""
@@ -506,7 +526,6 @@ def test_what_no_transcript_shows_is_kept_as_unseen(ended, tmp_path):
     )
     said["claude-opus-5-5"]["inputTokens"] += 70
     said["claude-opus-5-5"]["costUSD"] += 0.5
-    said["claude-haiku-5-5"]["inputTokens"] -= 70
     said["claude-new"] = {
         "inputTokens": 3,
         "outputTokens": 4,
@@ -524,6 +543,65 @@ def test_what_no_transcript_shows_is_kept_as_unseen(ended, tmp_path):
         "ORDER BY model"
     ).fetchall()
     assert rows == [("claude-new", 3, 4, None), ("claude-opus-5-5", 70, 0, 0.5)]
+
+
+def unseen_of(con, said):
+    """(model, tokens read anew, dollars) of what is unseen where the client says this much."""
+    with writing(con):
+        con.execute("UPDATE claude_sessions SET client_usage = ? WHERE claude_session_id = 'main'", (json.dumps(said),))
+        usage.unseen(con, "main", LATER)
+    return con.execute("SELECT model, input_tokens, round(cost_usd, 6) FROM usage WHERE kind = 'unseen' ORDER BY 1").fetchall()
+
+
+@pytest.mark.parametrize("asked", [
+    "claude-opus-5-5-20260901", "us.anthropic.claude-opus-5-5-20260901-v1:0", "gateway/claude-opus-5-5", "acme-large",
+])  # fmt: skip
+def test_a_model_that_answers_under_another_name_is_not_counted_again(ended, asked):
+    """The client's sums bear the name that was asked for, a provider's or a gateway's too; the transcripts that of the model
+    that answered. What goes by a name that nothing explains is compared with what is left of all models."""
+    with writing(ended):
+        usage.due(ended, PROJECT, LATER)
+    query = "SELECT client_usage FROM claude_sessions WHERE claude_session_id = 'main'"
+    said = json.loads(ended.execute(query).fetchone()[0])
+    said[asked] = said.pop("claude-opus-5-5")
+    assert unseen_of(ended, said) == []
+    said[asked]["inputTokens"] += 70
+    said[asked]["costUSD"] += 0.5
+    assert unseen_of(ended, said) == [(asked if asked == "acme-large" else "claude-opus-5-5", 70, 0.5)]
+    half = {name: number // 2 for name, number in said[asked].items() if name != "costUSD"}
+    said["acme-small"] = {**half, "costUSD": 0.0}
+    for name, number in half.items():
+        said[asked][name] -= number
+    assert unseen_of(ended, said) == [("?", 70, 0.5)]
+
+
+def test_where_less_is_said_than_was_seen_nothing_is_concluded(ended):
+    """Where the client says less of a model than its transcripts show, what it says of an unknown name may be the rest."""
+    with writing(ended):
+        usage.due(ended, PROJECT, LATER)
+    query = "SELECT client_usage FROM claude_sessions WHERE claude_session_id = 'main'"
+    said = json.loads(ended.execute(query).fetchone()[0])
+    said["claude-haiku-5-5"]["inputTokens"] -= 70
+    said["claude-new"] = {"inputTokens": 7}
+    assert unseen_of(ended, said) == []
+
+
+def test_what_the_client_says_after_the_end_is_read(ended, tmp_path):
+    """At /clear its sums are written after the session has ended, and been read: they count all the same."""
+    main = tmp_path / "main.jsonl"
+    text = main.read_text().splitlines(keepends=True)
+    kept = [line for line in text if '"cost-state"' not in line]
+    main.write_text("".join(kept))
+    con, at = ended, NOW.replace("00.000Z", "00.300Z")
+    with writing(con):
+        usage.due(con, PROJECT, at)
+    assert con.execute("SELECT client_usage FROM claude_sessions WHERE claude_session_id = 'main'").fetchone() == (None,)
+    (said,) = [line for line in text if '"cost-state"' in line][-1:]
+    main.write_text("".join([*kept, said.replace('"outputTokens":', '"outputTokens":1000')]))
+    with writing(con):
+        usage.due(con, PROJECT, LATER)
+    assert con.execute("SELECT sum(output_tokens) > 1000 FROM usage WHERE kind = 'unseen'").fetchone() == (1,)
+    assert not usage.waiting(con)
 
 
 def test_names_are_masked_too(con, tmp_path):

@@ -52,10 +52,22 @@ def _ends(rest):
     return rest[:1] == "-" and len(rest) >= 9 and rest[1:9].isdigit() and _ends(rest[9:])
 
 
+def families(con, models):
+    """{model: the name in our table that it goes by}, of those that are in it."""
+    names = [row[0] for row in con.execute("SELECT lower(key) FROM json_each(?, '$.models')", (ours(),))]
+    found = {model: canonical(model, names) for model in models}
+    return {model: name for model, name in found.items() if name}
+
+
+def ours():
+    """The JSON text of our own price table."""
+    with open(os.path.join(plugin_root(), "assets", "prices.json"), encoding="utf-8") as f:
+        return f.read()
+
+
 def tables(project):
     """The JSON texts of the price tables, ours first."""
-    with open(os.path.join(plugin_root(), "assets", "prices.json"), encoding="utf-8") as f:
-        texts = [f.read()]
+    texts = [ours()]
     try:
         with open(os.path.join(workspace_of(project), OWN), encoding="utf-8", errors="replace") as f:
             texts.append(f.read(_MOST))

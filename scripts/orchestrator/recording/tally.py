@@ -121,16 +121,27 @@ def _claim(con, project, owner):
     return len(others)
 
 
-def _lines(paths):
+def _lines(con, paths):
     for path in paths:
         with readable(path, encoding="utf-8", errors="replace") as f:
-            yield from f
+            yield from _own(con, f)
+
+
+def _own(con, lines):
+    """An agent's own lines: a fork's file says so first, and then repeats the message of its parent that deployed it."""
+    copied = False
+    for n, line in enumerate(lines):
+        if (copied or n == 0) and (copied or '"fork-context-ref"' in line[:200]):
+            kind = con.execute("SELECT CASE WHEN json_valid(?1) THEN json_extract(?1, '$.type') END", (line,)).fetchone()[0]
+            copied = kind != "user"
+        if not copied:
+            yield line
 
 
 def read(con, project, execution, *paths):
     """Reads an execution's transcript, in its parts: its usage, tool calls, files, models. Returns whether it was there."""
     try:
-        _take(con, _lines(paths))
+        _take(con, _lines(con, paths))
     except OSError:
         return False
     last = con.execute(

@@ -4,6 +4,7 @@ import os
 
 MOST_IN_HOOK = 8_000_000  # bytes of transcripts one hook reads; a later command reads the rest
 MOST_IN_PASSING = 2_000_000  # where a session begins or ends, which must not take long
+SUMS_COME = 10  # seconds after a session's end, of /clear above all, within which the client writes what it used
 MOST_TOKENS = 10**12  # of one message; what says more is no count
 
 _UNREAD = (
@@ -153,11 +154,18 @@ def _conversations(con, project, now, session, most):
         con.execute(
             "UPDATE claude_sessions SET usage_offset = ?1, usage_read_at = CASE WHEN ?2 THEN ?3 ELSE "
             "usage_read_at END WHERE claude_session_id = ?4",
-            (come or 0, whole, now, owner),
+            (come or 0, whole, _last(con, now, ended), owner),
         )
         if not whole:
             return
         unseen(con, owner, now)
+
+
+def _last(con, now, ended):
+    """When a conversation that ended counts as read: as long as the client may still write its sums, it is read once more."""
+    return con.execute(
+        "SELECT CASE WHEN julianday(?1) - julianday(?2) BETWEEN 0 AND %d / 86400.0 THEN ?2 ELSE ?1 END" % SUMS_COME, (now, ended)
+    ).fetchone()[0]
 
 
 def hidden(con, project, session, main):
@@ -174,33 +182,6 @@ def hidden(con, project, session, main):
             _alone(con, None, tally.grow, project, session, path, "compaction")
 
 
-def _said(name):
-    """A count in what the client says it used; what is none there counts as none."""
-    path = "c.value, '$.%s'" % name
-    counts = "json_type(%s) IN ('integer', 'real') AND json_extract(%s) BETWEEN 0 AND %d" % (path, path, MOST_TOKENS)
-    return "CASE WHEN %s THEN json_extract(%s) ELSE 0 END" % (counts, path)
-
-
-_UNSEEN = (
-    """
-INSERT INTO usage
-SELECT ?1, 'unseen', model, substr(?2, 1, 10), 0, max(0, input - sum(i)), max(0, written - wrote1 - sum(w5)),
-    max(0, wrote1 - sum(w1)), max(0, cached - sum(r)), max(0, output - sum(o)),
-    CASE WHEN count(cost) = count(*) AND said IS NOT NULL THEN max(0.0, said - sum(cost)) END
-FROM (SELECT replace(c.key, '[1m]', '') AS model, """
-    + "%s AS input, %s AS written, %s AS wrote1, %s AS cached, %s AS output" % tuple(
-        [_said(name) for name in ("inputTokens", "cacheCreationInputTokens", "cacheCreationEphemeral1hInputTokens",
-                                  "cacheReadInputTokens", "outputTokens")])  # fmt: skip
-    + """, CASE WHEN json_type(c.value, '$.costUSD') IN ('integer', 'real') THEN json_extract(c.value, '$.costUSD') END AS said
-    FROM claude_sessions s, json_each(s.client_usage) c WHERE s.claude_session_id = ?1 AND c.type = 'object')
-JOIN (SELECT model AS of, input_tokens AS i, cache_write_5m_tokens AS w5, cache_write_1h_tokens AS w1,
-        cache_read_tokens AS r, output_tokens AS o, cost_usd AS cost FROM usage
-        WHERE owner = ?1 OR owner IN (SELECT execution_id FROM executions WHERE claude_session_id = ?1)
-    UNION ALL SELECT NULL, 0, 0, 0, 0, 0, 0.0) ON of IS NULL OR of = model
-GROUP BY model HAVING input + written + cached + output > sum(i + w5 + w1 + r + o)"""
-)
-
-
 def unseen(con, session, now):
     """Keeps what the client says an ended session used beyond its transcripts: compaction, titles, checks.
 
@@ -210,7 +191,7 @@ def unseen(con, session, now):
     forget(con, session, "unseen")
     whole = con.execute(
         "SELECT json_valid(client_usage) FROM claude_sessions WHERE claude_session_id = ? AND NOT forked AND "
-        "ended_at IS NOT NULL AND usage_read_at > ended_at",
+        "ended_at IS NOT NULL AND usage_read_at >= ended_at",
         (session,),
     ).fetchone()
     if (
@@ -223,4 +204,6 @@ def unseen(con, session, now):
         ).fetchone()
         is None
     ):
-        con.execute(_UNSEEN, (session, now))
+        from orchestrator.recording import unseen as sums
+
+        sums.keep(con, session, now)
