@@ -143,15 +143,16 @@ def agree(con):
             assert set(mine) == set(theirs), table
             for each in mine:
                 assert mine[each] == pytest.approx(theirs[each]), (table, each)
+        for since, until in RANGES:
+            keys, numbers = ("agent_type", "agent_type, model, kind"), (COUNTED, USED)
+            found_of = zip(stats._sums(con, since, until), ("daily", "daily_usage"), keys, numbers, strict=True)
+            for found, table, key, names in found_of:
+                between = "day >= '%s' AND day <= '%s'" % (since or "", until or "~")
+                theirs = sums(con, "(SELECT * FROM (%s) WHERE %s)" % (rollup.PARTS[table], between), key, names)
+                assert set(found) == set(theirs), (since, until)
+                for each in theirs:
+                    assert found[each] == pytest.approx(theirs[each]), (since, until, each)
         stats.refresh_months(con)
-    for since, until in RANGES:
-        keys, numbers = ("agent_type", "agent_type, model, kind"), (COUNTED, USED)
-        for found, table, key, names in zip(stats._sums(con, since, until), ("daily", "daily_usage"), keys, numbers, strict=True):
-            between = "(SELECT * FROM %s WHERE day >= '%s' AND day <= '%s')" % (table, since or "", until or "~")
-            theirs = sums(con, between, key, names)
-            assert set(found) == set(theirs), (since, until)
-            for each in theirs:
-                assert found[each] == pytest.approx(theirs[each]), (since, until, each)
     for table, key, numbers in (("daily", "agent_type", COUNTED), ("daily_usage", "agent_type, model, kind", USED)):
         by_day, by_month = [sums(con, name, key, numbers) for name in (table, table.replace("daily", "monthly"))]
         assert set(by_month) == set(by_day)
@@ -186,4 +187,20 @@ def test_an_execution_forgotten_takes_its_tokens_along(tmp_path):
     con.execute("BEGIN")
     agree(con)
     con.execute("COMMIT")
+    con.close()
+
+
+def test_a_month_that_nothing_has_summed_up_yet_counts(tmp_path):
+    """What changed since the roll-ups were made counts, also as the first of its month, the first time statistics are asked
+    for as much as the next."""
+    con = open_history(str(tmp_path / "history.db"))
+    for month in ("08", "09", "10"):
+        apply(con, ("deploy", "e" + month, {"deployed_at": "2026-%s-10T00:00:00.000Z" % month}))
+        apply(con, ("use", "e" + month, {"kind": "execution", "model": "m", "day": "2026-%s-10" % month, "output_tokens": 1}))
+        if month == "09":
+            rollup.take_in(con)
+    for _ in range(2):
+        found = stats.statistics(con)
+        assert found["usage"]["tokens"]["number"] == found["fleet"]["executions"] == 3
+        assert sum(day["tokens"]["number"] for day in found["by_day"]) == 3
     con.close()

@@ -6,14 +6,15 @@ made here from those, and stand until one of their days changes.
 
 from __future__ import annotations
 
+import contextlib
 from json import dumps
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable, Iterator, Optional
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.recording import rollup
 from orchestrator.recording.rollup import COUNTED, USED
 from orchestrator.services import quantiles
-from orchestrator.store.open import Error, writing
+from orchestrator.store.open import Error, roll_back, writing
 
 TOKENS = USED[1:5]
 JUDGED = 1200  # executions with a bundle, the latest, whose bundles are listed
@@ -44,6 +45,7 @@ def months(con: Any) -> list[str]:
     found: set[str] = set()
     for table, _, _, _ in _TABLES:
         found.update([row[0] for row in con.execute(_MONTHS.format(table))])
+        found.update([row[0] for row in con.execute(f"SELECT DISTINCT substr(day, 1, 7) FROM ({rollup.NEWS[table]})")])
     return sorted(found)
 
 
@@ -63,20 +65,41 @@ def refresh_months(con: Any, wanted: Optional[Iterable[str]] = None) -> None:
         con.execute("INSERT INTO months VALUES (?)", (month,))
 
 
+def _whole(con: Any, first: str, last: str) -> tuple[list[str], list[str]]:
+    """The months of some days, and those of which more than half is asked for."""
+    every = [month for month in months(con) if month + "~" > first and month <= last]
+    asked = {month: _days(max(first, month), min(last, month + "~")) for month in every}
+    return every, [month for month in every[:-1] if asked[month] > MOST_DAYS]  # the latest changes all the time
+
+
+def _make_months(con: Any, since: Optional[str], until: Optional[str]) -> None:
+    """Sums up what months of some days are still to be summed up, where the history can be written."""
+    _, whole = _whole(con, since or "", until or "~")
+    if set(whole) - {row[0] for row in con.execute("SELECT month FROM months")}:
+        with contextlib.suppress(Error), writing(con):
+            refresh_months(con, whole)
+
+
+@contextlib.contextmanager
+def _one_moment(con: Any) -> Iterator[None]:
+    """Whatever is read is of one moment, whoever writes meanwhile."""
+    if con.in_transaction:
+        yield
+        return
+    con.execute("BEGIN")
+    try:
+        yield
+    finally:
+        roll_back(con)
+
+
 def _sums(con: Any, since: Optional[str], until: Optional[str]) -> list[Sums]:
     """[counts by agent type, usage by (agent type, model, kind)] of some days, whole months taken as such, and of one of
     which more than half is asked for the rest taken away again."""
     first, last = since or "", until or "~"
-    every = [month for month in months(con) if month + "~" > first and month <= last]
-    asked = {month: _days(max(first, month), min(last, month + "~")) for month in every}
-    whole = [month for month in every[:-1] if asked[month] > MOST_DAYS]  # the latest changes all the time
-    standing = {row[0] for row in con.execute("SELECT month FROM months")}
-    if set(whole) - standing:
-        try:
-            with writing(con):
-                refresh_months(con, whole)
-        except Error:  # a history that can only be read: its days are summed up
-            whole = []
+    every, whole = _whole(con, first, last)
+    if set(whole) - {row[0] for row in con.execute("SELECT month FROM months")}:
+        whole = []  # a history that can only be read, or one that has changed since: its days are summed up
     out = []
     for table, by_month, key, names in _TABLES:
         numbers = ", ".join([f"sum({name})" for name in names])
@@ -202,6 +225,12 @@ def statistics(
     those the latest of them is named.
     """
     days = days or (DAYS_ASKED if since or until else DAYS)
+    _make_months(con, since, until)
+    with _one_moment(con):
+        return _statistics(con, since, until, days)
+
+
+def _statistics(con: Any, since: Optional[str], until: Optional[str], days: int) -> dict[str, Any]:
     counts, usage = _sums(con, since, until)
     lost = dict(
         con.execute(
