@@ -11,7 +11,7 @@ from histories import Filled, fill
 from orchestrator.context import render
 from orchestrator.edges.cli.report import functions
 from orchestrator.errors import OrchestratorError
-from orchestrator.services import details, report, report_files, tracker
+from orchestrator.services import details, report, report_files, stats, tracker
 from orchestrator.store import open as store
 
 TEMPLATE = render.find(report.TEMPLATE, [])
@@ -273,3 +273,30 @@ def test_report_files_that_cannot_be_read_are_all_named(tmp_path):
         report_files.of_files(names)
     for name, why in zip(names, ("No such file", "not UTF-8", "more than 200,000 bytes"), strict=True):
         assert name in str(refused.value) and why in str(refused.value)
+
+
+def test_what_agents_deployed_in_turn_is_in_the_report(filled):
+    """Beside what the tasks' own executions used stands what these used with the agents that they deployed, for the whole and
+    for each task, as statistics have it; a cost that leaves tokens out has its +."""
+    child, deeper = filled.deploy(), filled.deploy()
+    for started, parent in ((child, "t2"), (deeper, None)):
+        filled.end(started, "done")
+        query = "SELECT agent_id FROM executions WHERE task_id = ? AND status = 'completed'"
+        above = filled.rows(query, parent) if parent else [child]
+        filled.con.execute("UPDATE executions SET parent_agent_id = ?, orchestration_id = NULL WHERE agent_id = ?",
+                           (above[0][0], started[0]))  # fmt: skip
+    filled.settle()
+    filled.con.execute("INSERT INTO usage (owner, kind, model, day, input_tokens) SELECT execution_id, 'execution', 'gpt-9', "
+                       "'2026-11-20', 95 FROM executions WHERE agent_id = ?", (deeper[0],))  # fmt: skip
+    body, text, _ = written(filled)
+    for each, kind, name in ((body, "orchestration", filled.orchestration), (body["tasks"][1], "task", "t2")):
+        known = stats.of(filled.con, kind, name, filled.orchestration)
+        assert each["with_its_agents"]["tokens"] == known["usage"]["tokens"]
+        assert each["with_its_agents"]["executions"] == known["fleet"]["executions"]
+        assert each["with_its_agents"]["tokens"]["number"] > each["tokens"]["number"]
+    assert body["tasks"][0]["with_its_agents"] is None
+    task = details.task(filled.con, filled.orchestration, "t2")
+    assert task["with_its_agents"] == body["tasks"][1]["with_its_agents"]
+    line = r"%s \d executions, [\d,]+ tokens \(usage\), \$[\d.]+\+, 95 tokens without a price"
+    assert re.search("^" + line % "With the agents that these deployed:" + r"\.$", text, re.MULTILINE)
+    assert re.search(line % "· with the agents that it deployed", text[text.index("### `t2`") : text.index("### `t3`")])

@@ -129,9 +129,7 @@ def execution(con: Any, execution_id: str) -> dict[str, Any]:
     children = "SELECT execution_id FROM executions WHERE parent_agent_id = ? ORDER BY deployed_at"
     out["children"] = [row[0] for row in con.execute(children, (out["agent_id"],))]
     if out["children"]:
-        from orchestrator.services.stats import with_its_agents
-
-        out["with_its_agents"] = with_its_agents(con, execution_id)
+        out["with_its_agents"] = _rolled_up(con, "execution", execution_id)
     out["unpriced_models"] = sorted({used["model"] for used in out["usage_by_model"] if used["cost_usd"] is None})
     out["cost_tracked"] = tracked(con)
     out["context_usage"] = context_usage(out)
@@ -145,6 +143,12 @@ def execution(con: Any, execution_id: str) -> dict[str, Any]:
 
         out["known"] = known_of(con, execution_id)
     return out
+
+
+def _rolled_up(con: Any, kind: str, name: str, home: Optional[str] = None) -> Optional[dict[str, Any]]:
+    from orchestrator.services.stats import with_its_agents
+
+    return with_its_agents(con, kind, name, home)
 
 
 def context(con: Any, execution_id: str) -> dict[str, Any]:
@@ -200,7 +204,8 @@ def context_usage(execution: dict[str, Any]) -> Optional[dict[str, Any]]:
 
 
 def task(con: Any, orchestration_id: str, task_id: str) -> dict[str, Any]:
-    """A task: what it is, its state, its executions, the latest first, and the outputs of those."""
+    """A task: what it is, its state, its executions, the latest first, and the outputs of those; where they deployed agents,
+    with what they and those used in all."""
     out = next((t for t in queries.tasks(con, orchestration_id) if t["task_id"] == task_id), None)
     if out is None:
         raise OrchestratorError(
@@ -216,15 +221,17 @@ def task(con: Any, orchestration_id: str, task_id: str) -> dict[str, Any]:
     ).fetchone()
     out["prepared"] = dict(zip(("bundle_id", "tokens", "how"), prepared, strict=True)) if prepared else None
     out["executions"] = queries.executions(con, orchestration=orchestration_id, task=task_id, limit=100)
+    out["with_its_agents"] = _rolled_up(con, "task", task_id, orchestration_id)
     out["outputs"] = outputs.query(con, orchestration=orchestration_id, task=task_id, limit=200)[::-1]
     return out
 
 
 def orchestration(con: Any, orchestration_id: str) -> dict[str, Any]:
-    """An orchestration with its tasks and its executions, the latest first."""
+    """An orchestration with its tasks and its executions, the latest first, and what these used with the agents they deployed."""
     out = queries.sessions(con, orchestration=orchestration_id, limit=1)[0]
     out["orchestration_id"], out["goal"] = out.pop("session_id"), out.pop("scope")
     out["executions"] = queries.executions(con, orchestration=orchestration_id, limit=1000)
+    out["with_its_agents"] = _rolled_up(con, "orchestration", orchestration_id)
     out["tasks"] = queries.tasks(con, orchestration_id)
     return out
 

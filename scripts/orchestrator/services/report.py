@@ -6,7 +6,7 @@ from orchestrator.context import quoting, render
 from orchestrator.errors import OrchestratorError
 from orchestrator.model import plan
 from orchestrator.recording.graph import Graph
-from orchestrator.services import outputs, queries
+from orchestrator.services import outputs, queries, stats
 from orchestrator.store import blobs
 from orchestrator.store.open import writing
 
@@ -36,6 +36,7 @@ def document(con: Any, orchestration: str) -> dict[str, Any]:
             task["agent_type"],
             attempts.get(task["task_id"], []),
             task["after"],
+            stats.with_its_agents(con, "task", task["task_id"], orchestration),
         )
         for task in tasks
     ]
@@ -48,6 +49,7 @@ def document(con: Any, orchestration: str) -> dict[str, Any]:
             each["agent_type"],
             [each],
             [],
+            stats.with_its_agents(con, "execution", each["execution_id"]),
         )
         for each in attempts.get(None, [])
     ]
@@ -58,6 +60,7 @@ def document(con: Any, orchestration: str) -> dict[str, Any]:
         "executions": len(executions),
         "tokens": _sum_tokens(executions),
         "cost": _sum_costs(executions),
+        "with_its_agents": stats.with_its_agents(con, "orchestration", orchestration),
         "seconds": _between(con, head["created_at"], head["completed_at"]),
         "failures": failures(items + others),
         "failed_before": [
@@ -84,6 +87,7 @@ def _item(
     agent_type: str,
     attempts: list[dict[str, Any]],
     after: list[str],
+    in_all: Optional[dict[str, Any]],
 ) -> dict[str, Any]:
     """One task, or one execution without a task, as the report tells it: the attempt that counts speaks."""
     done = [each for each in attempts if each["status"] == "completed"] or attempts
@@ -113,6 +117,7 @@ def _item(
         "briefing": {"number": None, "how": None},
         "tokens": _sum_tokens(attempts),
         "cost": _sum_costs(attempts),
+        "with_its_agents": in_all,
         "refused_calls": sum([each["refused_calls"] for each in attempts]),
         "refused_names": ", ".join(
             dict.fromkeys([e["refused_names"] for e in attempts if e["refused_names"]])

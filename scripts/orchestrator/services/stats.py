@@ -261,14 +261,7 @@ def of(con: Any, kind: str, name: str, home: Optional[str] = None) -> dict[str, 
 
     OrchestratorError for another kind of thing.
     """
-    first = {
-        "orchestration": ("orchestration_id = ?1", (name,)),
-        "task": ("orchestration_id = ?1 AND task_id = ?2", (home, name)),
-        "execution": ("execution_id = ?1", (name,)),
-    }
-    if kind not in first:
-        raise OrchestratorError(f"Only an orchestration, a task or an execution has statistics, {kind} {name} not.")
-    condition, values = first[kind]
+    condition, values = _own(kind, name, home)
     lost = dict(
         con.execute(
             f"{_FAMILY.format(condition)} SELECT agent_type, count(*) FROM lost_executions WHERE execution_id IN "
@@ -287,9 +280,27 @@ def of(con: Any, kind: str, name: str, home: Optional[str] = None) -> dict[str, 
     return {"of": f"{kind} {name}" + (f" of {home}" if home else ""), **_shown(counts, usage, lost, unmeasured)}
 
 
-def with_its_agents(con: Any, execution: str) -> dict[str, Any]:
-    """An execution's usage and that of all agents it deployed, they in turn, and so on, rolled up."""
-    told = of(con, "execution", execution)
+def _own(kind: str, name: str, home: Optional[str]) -> tuple[str, tuple[Any, ...]]:
+    """Which executions are a thing's own: a condition and its values."""
+    own = {
+        "orchestration": ("orchestration_id = ?1", (name,)),
+        "task": ("orchestration_id = ?1 AND task_id = ?2", (home, name)),
+        "execution": ("execution_id = ?1", (name,)),
+    }
+    if kind not in own:
+        raise OrchestratorError(f"Only an orchestration, a task or an execution has statistics, {kind} {name} not.")
+    return own[kind]
+
+
+def with_its_agents(con: Any, kind: str, name: str, home: Optional[str] = None) -> Optional[dict[str, Any]]:
+    """What the executions of a thing (as of `of`) used, with all agents they deployed, they in turn, and so on, rolled up;
+    None where they deployed none."""
+    condition, values = _own(kind, name, home)
+    count = f"{_FAMILY.format(condition)} SELECT (SELECT count(*) FROM family), count(*) FROM executions WHERE {condition}"
+    whole, own = con.execute(count, values).fetchone()
+    if whole == own:
+        return None
+    told = of(con, kind, name, home)
     return {name: told["fleet"][name] for name in ("executions", "calls")} | told["usage"]
 
 

@@ -102,6 +102,7 @@ def task(body: dict[str, Any]) -> list[str]:
             "may spawn": spec.get("may_spawn") and "yes",
             "ended": body["end_reason"],
             "error": body["error_message"],
+            "with its agents": body["with_its_agents"] and _in_all(body["with_its_agents"]),
         }
     )
     lines += block("Prompt", spec.get("prompt"), f"orchestrator show {body['task_id']} --json")
@@ -225,6 +226,7 @@ def orchestration(body: dict[str, Any]) -> list[str]:
             "created": body["created_at"],
             "closed": body["completed_at"],
             "executions": len(body["executions"]),
+            "with its agents": body["with_its_agents"] and _in_all(body["with_its_agents"]),
         }
     )
     lines += block("Goal", body["goal"], f"orchestrator show {body['orchestration_id']} --json")
