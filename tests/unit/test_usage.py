@@ -336,6 +336,37 @@ def test_fast_mode_and_the_two_caches_have_their_own_prices(con, tmp_path):
     assert cost == pytest.approx((2000 * 5 + 1000 * 8 + 2000 * 10 + 1000 * 16) / 1e6)
 
 
+def part(kind="message", **used):
+    """One of the iterations that a message's usage lists."""
+    return {"type": kind, **used}
+
+
+LONG = {"input_tokens": 60_000, "output_tokens": 500}
+BOTH = {"input_tokens": 120_000, "output_tokens": 1000}
+
+
+@pytest.mark.parametrize("used, rows", [
+    ({**BOTH, "iterations": [part(**LONG), part("fallback_message", **LONG)]}, [("claude-haiku-5-5", 1, 120_000, 0.0125)]),
+    ({**BOTH, "iterations": [part(**LONG)]}, [("claude-haiku-5-5", 1, 120_000, 0.0625)]),
+    ({**BOTH, "iterations": [part(**BOTH), "?", part("compaction", **LONG)]}, [("claude-haiku-5-5", 1, 120_000, 0.0625)]),
+    ({**LONG, "iterations": [part(**LONG), part("advisor_message", model="claude-opus-4-8", **LONG), part("advisor_message")]},
+     [("claude-haiku-5-5", 1, 60_000, 0.00625), ("claude-opus-4-8", 0, 60_000, 0.3125)]),
+], ids=["two goes", "not all of it", "one go", "an advisor"])  # fmt: skip
+def test_a_message_of_several_goes_and_of_an_advisor(con, tmp_path, used, rows):
+    """Each go at a message is priced by itself where they come to the whole; what an advisor used, which is in no sum of the
+    message, counts too, of its own model and as no message."""
+    path = tmp_path / "agent.jsonl"
+    lines = [message(1, "claude-haiku-5-5", used)] * 2
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with writing(con):
+        tally.read(con, PROJECT, "worker", str(path))
+        tally.read(con, PROJECT, "worker", str(path))
+    found = con.execute("SELECT model, messages, input_tokens, cost_usd FROM usage ORDER BY 1").fetchall()
+    assert [row[:3] for row in found] == [row[:3] for row in rows]
+    assert [row[3] for row in found] == pytest.approx([row[3] for row in rows])
+    assert con.execute("SELECT message_id FROM counted_messages").fetchall() == [("msg_1",)]
+
+
 def test_tokens_stand_on_the_day_of_their_messages(con, tmp_path):
     """An agent that works past midnight has a row for each day."""
     lines = [

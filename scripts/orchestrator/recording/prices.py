@@ -13,7 +13,7 @@ _MOST = 1_000_000  # bytes of a project's own table
 _NAMES = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
 
 # What one message (a row of temp.messages m) costs at its model's price (a row of temp.prices p), reckoned as
-# client 2.1.329 does: the whole prompt decides whether it is a long one.
+# client 2.1.329 does: the whole prompt decides whether it is a long one (of one that took several goes, each has its row).
 COST = """
 (SELECT ((m.input * p.input + m.output * p.output + m.cached * p.cache_read
         + m.w1 * COALESCE(p.cache_write_1h, p.cache_write_5m) + m.w5 * p.cache_write_5m) / 1e6

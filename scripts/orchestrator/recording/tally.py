@@ -15,55 +15,78 @@ _PIECE = 8_000_000  # bytes of a conversation held at once
 _WORDS = ('"assistant"', '"tool_result"', '"cost-state"')  # what a line that is looked at holds
 _LINES = "CREATE TEMP TABLE IF NOT EXISTS lines (n INTEGER PRIMARY KEY, line TEXT)"
 _MESSAGES = """
-CREATE TEMP TABLE IF NOT EXISTS messages (n INTEGER, id TEXT PRIMARY KEY, model TEXT, day TEXT, input INTEGER,
-    w5 INTEGER, w1 INTEGER, cached INTEGER, output INTEGER, searches INTEGER, speed TEXT, geo TEXT,
+CREATE TEMP TABLE IF NOT EXISTS messages (n INTEGER, last INTEGER, kind TEXT, id TEXT PRIMARY KEY, model TEXT, day TEXT,
+    input INTEGER, w5 INTEGER, w1 INTEGER, cached INTEGER, output INTEGER, searches INTEGER, speed TEXT, geo TEXT,
     stop_reason TEXT)"""
 
 
-def _count(path):
+def _count(of, path):
     """A count in a message's usage; what is no whole number there, or more than any, counts as none."""
-    path = "'$.message.usage.%s'" % path
-    return "CASE WHEN json_type(line, %s) = 'integer' AND json_extract(line, %s) BETWEEN 0 AND %d THEN json_extract(line, %s) " \
-        "ELSE 0 END" % (path, path, usage.MOST_TOKENS, path)  # fmt: skip
+    where = "%s, '%s'" % (of, path)
+    return "CASE WHEN json_type(%s) = 'integer' AND json_extract(%s) BETWEEN 0 AND %d THEN json_extract(%s) ELSE 0 END" % (
+        where, where, usage.MOST_TOKENS, where)  # fmt: skip
 
 
+def _counts(of, path):
+    """The counts of a usage, by the names that _TOKENS takes."""
+    return ", ".join(["%s AS %s" % (_count(of, path + "." + name), short) for name, short in (
+        ("input_tokens", "input"), ("cache_creation_input_tokens", "written"),
+        ("cache_creation.ephemeral_5m_input_tokens", "s5"), ("cache_creation.ephemeral_1h_input_tokens", "s1"),
+        ("cache_read_input_tokens", "cached"), ("output_tokens", "output"))])  # fmt: skip
+
+
+_TOKENS = "input, max(written, s5 + s1) - min(s1, max(written, s5 + s1)), min(s1, max(written, s5 + s1)), cached, "
 _FILL = (
     """
 INSERT INTO temp.messages
-SELECT min(n), id, model,
+SELECT min(n), max(n), 'message', id, model,
     CASE WHEN at GLOB '20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*' THEN substr(at, 1, 10) ELSE date('now') END,
-    input, max(written, s5 + s1) - min(s1, max(written, s5 + s1)), min(s1, max(written, s5 + s1)),
-    cached, max(output), searches, speed, geo, max(stop_reason)
+    """
+    + _TOKENS
+    + """max(output), searches, speed, geo, max(stop_reason)
 FROM (SELECT n, json_extract(line, '$.message.id') AS id, json_extract(line, '$.message.model') AS model,
         json_extract(line, '$.timestamp') AS at, json_extract(line, '$.message.stop_reason') AS stop_reason,
-        json_extract(line, '$.message.usage.speed') AS speed,
-        json_extract(line, '$.message.usage.inference_geo') AS geo,
+        json_extract(line, '$.message.usage.speed') AS speed, json_extract(line, '$.message.usage.inference_geo') AS geo,
         """
-    + _count("input_tokens")
-    + " AS input, "
-    + _count("cache_creation_input_tokens")
-    + """ AS written,
-        """
-    + _count("cache_creation.ephemeral_5m_input_tokens")
-    + """ AS s5,
-        """
-    + _count("cache_creation.ephemeral_1h_input_tokens")
-    + """ AS s1,
-        """
-    + _count("cache_read_input_tokens")
-    + " AS cached, "
-    + _count("output_tokens")
-    + """ AS output,
-        """
-    + _count("server_tool_use.web_search_requests")
+    + _counts("line", "$.message.usage")
+    + ", "
+    + _count("line", "$.message.usage.server_tool_use.web_search_requests")
     + """ AS searches
     FROM temp.lines WHERE json_extract(line, '$.type') = 'assistant'
         AND json_extract(line, '$.isApiErrorMessage') IS NULL)
 WHERE typeof(id) = 'text' AND typeof(model) = 'text' AND model != '<synthetic>' GROUP BY id"""
 )
+# What a message took in several goes: each of them a row, priced by itself, where they come to the whole; and an advisor's
+# words, which are in no sum of the message and have a model of their own.
+_PARTS = (
+    """
+INSERT OR IGNORE INTO temp.messages
+SELECT n, last, kind, id || '#' || part, model, day, """
+    + _TOKENS
+    + """output, 0, speed, geo, NULL
+FROM (SELECT n, last, id, day, part,
+        CASE said WHEN 'advisor_message' THEN 'advisor' WHEN 'message' THEN 'go' WHEN 'fallback_message' THEN 'go' END AS kind,
+        CASE said WHEN 'advisor_message' THEN json_extract(of, '$.model') ELSE model END AS model,
+        CASE said WHEN 'advisor_message' THEN NULL ELSE speed END AS speed,
+        CASE said WHEN 'advisor_message' THEN NULL ELSE geo END AS geo, """
+    + _counts("of", "$")
+    + """
+    FROM (SELECT m.n, m.last, m.id, m.day, m.model, m.speed, m.geo, i.key AS part, i.value AS of,
+            json_extract(i.value, '$.type') AS said FROM temp.messages m JOIN temp.lines l ON l.n = m.last, json_each(l.line, '$.message.usage.iterations') i
+        WHERE i.type = 'object'))
+WHERE kind IS NOT NULL AND typeof(model) = 'text'"""
+)
+_NO_PARTS = """
+DELETE FROM temp.messages WHERE kind = 'go' AND n NOT IN (
+    SELECT m.n FROM temp.messages m JOIN temp.messages p ON p.n = m.n AND p.kind = 'go' WHERE m.kind = 'message' GROUP BY m.n
+    HAVING count(*) > 1 AND sum(p.input) = m.input AND sum(p.w5) = m.w5 AND sum(p.w1) = m.w1 AND sum(p.cached) = m.cached
+        AND sum(p.output) = m.output)"""
+_IN_PARTS = """
+UPDATE temp.messages SET input = 0, w5 = 0, w1 = 0, cached = 0, output = 0 WHERE kind = 'message' AND n IN (
+    SELECT n FROM temp.messages WHERE kind = 'go')"""
 _SUMS = (
     """
-SELECT ?1, ?2, m.model, m.day, count(*), sum(m.input), sum(m.w5), sum(m.w1), sum(m.cached),
+SELECT ?1, ?2, m.model, m.day, sum(m.kind = 'message'), sum(m.input), sum(m.w5), sum(m.w1), sum(m.cached),
     sum(m.output), CASE WHEN m.model IN (SELECT model FROM temp.prices) THEN sum("""
     + prices.COST
     + """) END
@@ -95,9 +118,14 @@ def _take(con, lines):
     )
     con.execute(_FILL)
     for name in ("model", "stop_reason"):
-        for (said,) in con.execute("SELECT DISTINCT %s FROM temp.messages" % name).fetchall():
-            if clean(said) != said:
-                con.execute("UPDATE temp.messages SET %s = ?2 WHERE %s = ?1" % (name, name), (said, clean(said)))
+        _clean(con, name)
+
+
+def _clean(con, name):
+    """Masks what a client wrote into a column of temp.messages."""
+    for (said,) in con.execute("SELECT DISTINCT %s FROM temp.messages" % name).fetchall():
+        if clean(said) != said:
+            con.execute("UPDATE temp.messages SET %s = ?2 WHERE %s = ?1" % (name, name), (said, clean(said)))
 
 
 def _claim(con, project, owner):
@@ -117,6 +145,9 @@ def _claim(con, project, owner):
             con.execute("DELETE FROM temp.messages WHERE id = ?", (message,))
         else:  # that execution was merged into another since
             con.execute("UPDATE counted_messages SET owner = ? WHERE message_id = ?", (owner, message))
+    for parts in (_PARTS, _NO_PARTS, _IN_PARTS):
+        con.execute(parts)
+    _clean(con, "model")
     prices.load(con, project, [r[0] for r in con.execute("SELECT DISTINCT model FROM temp.messages")])
     return len(others)
 
