@@ -105,7 +105,7 @@ CREATE TABLE executions (                -- one attempt by one agent
     success INTEGER,                     -- 1, 0, NULL while deployed
     error_message TEXT,
     final_message TEXT,
-    context_size INTEGER,                -- tokens of its last request, as the notification says
+    context_size INTEGER,                -- tokens of its last request, as its latest notification or its transcript says
     refused_calls INTEGER NOT NULL DEFAULT 0,
     refused_names TEXT,                  -- the tools of those calls, by comma
     calls INTEGER NOT NULL DEFAULT 0,    -- its tool calls, refused and failed ones too

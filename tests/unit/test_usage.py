@@ -711,3 +711,23 @@ def test_lines_of_each_kind_of_edit(con, tmp_path, calls, changed, whole):
         assert con.execute(kept).fetchone() == (1, *changed, len(calls))
     else:
         assert con.execute(kept).fetchone()[0] == len(calls) - 1 and con.execute(kept).fetchone()[3] == len(calls)
+
+
+@pytest.mark.parametrize("told, size", [(None, 42), ("2026-11-20T08:00:02.000Z", 42), ("2026-11-20T08:00:09.000Z", 4242)],
+                         ids=["nothing", "of an earlier segment", "of this segment"])  # fmt: skip
+def test_the_size_of_the_last_request_is_of_the_latest_reading(con, tmp_path, told, size):
+    """How large an agent's last request was is what its transcript says now, not what it said when it was read before, unless
+    a notification of the latest segment says it."""
+    path = tmp_path / "agent.jsonl"
+    for ordinal, at in ((1, "2026-11-20T08:00:00.000Z"), (2, "2026-11-20T08:00:05.000Z")):
+        con.execute("INSERT INTO segments (execution_id, ordinal, started_at) VALUES ('worker', ?, ?)", (ordinal, at))
+    lines = [message(1, "claude-opus-5-5", {"input_tokens": 10}), message(2, "claude-opus-5-5", {"input_tokens": 42})]
+    for number in (1, 2):
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines[:number]))
+        with writing(con):
+            if told:
+                con.execute("INSERT OR IGNORE INTO events (dedupe_key, at, kind, execution_id, body) VALUES ('n', ?, 'notified', "
+                            "'worker', '4242')", (told,))  # fmt: skip
+                con.execute("UPDATE executions SET context_size = 4242 WHERE execution_id = 'worker'")
+            tally.read(con, PROJECT, "worker", str(path))
+    assert con.execute("SELECT context_size FROM executions WHERE execution_id = 'worker'").fetchone() == (size,)

@@ -72,7 +72,8 @@ FROM (SELECT n, last, id, day, part,
     + _counts("of", "$")
     + """
     FROM (SELECT m.n, m.last, m.id, m.day, m.model, m.speed, m.geo, i.key AS part, i.value AS of,
-            json_extract(i.value, '$.type') AS said FROM temp.messages m JOIN temp.lines l ON l.n = m.last, json_each(l.line, '$.message.usage.iterations') i
+            json_extract(i.value, '$.type') AS said
+        FROM temp.messages m JOIN temp.lines l ON l.n = m.last, json_each(l.line, '$.message.usage.iterations') i
         WHERE i.type = 'object'))
 WHERE kind IS NOT NULL AND typeof(model) = 'text'"""
 )
@@ -91,6 +92,12 @@ SELECT ?1, ?2, m.model, m.day, sum(m.kind = 'message'), sum(m.input), sum(m.w5),
     + prices.COST
     + """) END
 FROM temp.messages m WHERE true GROUP BY m.model, m.day"""
+)
+# Whether a signal of its latest segment said how large an agent's last request was.
+_TOLD = (
+    "EXISTS (SELECT 1 FROM events v WHERE v.execution_id = executions.execution_id AND v.kind IN ('notified', 'returned') AND "
+    "length(v.body) BETWEEN 1 AND 12 AND v.body NOT GLOB '*[^0-9]*' AND v.at >= COALESCE((SELECT max(started_at) "
+    "FROM segments g WHERE g.execution_id = executions.execution_id), ''))"
 )
 _ADD = (
     "INSERT INTO usage "
@@ -186,7 +193,8 @@ def read(con, project, execution, *paths):
     con.execute("INSERT INTO usage " + _SUMS, (execution, "execution"))
     con.execute(
         "UPDATE executions SET models = ?, stop_reason = ?, resolved_model = COALESCE(resolved_model, ?), "
-        "context_size = COALESCE(context_size, ?), transcript_hash = NULL WHERE execution_id = ?",
+        "context_size = CASE WHEN " + _TOLD + " THEN context_size ELSE COALESCE(?, context_size) END, transcript_hash = NULL "
+        "WHERE execution_id = ?",
         last + (execution,),
     )
     touches.keep(con, execution, project)
