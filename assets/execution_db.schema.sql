@@ -111,7 +111,7 @@ CREATE TABLE executions (                -- one attempt by one agent
     calls INTEGER NOT NULL DEFAULT 0,    -- its tool calls, refused and failed ones too
     failed_calls INTEGER NOT NULL DEFAULT 0, -- those that were let through and failed
     files_read INTEGER NOT NULL DEFAULT 0, files_written INTEGER NOT NULL DEFAULT 0, -- how many files it read or wrote
-    lines_added INTEGER NOT NULL DEFAULT 0, lines_removed INTEGER NOT NULL DEFAULT 0, -- over all files it wrote
+    lines_added INTEGER NOT NULL DEFAULT 0, lines_removed INTEGER NOT NULL DEFAULT 0, -- over all files it wrote: at least so many, as far as its transcript shows them
     models TEXT,                         -- the models it used, in order, by comma
     stop_reason TEXT,                    -- of its last message, as the model's API says it
     transcript_path TEXT,

@@ -492,6 +492,57 @@ def test_lines_are_counted_by_the_shortest_way(old, new):
     assert touches.changed(*texts) == (len(new) - same, len(old) - same)
 
 
+NUMBERS = [str(number) for number in range(5000)]
+
+
+@pytest.mark.parametrize("old, new, lines", [
+    (NUMBERS[:1000], [NUMBERS[0], "x", *NUMBERS[2:998], "y", NUMBERS[999]], (2, 2)),
+    (NUMBERS, ["x" + number for number in NUMBERS], (5000, 5000)),
+    (NUMBERS, NUMBERS[2500:] + NUMBERS[:2500], (2500, 2500)),
+    (["{", "}"] * 2000, ["{", "}", "}"] * 1500, (1000, 500)),
+], ids=["a few", "all", "halves that changed places", "the same few lines"])  # fmt: skip
+def test_lines_of_long_texts(old, new, lines):
+    """Of long texts too the lines are those of the shortest way where that is short, or nothing is kept; otherwise they are at
+    least one and at most so many."""
+    added, removed = touches.changed("\n".join(old), "\n".join(new))
+    assert added - removed == lines[0] - lines[1]
+    assert (added, removed) == lines or min(lines) > 2 < added < lines[0]
+
+
+def read_then(asked, shown, call):
+    """What an agent that was shown a file, then wrote it, is said to have added and removed."""
+    from histories import answered, assistant
+
+    tool, said = call
+    read = assistant("m1", tools=[("t1", "Read", {"file_path": "/x/file", **asked})])
+    wrote = assistant("m2", tools=[("t2", tool, {"file_path": "/x/file", **said})])
+    return [read, answered("t1", shown), wrote, answered("t2", "The file has been updated.")]
+
+
+REMINDER = "\n\n<system-reminder>\nBe careful.\n</system-reminder>\n"
+WRITE = ("Write", {"content": "a\nB\nc\n"})
+
+
+@pytest.mark.parametrize("asked, shown, call, lines", [
+    ({}, "1\ta\n2\tb\n3\tc\n4\t", WRITE, (1, 1)),
+    ({}, "1\ta\n2\tb\n3\tc" + REMINDER, WRITE, (1, 1)),
+    ({"offset": 1, "limit": 2000}, "1\ta\n2\tb\n3\tc", WRITE, (1, 1)),
+    ({"limit": 3}, "1\ta\n2\tb\n3\tc", WRITE, (0, 0)),
+    ({"offset": 2}, "2\tb\n3\tc", WRITE, (0, 0)),
+    ({"limit": "all"}, "1\ta\n2\tb\n3\tc", WRITE, (0, 0)),
+    ({"limit": 1}, "1\tb", ("Edit", {"old_string": "b", "new_string": "c", "replace_all": True}), (1, 1)),
+])  # fmt: skip
+def test_lines_are_at_least_what_was_shown(con, tmp_path, asked, shown, call, lines):
+    """A file that was shown from its first line, in fewer lines than were asked for, was shown as a whole. Of one that was not,
+    what is written in its place counts no line, and an edit of all occurrences one."""
+    path = tmp_path / "agent.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in read_then(asked, shown, call)))
+    with writing(con):
+        tally.read(con, str(tmp_path), "worker", str(path))
+    kept = con.execute("SELECT lines_added, lines_removed FROM executions WHERE execution_id = 'worker'").fetchone()
+    assert kept == lines
+
+
 @pytest.fixture
 def ended(con, tmp_path):
     """The session and its agents have ended, and their transcripts lie where the client leaves them."""

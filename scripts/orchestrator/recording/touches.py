@@ -1,7 +1,8 @@
 """Touches: an execution's tool calls, those refused or failed among them, and the files they read and wrote.
 
 Agents' transcripts hold no patches (measured on both pinned clients), so lines are counted from the calls
-themselves. What shell commands do to files is not seen.
+themselves, as far as the agent was shown what they changed: they are at least so many. What shell commands do to files is
+not seen.
 """
 
 from orchestrator.model.redact import redact
@@ -15,7 +16,7 @@ _BEGIN = (
 )  # fmt: skip
 _WITHIN = ("was blocked. For security", "was blocked by a deny rule", "requires approval", " hook error: ")
 WRITERS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
-_MOST_CELLS = 250_000  # lines times lines; a larger change counts every line between its unchanged ends
+_MOST_STEPS = 100_000  # of the search for the shortest way from one text to another; of what it does not find, it is the least
 
 _CALLS = """
 SELECT json_extract(b.value, '$.id'), json_extract(b.value, '$.name'),
@@ -24,7 +25,8 @@ SELECT json_extract(b.value, '$.id'), json_extract(b.value, '$.name'),
     COALESCE(json_extract(b.value, '$.input.content'), json_extract(b.value, '$.input.new_string'),
         json_extract(b.value, '$.input.new_source'), ''),
     json_extract(b.value, '$.input.old_string'), json_extract(b.value, '$.input.replace_all'),
-    COALESCE(json_extract(b.value, '$.input.offset'), json_extract(b.value, '$.input.limit')) IS NOT NULL,
+    CASE WHEN COALESCE(json_extract(b.value, '$.input.offset'), 1) IN (0, 1)
+        THEN COALESCE(json_extract(b.value, '$.input.limit'), 1e9) ELSE 0 END,
     json_extract(b.value, '$.input.cell_id'), json_extract(b.value, '$.input.edit_mode'),
     json_extract(b.value, '$.input.edits')
 FROM temp.lines, json_each(line, '$.message.content') b
@@ -64,7 +66,7 @@ def keep(con, execution, project):
     for answer in con.execute(_ANSWERS).fetchall():
         answers.setdefault(answer[0], answer[1:])
     touched, folders, texts = {}, {}, _Texts(con, calls)
-    for name, (tool, path, at, new, old, everywhere, _, cell, mode, edits) in calls.items():
+    for name, (tool, path, at, new, old, everywhere, fewer, cell, mode, edits) in calls.items():
         if name not in answers:
             continue  # it was not answered: nobody knows whether it was done
         wrong, denied, text, added, removed = answers[name]
@@ -78,7 +80,7 @@ def keep(con, execution, project):
         if not isinstance(path, str) or (tool != "Read" and tool not in WRITERS):
             continue
         if tool == "Read":
-            texts.shown(path, name)
+            texts.shown(path, name, fewer)
         elif isinstance(new, str):
             if tool == "NotebookEdit":
                 lines = texts.cell(path, cell, mode, new)
@@ -131,19 +133,19 @@ class _Texts:
         self.known, self.cells = {}, {}
         written = {call[1] for call in calls.values() if call[0] in WRITERS}
         whole = [
-            name for name, call in calls.items() if call[0] == "Read" and call[1] in written and not call[6]
+            name for name, call in calls.items() if call[0] == "Read" and call[1] in written and isinstance(call[6], (int, float))
         ]
         names = "[%s]" % ",".join(
             ['"%s"' % name for name in whole if str(name).replace("_", "").replace("-", "").isalnum()]
         )
         self.answers = dict(con.execute(_SHOWN, (names,)).fetchall()) if whole else {}
 
-    def shown(self, path, call):
-        """A file was read, as a whole."""
+    def shown(self, path, call, fewer):
+        """A file was read: as a whole, where that showed fewer lines than were asked for."""
         answer = self.answers.get(call)
         if isinstance(answer, str):
             text = _without_numbers(answer)
-            if text is not None:
+            if text is not None and text.count("\n") + 1 < fewer:
                 self.known[path] = text
 
     def cell(self, path, cell, mode, new):
@@ -160,7 +162,7 @@ class _Texts:
         before = "" if created else self.known.get(path)
         if not isinstance(old, str):
             self.known[path] = new
-            return changed(before or "", new)
+            return (0, 0) if before is None else changed(before, new)  # of what was not known, no line is made up
         if before is None or old not in before:
             return changed(old, new)
         after = self.known[path] = before.replace(old, new, -1 if everywhere else 1)
@@ -170,7 +172,7 @@ class _Texts:
 def _without_numbers(shown):
     """A file's text, as the Read tool shows it with a number before each line; None where it does not."""
     lines = []
-    for line in shown.split("\n"):
+    for line in shown.partition("\n\n<system-reminder>\n")[0].split("\n"):
         number, mark, text = line.lstrip(" ").partition("\t")
         if not number.isdigit():  # as clients before 2.1 had it
             number, mark, text = line.lstrip(" ").partition("\u2192")
@@ -181,7 +183,7 @@ def _without_numbers(shown):
 
 
 def changed(old, new):
-    """(lines added, lines removed) from one text to another, by the shortest way."""
+    """(lines added, lines removed) from one text to another, by the shortest way; at least so many where that is too long."""
     a, b = old.split("\n"), new.split("\n")
     a, b = a if a[-1] else a[:-1], b if b[-1] else b[:-1]  # the newline at the end begins no line
     first = 0
@@ -191,20 +193,27 @@ def changed(old, new):
     while last < min(len(a), len(b)) - first and a[-1 - last] == b[-1 - last]:
         last += 1
     a, b = a[first : len(a) - last], b[first : len(b) - last]
-    same = _common(a, b) if a and b and len(a) * len(b) <= _MOST_CELLS else 0
+    same = _common(a, b)
     return len(b) - same, len(a) - same
 
 
 def _common(a, b):
-    """The length of the longest common subsequence of two lists of lines."""
-    row = [0] * (len(b) + 1)
-    for line in a:
-        before = 0
-        for j, other in enumerate(b, 1):
-            above = row[j]
-            if line == other:
-                row[j] = before + 1
-            elif row[j - 1] > above:
-                row[j] = row[j - 1]
-            before = above
-    return row[-1]
+    """The length of the longest common subsequence of two lists of lines: quick where they are nearly the same or have little in
+    common (Myers 1986); not less than it, where they are neither and long."""
+    there = set(b)
+    a = [line for line in a if line in there]
+    there = set(a)
+    b = [line for line in b if line in there]
+    long, reach, steps = len(a) + len(b), {1: 0}, _MOST_STEPS
+    for changes in range(long + 1):
+        for k in range(-changes, changes + 1, 2):
+            down = k == -changes or k != changes and reach[k - 1] < reach[k + 1]
+            x = began = reach[k + 1] if down else reach[k - 1] + 1
+            while x < len(a) and x - k < len(b) and a[x] == b[x - k]:
+                x += 1
+            if x >= len(a) and x - k >= len(b):
+                return (long - changes) // 2
+            reach[k] = x
+            steps -= 1 + x - began
+        if steps < 0:
+            return min(len(a), len(b), (long - changes - 1) // 2)
