@@ -686,6 +686,36 @@ def test_what_the_client_says_after_the_end_is_read(ended, tmp_path):
     assert not usage.waiting(con)
 
 
+ACCEPTED, REJECTED = [{"permissionDecision": {"decision": decision}} for decision in ("accept", "reject")]
+BLOCKED = "rm in '/etc/x' was blocked. For security, Claude Code may only remove files from the allowed working directories"
+
+
+@pytest.mark.parametrize("tool, text, beside, refused", [
+    ("Bash", "Permission to use Bash with command curl x has been denied.", {}, True),
+    ("Bash", "This Bash command contains multiple operations. The following parts require approval: echo x", {}, True),
+    ("Bash", "This command requires approval", {}, True), ("Bash", BLOCKED, {}, True), ("mcp__fs__rm", BLOCKED, {}, False),
+    ("Write", "PreToolUse:Write hook error: [./check]: not today", {}, True),
+    ("mcp__github__merge", "PreToolUse:mcp__github__merge hook error: no", {}, True),
+    ("Read", "<tool_use_error>File is in a directory that is denied by your permission settings.</tool_use_error>", {}, True),
+    ("WebFetch", "getaddrinfo: a hook error: none", {}, False), ("WebFetch", "The repository requires approval", {}, False),
+    ("mcp__github__merge", "Merge requires approval from 2 reviewers", {}, False),
+    ("Bash", "Exit code 1\nrequires approval", {}, False), ("Bash", BLOCKED, ACCEPTED, False),
+    ("mcp__github__merge", "no", REJECTED, True), ("mcp__github__merge", "no", {"toolDenialKind": "permission-rule"}, True),
+])  # fmt: skip
+def test_which_calls_were_refused(con, tmp_path, tool, text, beside, refused):
+    """A call was refused where the client says so beside its answer, else by the client's own words where these stand: what a
+    tool's server or a command says of approval, hooks or security is its failure."""
+    from histories import answered, assistant
+
+    path = tmp_path / "agent.jsonl"
+    lines = [assistant("m1", tools=[("t1", tool, {})]), {**answered("t1", text, error=True), **beside}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with writing(con):
+        tally.read(con, PROJECT, "worker", str(path))
+    kept = con.execute("SELECT refused_calls, failed_calls FROM executions WHERE execution_id = 'worker'").fetchone()
+    assert kept == ((1, 0) if refused else (0, 1))
+
+
 def test_names_are_masked_too(con, tmp_path):
     """A secret in a file's path or a tool's name is not kept; a hook's agent type is masked as it is read."""
     from histories import answered, assistant

@@ -8,13 +8,18 @@ not seen.
 from orchestrator.model.redact import redact
 from orchestrator.paths import file_in
 
-# How clients answer a call that they did not let through. 2.1.329 says so beside the text, too; on 2.1.197 a
-# hook's denial is its reason alone, which nothing tells from a failure.
+# How clients answer a call that they did not let through. 2.1.329 says beside the text what was decided; on 2.1.197 a
+# hook's denial is its reason alone, which nothing tells from a failure. Other tools' servers have words of their own.
 _BEGIN = (
     "Permission to ", "Permission for this", "Permission denied by", "Claude requested permissions",
     "The user doesn't want to", "Cannot write to", "Your organization requires approval",
+    "This command requires approval", "sed command requires approval", "This Bash command contains multiple operations. The ",
+    "<tool_use_error>File is in a directory that is denied by", "<tool_use_error>File is covered by a ",
 )  # fmt: skip
-_WITHIN = ("was blocked. For security", "was blocked by a deny rule", "requires approval", " hook error: ")
+_WITHIN = (
+    "' was blocked. For security, Claude Code may only ", "' was blocked by a deny rule",
+    " resolved from a path-like name and requires approval", "' requires approval for this ",
+)  # fmt: skip
 WRITERS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 _MOST_STEPS = 100_000  # of the search for the shortest way from one text to another; of what it does not find, it is the least
 
@@ -44,7 +49,9 @@ WHERE json_extract(line, '$.type') = 'user' AND json_type(line, '$.message.conte
 _PATCH = """(SELECT count(*) FROM json_each(line, '$.toolUseResult.structuredPatch') h,
         json_each(CASE h.type WHEN 'object' THEN h.value ELSE '{}' END, '$.lines') l WHERE l.value LIKE '%s%%')"""
 _ANSWERS = """SELECT json_extract(b.value, '$.tool_use_id'), json_extract(b.value, '$.is_error'),
-    json_extract(line, '$.toolDenialKind'), substr(%s, 1, 300), %s, %s%s""" % (
+    CASE WHEN json_type(line, '$.toolDenialKind') = 'text' THEN 1
+        ELSE CASE json_extract(line, '$.permissionDecision.decision') WHEN 'accept' THEN 0 WHEN 'reject' THEN 1 END END,
+    substr(%s, 1, 300), %s, %s%s""" % (
     _TEXT, _PATCH % "+", _PATCH % "-", _FROM_ANSWERS,
 )  # fmt: skip
 _SHOWN = (
@@ -72,7 +79,7 @@ def keep(con, execution, project):
         wrong, denied, text, added, removed = answers[name]
         text, tool = str(text or ""), redact(str(tool or "?"))[0]
         if wrong:
-            refused = denied is not None or _refused(text)
+            refused = _refused(tool, text) if denied is None else denied
             tools[tool][1 if refused else 2] += 1
             if refused and tool not in refused_names:
                 refused_names.append(tool)
@@ -98,11 +105,13 @@ def keep(con, execution, project):
     _store(con, execution, tools, refused_names, touched)
 
 
-def _refused(text):
+def _refused(tool, text):
     """Whether a call that came to nothing was not let through, by the words it was answered with."""
     if text.startswith("Exit code"):  # the words of the command itself
         return False
-    return text.startswith(_BEGIN) or any(words in text for words in _WITHIN)
+    by_a_hook = text.startswith("PreToolUse:") and text.partition(" ")[2].startswith("hook error: ")
+    ours = not tool.startswith("mcp__")
+    return by_a_hook or text.startswith(_BEGIN) or ours and any(words in text for words in _WITHIN)
 
 
 def _store(con, execution, tools, refused_names, touched):
