@@ -227,6 +227,64 @@ def test_what_went_from_the_archive_is_told_and_kept_again(place):
     assert [owner for _, owner, _ in archive.emptied(place.con)] == ["e2"]
 
 
+@pytest.mark.parametrize("harm", ["cut", "zeros", "not gzip", "empty", "in the middle"])
+def test_a_spoilt_copy_is_told_and_made_anew(place, harm):
+    """A copy that was cut short, that a power failure left empty, or that is something else is no empty transcript: it is told
+    as spoilt, by doctor and where it is asked for, and made anew while Claude Code's own file is there."""
+    path = place.execution("e")
+    place.keep()
+    (file,) = place.files()
+    whole = file.read_bytes()
+    harms = {"cut": whole[:30], "zeros": bytes(len(whole)), "not gzip": b"words", "empty": b"",
+             "in the middle": whole[:99] + b"abcdefg" + whole[106:]}  # fmt: skip
+    file.write_bytes(harms[harm])
+    assert place.text("e") == path.read_text()
+    away = path.rename(place.folder / "away")
+    with pytest.raises(OrchestratorError, match="is spoilt"):
+        place.text("e")
+    if harm == "in the middle":  # it shows only when it is read
+        return
+    sizes = {each.what: each.number for each in prune.sizes(place.con, place.workspace, place.workspace + "/history.db")}
+    assert (sizes["archive (transcripts)"], sizes[prune.SPOILT], prune.MISSING in sizes) == (0, 1, False)
+    assert archive.keep(place.con, archive.emptied(place.con), NOW).missing == [("execution", "e", str(path))]
+    away.rename(path)
+    assert archive.keep(place.con, archive.emptied(place.con), NOW).transcripts == 1
+    assert archive.emptied(place.con) == []
+    path.unlink()
+    assert "".join(place.text("e")) == (DATA / "worker.jsonl").read_text()
+
+
+def test_a_copy_is_on_the_disk_before_it_has_its_name(place, monkeypatch):
+    """Its content is flushed before it takes the name that rows know it by."""
+    done = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given, name=name, real=real: (done.append(name), real(*given))[1])
+    place.execution("e")
+    place.keep()
+    assert done == ["fsync", "replace"]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_files_that_no_row_names_are_told_and_pruned(place, beside):
+    """What lies in the archive and no row names is counted, and goes when it is old, unless another history lies beside this
+    one; other files stay."""
+    place.execution("e", ended=NEW)
+    place.keep()
+    folder = Path(place.workspace, "archive")
+    for name, age in (("0" * 32 + ".jsonl.gz", 90 * 86400), ("1" * 32 + ".jsonl.gz", 60), ("mine.txt", 90 * 86400)):
+        (folder / name).write_text("x")
+        at = place.value("SELECT strftime('%s', ?)", CUTOFF)
+        os.utime(folder / name, (int(at) - age, int(at) - age) if age > 60 else None)
+    if beside:
+        open_history(os.path.join(place.workspace, "other.db")).close()
+    sizes = {each.what: each.number for each in prune.sizes(place.con, place.workspace, place.workspace + "/history.db")}
+    assert sizes.get("files in the archive that no row names") == (None if beside else 2)
+    prune.prune(place.con, CUTOFF)
+    assert len(list(folder.iterdir())) == (4 if beside else 3) and (folder / "mine.txt").exists()
+    assert place.text("e")
+
+
 def test_main_conversations_are_kept_on_request(place):
     """Ended ones with --main, those still going with --all; kept again once they have grown and ended anew."""
     path = place.folder / "main.jsonl"
@@ -273,6 +331,7 @@ def test_an_agent_that_goes_on_is_kept_anew(place):
     from orchestrator.recording import tally
 
     assert archive.agents_due(place.con) == []
+    assert place.text("e").endswith('{"type": "user"}\n')  # not the copy, which is older
     tally.read(place.con, "/a/project", "e", str(path))
     assert place.keep().transcripts == 1
     assert place.text("e").endswith('{"type": "user"}\n')

@@ -48,12 +48,54 @@ def agents_due(con):
 
 
 def emptied(con):
-    """[(kind, owner, path)] of what was kept once, but its file is not in the archive any more."""
-    there = names(con)
+    """[(kind, owner, path)] of what was kept once, but its file is not in the archive any more, or is spoilt."""
+    without = {address for addresses in faulty(con) for address in addresses}
     rows = con.execute("SELECT a.kind, a.owner, COALESCE(e.transcript_path, s.transcript_path), a.hash FROM archive a LEFT JOIN "
                        "executions e ON a.kind = 'execution' AND e.execution_id = a.owner LEFT JOIN claude_sessions s ON "
                        "a.kind = 'session' AND s.claude_session_id = a.owner ORDER BY a.archived_at")  # fmt: skip
-    return [row[:3] for row in rows if name_of(row[3]) not in there]
+    return [row[:3] for row in rows if row[3] in without]
+
+
+def faulty(con):
+    """The addresses of kept transcripts whose files are missing, and of those whose files are spoilt."""
+    folder, there = folder_of(con), names(con)
+    rows = con.execute("SELECT DISTINCT hash, size FROM archive").fetchall()
+    missing = [address for address, _ in rows if name_of(address) not in there]
+    spoilt = [address for address, size in rows if name_of(address) in there and not _sound(path_of(folder, address), size)]
+    return missing, spoilt
+
+
+def _sound(path, size):
+    """Whether a file begins and ends as the gzip of so many bytes does. (Whether all between is whole, reading it shows.)"""
+    try:
+        with open(path, "rb") as f:
+            begins = f.read(2)
+            f.seek(-4, os.SEEK_END)
+            return begins == b"\x1f\x8b" and f.read(4) == (size % 2**32).to_bytes(4, "little")
+    except OSError:
+        return False
+
+
+def unnamed(con):
+    """[(path, bytes, changed)] of transcripts in the archive that no row names; none where another history lies beside this
+    one, whose they may be."""
+    folder, named = folder_of(con), {name_of(row[0]) for row in con.execute("SELECT hash FROM archive")}
+    above, own = os.path.dirname(folder), con.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()[0]
+    found = []
+    try:
+        for name in os.listdir(above):
+            path = os.path.join(above, name)
+            if os.path.realpath(path) != os.path.realpath(own) and os.path.isfile(path):
+                with open(path, "rb") as f:
+                    if f.read(15) == b"SQLite format 3":
+                        return []
+        for name in os.listdir(folder):
+            if name not in named and len(name) == 41 and name.endswith(".jsonl.gz"):
+                about = os.lstat(os.path.join(folder, name))
+                found.append((os.path.join(folder, name), about.st_size, about.st_mtime))
+    except OSError:
+        pass
+    return found
 
 
 def names(con):
@@ -165,6 +207,8 @@ def pack(folder, source):
                 digest.update(data)
                 target.write(squeeze.compress(data))
             target.write(squeeze.flush())
+            target.flush()
+            os.fsync(target.fileno())  # else its name may be on the disk before it is
         address = "b2:" + digest.hexdigest()
         os.replace(part, path_of(folder, address))
     except BaseException:
@@ -227,17 +271,18 @@ def _note_missing(con, rows, kept, began, until):
 
 
 def transcript_of(con, execution):
-    """An agent's transcript, line by line, redacted: from the archive, else from where Claude Code keeps it."""
-    row = con.execute("SELECT a.hash, e.transcript_path, e.status FROM executions e LEFT JOIN archive a ON a.owner = "
+    """An agent's transcript, line by line, redacted: from where Claude Code keeps it, which may have grown since it was kept,
+    else from the archive."""
+    row = con.execute("SELECT a.hash, e.transcript_path, e.status, a.size FROM executions e LEFT JOIN archive a ON a.owner = "
                       "e.execution_id AND a.kind = 'execution' WHERE e.execution_id = ?", (execution,)).fetchone()  # fmt: skip
     if row is None:
         raise OrchestratorError("There is no execution %s." % execution)
-    kept, path, status = row
-    copy = path_of(folder_of(con), kept) if kept else None
-    if copy and os.path.exists(copy):
-        return unpack(copy)
+    kept, path, status, size = row
     if path and os.path.exists(path):
         return _redacted(con, path)
+    copy = path_of(folder_of(con), kept) if kept else None
+    if copy and os.path.exists(copy):
+        return unpack(copy, size)
     if path:
         raise OrchestratorError("The transcript of %s is gone (%s), and the archive has no copy: Claude Code deletes them "
                                 "after 30 days, the demo its own without --keep, `orchestrator prune` ours." % (
@@ -254,31 +299,38 @@ def session_of(con, given):
 
 def conversation(con, session):
     """A main conversation's transcript, line by line, redacted; OrchestratorError where there is none."""
-    row = con.execute("SELECT a.hash, s.transcript_path FROM claude_sessions s LEFT JOIN archive a ON a.owner = "
+    row = con.execute("SELECT a.hash, s.transcript_path, a.size FROM claude_sessions s LEFT JOIN archive a ON a.owner = "
                       "s.claude_session_id AND a.kind = 'session' WHERE s.claude_session_id = ?",
                       (session,)).fetchone()  # fmt: skip
     if row and row[1] and os.path.exists(row[1]):
         return _redacted(con, row[1])
     copy = path_of(folder_of(con), row[0]) if row and row[0] else None
     if copy and os.path.exists(copy):
-        return unpack(copy)
+        return unpack(copy, row[2])
     raise OrchestratorError("The transcript of the Claude session %s is not there, and the archive has no copy." % session)
 
 
-def unpack(path):
-    """The lines of an archived transcript."""
+def unpack(path, size):
+    """The lines of an archived transcript of so many bytes; OrchestratorError where the file is spoilt."""
     import zlib
 
-    stretch, rest = zlib.decompressobj(31), b""
-    with open(path, "rb") as f:
-        while True:
-            data = f.read(65536)
-            lines = (rest + (stretch.decompress(data) if data else stretch.flush())).split(b"\n")
-            rest = lines.pop()
-            for line in lines:
-                yield line.decode("utf-8", "replace") + "\n"
-            if not data:
-                break
+    stretch, rest, come = zlib.decompressobj(31), b"", 0
+    try:
+        with open(path, "rb") as f:
+            while True:
+                data = f.read(65536)
+                text = stretch.decompress(data) if data else stretch.flush()
+                lines, come = (rest + text).split(b"\n"), come + len(text)
+                rest = lines.pop()
+                for line in lines:
+                    yield line.decode("utf-8", "replace") + "\n"
+                if not data:
+                    break
+    except (OSError, zlib.error):
+        come = -1
+    if come != size or not stretch.eof:
+        raise OrchestratorError("The archived copy %s is spoilt: what it held after this cannot be read, and Claude Code's own "
+                                "transcript is gone." % path)  # fmt: skip
     if rest:
         yield rest.decode("utf-8", "replace")
 

@@ -115,6 +115,9 @@ def kept(workspace: str, history: str) -> Iterable[Finding]:
         if each.what == prune.MISSING:
             yield note("archive", f"Of the transcripts that were archived {each.number:,} {'is' if each.number == 1 else 'are'} "
                        f"not in {lies}: `orchestrator archive` keeps again what Claude Code still has.")
+        if each.what == prune.SPOILT:
+            yield note("archive", f"Of the archived transcripts in {lies} {each.number:,} {'is' if each.number == 1 else 'are'} "
+                       "spoilt: `orchestrator archive` keeps again what Claude Code still has.")
 
 
 def transcripts(at: str, history: str, client: str) -> Iterable[Finding]:

@@ -79,7 +79,8 @@ def going(con: Any, cutoff: str) -> Going:
     blobs = con.execute("SELECT count(*), total(length(data)) FROM blobs WHERE hash IN temp.old_blobs").fetchone()
     prompts = con.execute(f"SELECT count(*), total(length(text)) FROM events WHERE {_PROMPTS}", (cutoff,)).fetchone()
     folder = archive.folder_of(con)
-    left = _left_behind(folder)
+    since = min(float(con.execute("SELECT strftime('%s', ?)", (cutoff,)).fetchone()[0] or 0), time.time() - 86400)
+    left = _left_behind(folder) + [each[:2] for each in archive.unnamed(con) if each[2] < since]
     paths = [archive.path_of(folder, row[0]) for row in files] + [path for path, _ in left]
     size = sum(row[1] for row in files) + sum(size for _, size in left)
     return Going(transcripts, paths, size, blobs[0], int(blobs[1]), prompts[0], int(prompts[1]))
@@ -137,6 +138,7 @@ class Size(NamedTuple):
 
 
 MISSING = "archived transcripts whose file is missing"
+SPOILT = "archived transcripts whose file is spoilt"
 
 
 def sizes(con: Any, workspace: str, history: str) -> list[Size]:
@@ -146,20 +148,26 @@ def sizes(con: Any, workspace: str, history: str) -> list[Size]:
     texts = con.execute("SELECT count(*), total(length(data)) FROM blobs").fetchone()
     folder = archive.folder_of(con)
     measured = {name: _size(os.path.join(folder, name)) for name in archive.names(con)}
-    named = [archive.name_of(row[0]) for row in con.execute("SELECT hash FROM archive")]
-    missing = sum(name not in measured for name in named)
+    named = [row[0] for row in con.execute("SELECT hash FROM archive")]
+    missing, spoilt = [sum(map(named.count, bad)) for bad in archive.faulty(con)]
+    packed = sum(measured.get(archive.name_of(address), 0) for address in set(named))
+    strange = archive.unnamed(con)
     due = archive.agents_due(con)
     waiting = sum(os.path.isfile(path) for _, _, path in due)
     out = [
         Size("history (executions)", executions, whole),
         Size("in it, texts of briefings, bundles and reports", texts[0], int(texts[1])),
-        Size("archive (transcripts)", len(named) - missing, sum(measured.get(name, 0) for name in set(named))),
+        Size("archive (transcripts)", len(named) - missing - spoilt, packed),
         Size("transcripts not archived yet", waiting, 0),
     ]
     if waiting < len(due):
         out.append(Size("transcripts that were not archived and are not there", len(due) - waiting, 0))
     if missing:
         out.append(Size(MISSING, missing, 0))
+    if spoilt:
+        out.append(Size(SPOILT, spoilt, 0))
+    if strange:
+        out.append(Size("files in the archive that no row names", len(strange), sum(each[1] for each in strange)))
     for name in ("inbox", "briefings", "results"):
         files = _files(os.path.join(workspace, name))
         if files:

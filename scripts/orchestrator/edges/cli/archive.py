@@ -31,7 +31,7 @@ def archive(place: Place, conversations: bool, everything: bool, as_json: bool) 
 
     Commands and session starts do this in passing for what ended more than an hour ago, a little at a time. Claude Code
     deletes transcripts after 30 days; `orchestrator show EXEC --transcript` reads the copy. The archive lies beside the
-    history's file. What was not there before is looked for again, and what is gone from the archive is kept anew.
+    history's file. What was not there before is looked for again, and what is gone from the archive or spoilt is kept anew.
     """
     from orchestrator.services import archive as service
 
@@ -65,8 +65,8 @@ def archive(place: Place, conversations: bool, everything: bool, as_json: bool) 
         click.echo(f"note: {counted(gone, 'transcript is', 'transcripts are')} not where Claude Code kept "
                    f"{'it' if gone == 1 else 'them'}: deleted, or out of reach from here.", err=True)
     if lost:
-        click.echo(f"note: {counted(lost, 'archived transcript is', 'archived transcripts are')} gone, the copy in "
-                   f"{tables.one_line(service.folder_of(con))} and Claude Code's own.", err=True)
+        click.echo(f"note: {counted(lost, 'archived transcript is', 'archived transcripts are')} gone or spoilt, the copy "
+                   f"in {tables.one_line(service.folder_of(con))}, and Claude Code's own is gone too.", err=True)
 
 
 @click.command()
