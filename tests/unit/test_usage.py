@@ -281,6 +281,31 @@ def test_the_projects_own_prices_take_the_place_of_ours(con, tmp_path):
     assert con.execute("SELECT sum(cost_usd) FROM usage").fetchone() == (0,)
 
 
+def test_what_is_wrong_in_the_projects_prices_alone_does_not_count(con, tmp_path, monkeypatch):
+    """A model whose prices are wrong, also those of fast mode, keeps the listed ones; the others of the table count. What is
+    wrong is told by `doctor`."""
+    from orchestrator.services import checks_project
+
+    (tmp_path / ".orchestrator").mkdir()
+    table = tmp_path / ".orchestrator" / "prices.json"
+    read(con, "2.1.197", "worker", project=str(tmp_path))
+    (listed,) = con.execute("SELECT sum(cost_usd) FROM usage").fetchone()
+    free = {"input": 0, "output": 0, "cache_write_5m": 0, "cache_write_1h": 0, "cache_read": 0}
+    wrong = [{**free, "input": -1}, {**free, "fast": {**free, "output": "1"}}, 5]
+    for mine, said in zip(wrong, ("for input.", "for fast.output.", "is no object"), strict=True):
+        table.write_text(json.dumps({"models": {"claude-opus-4-8": mine, "Acme-1": free}}))
+        read(con, "2.1.197", "worker", project=str(tmp_path))
+        assert con.execute("SELECT sum(cost_usd) FROM usage").fetchone() == (listed,)
+        prices.load(con, str(tmp_path), ["acme-1"])
+        assert con.execute("SELECT model, input FROM temp.prices").fetchall() == [("acme-1", 0)]
+        (finding,) = checks_project.own_prices(str(tmp_path))
+        assert str(table) in finding.text and said in finding.text
+    table.write_text(json.dumps({"models": {"claude-opus-4-8": free}}))
+    assert list(checks_project.own_prices(str(tmp_path))) == []
+    table.unlink()
+    assert list(checks_project.own_prices(str(tmp_path))) == []
+
+
 def test_costs_can_be_turned_off(con):
     """With the setting cost_tracking off tokens are counted and no cost is worked out."""
     con.execute("INSERT INTO meta VALUES ('setting.cost_tracking', 'false')")

@@ -67,36 +67,45 @@ def ours():
 
 def tables(project):
     """The JSON texts of the price tables, ours first."""
-    texts = [ours()]
+    own = own_table(project)
+    return [ours()] if own is None else [ours(), own]
+
+
+def own_table(project):
+    """The JSON text of the project's own price table; None where it has none."""
     try:
         with open(os.path.join(workspace_of(project), OWN), encoding="utf-8", errors="replace") as f:
-            texts.append(f.read(_MOST))
+            return f.read(_MOST)
     except OSError:
-        pass
-    return texts
+        return None
 
 
 def problems(con, text):
     """What is wrong with a price table, in sentences; an empty list when nothing is."""
+    return list(_faults(con, text).values())
+
+
+def _faults(con, text):
+    """{model: what is wrong with its prices}, of which nothing counts; under None what is wrong with the table as a whole."""
     whole = "SELECT CASE WHEN json_valid(?1) THEN json_type(?1, '$.models') END"
     if con.execute(whole, (text,)).fetchone()[0] != "object":
-        return ["It is not a JSON object with `models`."]
-    found = []
-    each_price = ", ".join(["json_extract(value, '$.%s')" % name for name in _NAMES])
-    for model, kind in con.execute("SELECT key, type FROM json_each(?, '$.models')", (text,)).fetchall():
+        return {None: "It is not a JSON object with `models`."}
+    found = {}
+    for model, kind, value in con.execute("SELECT key, type, value FROM json_each(?, '$.models')", (text,)).fetchall():
         if kind != "object":
-            found.append("%s is no object of prices." % model[:100])
+            found[model] = "%s is no object of prices." % model[:100]
             continue
-        row = con.execute(
-            "SELECT %s FROM json_each(?, '$.models') WHERE key = ?" % each_price, (text, model)
-        ).fetchone()
-        wrong = [
-            name
-            for name, value in zip(_NAMES, row)
-            if not (_is_price(value) or value is None and name == "cache_write_1h")
-        ]
+        wrong = []
+        for mode in ("", "fast.", "above."):
+            prices = con.execute(
+                "SELECT %s" % ", ".join(["json_extract(?1, '$.%s%s')" % (mode, name) for name in _NAMES]), (value,)
+            ).fetchone()
+            if mode and not con.execute("SELECT json_type(?1, ?2)", (value, "$." + mode[:-1])).fetchone()[0]:
+                continue
+            wrong += [mode + name for name, price in zip(_NAMES, prices)
+                      if not (_is_price(price) or price is None and name == "cache_write_1h")]  # fmt: skip
         if wrong:
-            found.append("%s has no price of at least 0 for %s." % (model[:100], ", ".join(wrong)))
+            found[model] = "%s has no price of at least 0 for %s." % (model[:100], ", ".join(wrong))
     return found
 
 
@@ -122,14 +131,15 @@ def load(con, project, models):
         return
     known, search, geo = {}, 0.0, 1.0
     for own, text in enumerate(tables(project)):
-        if own and problems(con, text):
+        faults = _faults(con, text) if own else {}
+        if None in faults:
             continue
         found = con.execute(
             "SELECT json_extract(?1, '$.web_search'), json_extract(?1, '$.us_inference')", (text,)
         ).fetchone()
         search, geo = [new if _is_price(new) else old for new, old in zip(found, (search, geo))]
-        rows = con.execute("SELECT lower(key), value FROM json_each(?, '$.models')", (text,))
-        known.update(rows.fetchall())
+        rows = con.execute("SELECT key, value FROM json_each(?, '$.models')", (text,)).fetchall()
+        known.update({model.lower(): each for model, each in rows if model not in faults})
     for model in models:
         name = canonical(model, known)
         for path, mode in (("$", "standard"), ("$.fast", "fast"), ("$.above", "above")) if name else ():

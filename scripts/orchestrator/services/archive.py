@@ -329,7 +329,7 @@ def unpack(path, size):
     except (OSError, zlib.error):
         come = -1
     if come != size or not stretch.eof:
-        raise OrchestratorError("The archived copy %s is spoilt: what it held after this cannot be read, and Claude Code's own "
+        raise OrchestratorError("The archived copy %s is spoilt and cannot be read to its end, and Claude Code's own "
                                 "transcript is gone." % path)  # fmt: skip
     if rest:
         yield rest.decode("utf-8", "replace")

@@ -6,6 +6,7 @@ import os
 from typing import Any, Iterable, Optional, Sequence
 
 from orchestrator import paths
+from orchestrator.recording import prices
 from orchestrator.services import archive, importing, past, prune, trust
 from orchestrator.services.checks import Finding, broken, fine, note
 from orchestrator.services.purge import measure
@@ -118,6 +119,19 @@ def kept(workspace: str, history: str) -> Iterable[Finding]:
         if each.what == prune.SPOILT:
             yield note("archive", f"Of the archived transcripts in {lies} {each.number:,} {'is' if each.number == 1 else 'are'} "
                        "spoilt: `orchestrator archive` keeps again what Claude Code still has.")
+
+
+def own_prices(at: str) -> Iterable[Finding]:
+    """What is wrong with the project's own price table."""
+    text = prices.own_table(at)
+    if text is None:
+        return
+    con = store.connect(":memory:")
+    try:
+        for sentence in prices.problems(con, text):
+            yield note("prices", f"{os.path.join(paths.workspace_of(at), prices.OWN)}: {sentence} Nothing of that counts.")
+    finally:
+        con.close()
 
 
 def transcripts(at: str, history: str, client: str) -> Iterable[Finding]:

@@ -30,6 +30,7 @@ def doctor(place: Place, as_json: bool) -> None:
     at, workspace = place.project, place.workspace
     findings += checks_project.project(at, workspace, place.history, place.data, place.session)
     findings += checks_project.kept(workspace, place.history)
+    findings += checks_project.own_prices(at)
     findings += checks_project.transcripts(at, place.history, paths.client_folder())
     findings += checks.doors(at, paths.client_folder())
     said, in_force = _settings(place)

@@ -121,8 +121,18 @@ def stats(
                 err=True,
             )
         return
+    _say_faulty_prices(place)
     body = service.of(con, kind, name, home) if kind else service.statistics(con, since and since[:10], until and until[:10])
     click.echo(tables.dumps(body) if as_json else "\n".join(told(body)))
+
+
+def _say_faulty_prices(place: Place) -> None:
+    """A note for each thing that is wrong with the project's own price table: costs stand without it."""
+    from orchestrator.recording import prices
+
+    text = prices.own_table(place.project)
+    for sentence in [] if text is None else prices.problems(place.reading, text):
+        click.echo(tables.visible(f"note: the project's {prices.OWN}: {sentence} Nothing of that counts."), err=True)
 
 
 def _find(place: Place, thing: Optional[str]) -> tuple[str, str, Optional[str]]:
