@@ -225,7 +225,7 @@ CREATE TABLE outputs (                   -- something an execution left
     metadata TEXT,                       -- JSON
     path TEXT,                           -- of a deliverable
     content_hash TEXT,                   -- of the file, when it was there
-    version INTEGER NOT NULL DEFAULT 1,  -- across the attempts of its task
+    version INTEGER NOT NULL DEFAULT 1,  -- of the path, or the check's result, across the attempts of its task; insights and errors are no versions of each other: 1
     UNIQUE (execution_id, output_type, content)
 );
 CREATE INDEX outputs_by_execution ON outputs (execution_id);

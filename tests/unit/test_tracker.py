@@ -308,6 +308,22 @@ def test_versions_follow_the_attempts_of_a_task(con, session, tmp_path):
     assert con.execute(found).fetchall() == [("exec-1", 1), ("exec-2", 2), ("exec-3", 3)]
 
 
+def test_results_of_a_check_are_versions_of_each_other(con, session, tmp_path):
+    """What attempts of a task say of the same check is numbered like the files that they leave, whatever each says of it; an
+    insight or an error is no version of another."""
+    for attempt in (1, 2, 3):
+        con.execute("INSERT INTO executions (execution_id, orchestration_id, task_id, attempt, origin, agent_type, deployed_at, "
+                    "status) VALUES (?, ?, 't1', ?, 'planned', 'x', ?, 'failed')",
+                    ("exec-%d" % attempt, session, attempt, LATER))  # fmt: skip
+    for attempt, verdict in ((1, "fail"), (3, "pass"), (2, "fail")):
+        words = "Validation:\n- tests: %s\n- tests: at last\n- lint %d: pass\nInsights:\n- slow" % (verdict, attempt)
+        kept.keep(con, str(tmp_path), "exec-%d" % attempt, words, LATER)
+    outputs.collect(con, str(tmp_path), "exec-3", LATER, verdicts=["tests:again"], errors=["slow"])
+    found = con.execute("SELECT execution_id, content, version FROM outputs ORDER BY 1, output_id").fetchall()
+    assert {row[2] for row in found if "tests" not in row[1]} == {1}
+    assert [row[2] for row in found if "tests" in row[1]] == [1, 1, 2, 2, 3, 3, 3]
+
+
 def test_collected_outputs_have_the_seeds_schema(con, session, tmp_path):
     """Deliverables, verdicts and insights read back in the Output Schema of seed 002 (S2-28, S2-31)."""
     deploy(con, session, model="sonnet")

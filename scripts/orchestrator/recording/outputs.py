@@ -49,22 +49,31 @@ def keep(con, project, execution, message, now):
             path = redact(path)[0]
         new = con.execute("INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, content_hash) "
                           "VALUES (?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest)).rowcount
-        if new and path:
-            number(con, execution, path)
+        if new:
+            number(con, execution, kind, content, path)
 
 
+_CHECK = "(SELECT key FROM json_each(CASE WHEN json_valid(%s) THEN %s ELSE 'null' END) LIMIT 1)"
+_NAME = "CASE {0}output_type WHEN 'deliverable' THEN {0}path WHEN 'validation_result' THEN %s END" % (
+    _CHECK % ("{0}content", "{0}content"))
 # The plus: a path may be that of a million outputs, a task has few executions.
 _NUMBER = """
-UPDATE outputs SET version = 1 + (SELECT count(*) FROM executions me JOIN executions e ON e.orchestration_id =
-    me.orchestration_id AND e.task_id = me.task_id AND e.attempt < me.attempt JOIN outputs o ON o.execution_id = e.execution_id
-    AND +o.path = ?2 WHERE me.execution_id = outputs.execution_id)
-WHERE +path = ?2 AND execution_id IN (SELECT e.execution_id FROM executions me JOIN executions e ON e.orchestration_id =
-    me.orchestration_id AND e.task_id = me.task_id AND e.attempt >= me.attempt WHERE me.execution_id = ?1)"""
+UPDATE outputs SET version = 1 + (SELECT count(DISTINCT e.execution_id) FROM executions me JOIN executions e ON
+    e.orchestration_id = me.orchestration_id AND e.task_id = me.task_id AND e.attempt < me.attempt JOIN outputs o ON
+    o.execution_id = e.execution_id AND +o.output_type = ?2 AND %s = ?3 WHERE me.execution_id = outputs.execution_id)
+WHERE +output_type = ?2 AND %s = ?3 AND execution_id IN (SELECT e.execution_id FROM executions me JOIN executions e ON
+    e.orchestration_id = me.orchestration_id AND e.task_id = me.task_id AND e.attempt >= me.attempt WHERE me.execution_id = ?1)
+""" % (_NAME.format("o."), _NAME.format("outputs."))
 
 
-def number(con, execution, path):
-    """Numbers the versions of a path that an attempt of a task left, and those of the later attempts: it may be heard of late."""
-    con.execute(_NUMBER, (execution, path))
+def number(con, execution, kind, content, path):
+    """Numbers the versions of a path, or of a check's result, that an attempt of a task left, and those of the later attempts:
+    it may be heard of late. An insight or an error is no version of another."""
+    name = path
+    if kind == "validation_result":
+        name = con.execute("SELECT " + _CHECK % ("?1", "?1"), (content,)).fetchone()[0]
+    if name is not None:
+        con.execute(_NUMBER, (execution, kind, name))
 
 
 def drop(con, project, execution, messages):
@@ -73,8 +82,7 @@ def drop(con, project, execution, messages):
     gone, stands = [{row[:3] for message in some for row in _outputs(con, project, message)} for some in (messages, last)]
     for kind, content, path in gone - stands:
         con.execute("DELETE FROM outputs WHERE execution_id = ? AND output_type = ? AND content = ?", (execution, kind, content))
-        if path:
-            number(con, execution, redact(path)[0])
+        number(con, execution, kind, content, path and redact(path)[0])
 
 
 def _outputs(con, project, message):

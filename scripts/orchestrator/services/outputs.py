@@ -81,8 +81,8 @@ def faults(project: str, deliverables: Sequence[str], verdicts: Sequence[str] = 
 def keep(con: Any, project: str, execution: str, kind: str, text: str, now: str) -> int:
     """Keeps one output in the caller's transaction, as hooks keep what agents name; returns 1 if it is new.
 
-    Its version counts the executions before it that left the same path for the same task, or, where
-    there is no task, in the same orchestration.
+    Its version counts the executions before it that left the same path, or a result of the same check, for the same task;
+    of a path, where there is no task, in the same orchestration.
     """
     path = digest = None
     content, version = record.clean(text), 1
@@ -99,8 +99,8 @@ def keep(con: Any, project: str, execution: str, kind: str, text: str, now: str)
         "content_hash, version) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (execution, kind, content, now, path, digest, version),
     ).rowcount
-    if new and path:
-        outputs.number(con, execution, path)
+    if new:
+        outputs.number(con, execution, kind, content, path)
     return new
 
 
