@@ -93,10 +93,10 @@ def keep(con, execution, project):
                 lines = texts.cell(path, cell, mode, new)
             elif tool == "MultiEdit":
                 each = [edit for edit in con.execute(_EDITS, (edits,)).fetchall() if isinstance(edit[0], str)]
-                each = [texts.written(path, put, old, everywhere, False) for put, old, everywhere in each]
+                each = [texts.written(path, put, old, everywhere, "") for put, old, everywhere in each]
                 lines = [sum(some) for some in zip(*each)] or [0, 0]
             else:
-                lines = texts.written(path, new, old, everywhere, "created" in text[:40])
+                lines = texts.written(path, new, old, everywhere, text)
             added, removed = (added, removed) if added or removed else lines
         mode = "read" if tool == "Read" else "write"
         row = touched.setdefault((redact(file_in(project, path, folders))[0], mode), [0, at, at, 0, 0])
@@ -166,12 +166,14 @@ class _Texts:
         self.cells[path, cell] = new
         return changed(before, new)
 
-    def written(self, path, new, old, everywhere, created):
+    def written(self, path, new, old, everywhere, answer):
         """(lines added, lines removed) by a call that wrote `new`, in place of `old` or of the whole file."""
-        before = "" if created else self.known.get(path)
+        before = "" if "created" in answer[:40] else self.known.get(path)
         if not isinstance(old, str):
             self.known[path] = new
-            return (0, 0) if before is None else changed(before, new)  # of what was not known, no line is made up
+            if before is None and "has been updated" in answer:
+                return 0, 0  # of what was there nothing is known: no line is made up
+            return changed(before or "", new)
         if before is None or old not in before:
             return changed(old, new)
         after = self.known[path] = before.replace(old, new, -1 if everywhere else 1)
