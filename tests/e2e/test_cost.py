@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.edges.scripted_model import Play, Reply, call
+from orchestrator.edges.scripted_model import Play, Reply, ScriptedModel, call
 from orchestrator.services.reconcile import reconcile
 from orchestrator.store.open import open_history
 from plays import main, shell, spawn
@@ -165,3 +165,30 @@ def test_the_clients_own_questions_are_in_no_transcript(terminal, claude, projec
     assert tuple(tokens) == asked(own)
     titles = [request for request in window.requests if request.auxiliary]
     assert len(titles) == (claude.client.version == "2.1.197")
+
+
+def test_a_model_that_answers_under_another_name_is_billed_once(claude, project, books, monkeypatch):
+    """The client keeps its sums under the name that was asked for, the answers bear the model's full name: it is one model."""
+    real = ScriptedModel.message
+    dated = "claude-sonnet-4-5-20250929"
+    monkeypatch.setattr(ScriptedModel, "message", lambda self, request: {**real(self, request), "model": dated})
+    play = Play().when(main, spawn("WORK", run_in_background=False), "back", "more").when("WORK", "done")
+    run = claude.run("go", play, project, "--model", "claude-sonnet-4-5")
+    assert list(run.result["modelUsage"]) == ["claude-sonnet-4-5"]
+    *tokens, dollars = books()
+    *known, billed = said(run)
+    assert (tuple(tokens), tuple(known)) == (asked(run.requests),) * 2
+    assert dollars == pytest.approx(billed, abs=0.0001)
+
+
+def test_a_fork_agent_is_billed_for_its_own_messages(claude, project, books, rows):
+    """The file of an agent that forks the conversation begins with its parent's message that deployed it; that message and its
+    call stay the conversation's."""
+    fork = call("Agent", subagent_type="fork", description="fork it", prompt="FORKED", run_in_background=True)
+    play = Play().when(lambda request: request.main, fork, "launched", "back").when(lambda request: request.agent_id, "done")
+    run = claude.run("go", play, project, env={"CLAUDE_CODE_FORK_SUBAGENT": "1"})
+    *tokens, _ = books("kind = 'execution'")
+    assert tuple(tokens) == asked([request for request in run.requests if request.agent_id])
+    *tokens, _ = books("kind = 'session'")
+    assert tuple(tokens) == asked([request for request in run.requests if request.main])
+    assert [row["calls"] for row in rows(project, "SELECT calls FROM executions")] == [0]
