@@ -268,7 +268,8 @@ def test_a_copy_is_on_the_disk_before_it_has_its_name(place, monkeypatch):
 @pytest.mark.parametrize("beside", [False, True])
 def test_files_that_no_row_names_are_told_and_pruned(place, beside):
     """What lies in the archive and no row names is counted, and goes when it is old, unless another history lies beside this
-    one; other files stay."""
+    one, as its own search index is not; other files stay."""
+    Path(place.workspace, "history.db-search").write_bytes(b"SQLite format 3\0")
     place.execution("e", ended=NEW)
     place.keep()
     folder = Path(place.workspace, "archive")

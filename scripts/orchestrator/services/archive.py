@@ -85,7 +85,7 @@ def unnamed(con):
     try:
         for name in os.listdir(above):
             path = os.path.join(above, name)
-            if os.path.realpath(path) != os.path.realpath(own) and os.path.isfile(path):
+            if not os.path.realpath(path).startswith(os.path.realpath(own)) and os.path.isfile(path):  # its index is its own
                 with open(path, "rb") as f:
                     if f.read(15) == b"SQLite format 3":
                         return []
