@@ -73,6 +73,21 @@ def once(condition: Callable[[], Any], *parts: Any) -> Callable[[Any], Any]:
     return reply
 
 
+def launched(kept: dict, *then: Any) -> Callable[[Any], Any]:
+    """A reply that keeps the id of the agent that the call before it launched, for `more`."""
+
+    def reply(request: Any) -> Any:
+        kept["id"] = next(text.split("agentId: ")[1].split()[0] for _, text, _ in request.last_results if "agentId: " in text)
+        return say(*then)
+
+    return reply
+
+
+def more(kept: dict) -> Callable[[Any], Any]:
+    """A message to that agent."""
+    return lambda _: call("SendMessage", to=kept["id"], message="more", summary="s")
+
+
 def ask(project: Path, sql: str, *values: Any) -> List[tuple]:
     """The answer of a project's history; nothing while there is none."""
     path = Path(project) / ".orchestrator" / "history.db"

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from orchestrator.edges.scripted_model import Play, Reply, call, fail, say
-from plays import ask, deploy, idle, limited, main, once, shell, states, submit, task
+from plays import ask, deploy, idle, launched, limited, main, more, once, shell, states, submit, task
 
 ENDS = "SELECT agent_type, status, end_reason, inferred, final_message, error_message, origin, started_at, completed_at FROM " \
        "executions ORDER BY deployed_at, execution_id"
@@ -103,15 +103,12 @@ def test_a_turn_limit_twice_in_one_turn(claude, project, rows):
     limited(project)
     agent = {}
 
-    def launched(request):
-        agent["id"] = next(text.split("agentId: ")[1].split()[0] for _, text, _ in request.last_results if "agentId: " in text)
-        return call("ToolSearch", query="select:SendMessage")
-
-    def send(request):
+    def again(request):
         once(lambda: queued(claude.home))(request)
-        return call("SendMessage", to=agent["id"], message="more", summary="s")
+        return more(agent)(request)
 
-    play = Play().when("start", spawn("COUNT them", True, "limited"), launched, send,
+    play = Play().when("start", spawn("COUNT them", True, "limited"),
+                       launched(agent, call("ToolSearch", query="select:SendMessage")), again,
                        once(lambda: queued(claude.home, 2), shell("echo on")), "over", "seen")  # fmt: skip
     play.when("COUNT", Reply("so far: one", shell("echo 1")), shell("echo 2"),
               Reply("so far: two", shell("echo 3")), shell("echo 4"))  # fmt: skip

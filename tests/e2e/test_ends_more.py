@@ -12,7 +12,7 @@ import pytest
 
 from harness import ROOT, environment
 from orchestrator.edges.scripted_model import Play, Reply, ScriptedModel, call, fail, say
-from plays import idle, limited, shell, spawn
+from plays import idle, launched, limited, more, shell, spawn
 
 SHOWN = (
     "SELECT execution_id, agent_id, parent_agent_id, agent_type, origin, runtime, status, end_reason, inferred, "
@@ -171,15 +171,9 @@ def test_a_skill_in_a_context_of_its_own(claude, project, rows, tmp_path):
 def test_a_message_to_a_finished_agent(claude, project, rows):
     """It is another segment of the same execution, which takes its words; the status stays."""
     agent = {}
-
-    def launched(request):
-        agent["id"] = next(text.split("agentId: ")[1].split()[0] for _, text, _ in request.last_results if "agentId: " in text)
-        return Reply("waiting")
-
-    send = lambda request: call("SendMessage", to=agent["id"], message="more", summary="s")  # noqa: E731
     play = Play().when(
-        "start", spawn("COUNT them", run_in_background=True), launched, call("ToolSearch", query="select:SendMessage"), send,
-        "sent", "seen")  # fmt: skip
+        "start", spawn("COUNT them", run_in_background=True), launched(agent, "waiting"),
+        call("ToolSearch", query="select:SendMessage"), more(agent), "sent", "seen")  # fmt: skip
     play.when("COUNT", say("one").after(0.3), say("two").after(0.3))
     claude.run("start", play, project)
     assert ended(rows, project) == [("completed", "end_turn", "two")]
@@ -192,15 +186,9 @@ def test_a_message_to_a_finished_agent(claude, project, rows):
 def test_a_message_whose_answer_fails(claude, project, rows):
     """An agent that completed stays completed when a later message to it fails; the segment says so."""
     agent = {}
-
-    def launched(request):
-        agent["id"] = next(text.split("agentId: ")[1].split()[0] for _, text, _ in request.last_results if "agentId: " in text)
-        return Reply("waiting")
-
-    send = lambda request: call("SendMessage", to=agent["id"], message="more", summary="s")  # noqa: E731
     play = Play().when(
-        "start", spawn("COUNT them", run_in_background=True), launched, call("ToolSearch", query="select:SendMessage"), send,
-        "sent", "seen")  # fmt: skip
+        "start", spawn("COUNT them", run_in_background=True), launched(agent, "waiting"),
+        call("ToolSearch", query="select:SendMessage"), more(agent), "sent", "seen")  # fmt: skip
     play.when("COUNT", say("one").after(0.3), fail(500, "api_error", "out of order"))
     claude.run("start", play, project)
     (row,) = rows(project, SHOWN)
@@ -334,14 +322,8 @@ def test_a_client_that_is_killed_at_work(client, home, data, project, rows):
 def test_a_client_that_is_killed_while_a_finished_agent_works_again(client, home, data, project, rows):
     """It is at work until then; afterwards it stays what it had been, its later segment is lost, and its tokens count."""
     agent = {}
-
-    def launched(request):
-        agent["id"] = next(text.split("agentId: ")[1].split()[0] for _, text, _ in request.last_results if "agentId: " in text)
-        return Reply("waiting")
-
-    send = lambda request: call("SendMessage", to=agent["id"], message="more", summary="s")  # noqa: E731
-    play = Play().when("start", spawn("COUNT them", run_in_background=True), launched,
-                       call("ToolSearch", query="select:SendMessage"), send, say("sent").after(60))  # fmt: skip
+    play = Play().when("start", spawn("COUNT them", run_in_background=True), launched(agent, "waiting"),
+                       call("ToolSearch", query="select:SendMessage"), more(agent), say("sent").after(60))  # fmt: skip
     play.when("COUNT", "one", Reply("two so far", shell("echo 1")), say("never").after(60))
     process, model = running(client, home, data, project, play)
     try:
