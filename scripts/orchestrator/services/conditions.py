@@ -182,14 +182,16 @@ class Where:
             self.marked["path"] = (given.rstrip("/"),)
 
     def add_status(self, status: Optional[str]) -> None:
-        """Adds a status; lost, which is a question, counts as one, and deployed leaves it out."""
+        """Adds a status; lost, which is a question, counts as one, and deployed leaves it out. What works again is deployed."""
         if status in ("deployed", "lost"):
             self.add_members(_LOST if status == "lost" else _AT_WORK, (), None, "number")
         elif status == "failed":
             if not self.add_members("SELECT number FROM executions WHERE status = 'failed'", (), "e.status = 'failed'", "number"):
                 self.index = " INDEXED BY executions_failed"
             self.parts = ("failed",)
+            self.add(f"NOT ({AGAIN})")
         elif status:
+            self.add(f"NOT ({AGAIN})")
             self.add("e.status = ?", status)
             self.parts = ("rest",)
 

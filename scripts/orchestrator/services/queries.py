@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from orchestrator.model.redact import redact
-from orchestrator.paths import file_in
+from orchestrator.paths import file_in, of_project
 from orchestrator.services.conditions import AGAIN, Where
 from orchestrator.services.finding import newest
 from orchestrator.store.open import BEGAN
@@ -67,7 +67,8 @@ USAGE = (
 )
 LOST = f"""e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id =
     e.claude_session_id AND (s.ended_at IS NOT NULL OR NOT {BEGAN}))"""
-_ROW = f"""SELECT {", ".join(["e." + name for name in _EXECUTION])}, {LOST}, {AGAIN},
+_ROW = f"""SELECT {", ".join(["e." + name for name in _EXECUTION])}, {LOST},
+    CASE WHEN {AGAIN} THEN (SELECT max(g.started_at) FROM segments g WHERE g.execution_id = e.execution_id) END,
     (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0 - e.paused_ms / 1000.0
 FROM executions e WHERE e.number = ?"""
 _USED = f"""SELECT {", ".join([f"sum({name})" for name in USAGE])},
@@ -119,7 +120,7 @@ def _execution(con: Any, number: int) -> dict[str, Any]:
     row = con.execute(_ROW, (number,)).fetchone()
     out = dict(zip(_EXECUTION, row, strict=False))
     lost, again, seconds = row[len(_EXECUTION) :]
-    out["lost"], out["at_work_again"] = bool(lost), bool(again)
+    out["lost"], out["at_work_again"], out["again_since"] = bool(lost), again is not None, again
     out["inferred"] = bool(out["inferred"])
     out["success"] = None if out["success"] is None else bool(out["success"])
     out["seconds"] = None if seconds is None else round(max(0.0, seconds), 3)
@@ -312,7 +313,7 @@ def path_in(con: Any, project: str, given: str) -> str:
     """A file or folder as rows name it, also where it no longer exists: as it is recorded now, else, where there are rows of
     that, just as it was written or, for whoever asks from elsewhere, below the project."""
     root, full = os.path.realpath(project), os.path.abspath(given)
-    name = file_in(root, full, {})
+    name = file_in(root, of_project(root, os.path.realpath(full)) if os.path.isdir(full) else full, {})
     written = os.path.relpath(full, root).replace(os.sep, "/") if full.startswith(root.rstrip(os.sep) + os.sep) else full
     others = [written] if os.path.isabs(given) else [written, os.path.normpath(given)]
     names = [redact(each)[0] for each in (name, *others)]

@@ -140,7 +140,8 @@ def execution(body: dict[str, Any]) -> list[str]:
             and tables.one_line(known["last_call"])[:200]
             + ("" if known["answered"] else " (not answered)"),
             "deployed": body["deployed_at"],
-            "ended": body["completed_at"],
+            "again since": body["again_since"],
+            "ended": None if body["at_work_again"] else body["completed_at"],
             "took": tables.span(body["seconds"]),
             "briefing": counted(body["context_token_count"], body["count_how"]),
             "bundle": body["bundle_id"],

@@ -10,6 +10,7 @@ import click
 
 from orchestrator import paths
 from orchestrator.edges.cli import GROUPS, VERBS
+from orchestrator.edges.cli.filters import WORDS
 from orchestrator.edges.cli.quick import heard, outcome
 
 
@@ -97,8 +98,8 @@ def version() -> str:
 
 @click.group(cls=Verbs, name="orchestrator", invoke_without_command=True,
              context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--project", "project_dir", metavar="DIR", help="The project, instead of the one around this folder.")
-@click.option("--db", metavar="FILE", help="The history, instead of the workspace's own.")
+@click.option("--project", "project_dir", type=WORDS, metavar="DIR", help="The project, instead of the one around this folder.")
+@click.option("--db", type=WORDS, metavar="FILE", help="The history, instead of the workspace's own.")
 @click.version_option(version(), prog_name="orchestrator", message="%(prog)s %(version)s")
 @click.pass_context
 def main(ctx: click.Context, project_dir: str | None, db: str | None) -> None:

@@ -25,12 +25,12 @@ def import_(place: Place, since: Optional[str], dry_run: bool, as_json: bool) ->
     from orchestrator.edges.cli.tables import dumps, one_line
     from orchestrator.services import importing, past
 
-    con = place.con
     left: list[str] = []
     found = past.find(paths.client_folder(), place.project, _seconds(since), left)
     for path in left:
         click.echo(f"note: {one_line(path)} is left out: its name is not UTF-8.", err=True)
-    due = importing.waiting(con, found)
+    con = place.con if found else None  # where there is nothing to be taken in no history is made
+    due = importing.waiting(con, found) if found else []
     body: dict[str, Any] = {
         "dry_run": dry_run, "sessions": len(found), "read": len(due), "bytes": sum(each.size for each in due),
         "executions": 0, "changed": 0, "recognised": 0, "at_work": sum(each.alive for each in due), "left_out": 0,

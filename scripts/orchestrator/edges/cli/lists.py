@@ -17,7 +17,7 @@ AGENTS = (
     AgentType("agent", lambda r: r["agent_type"], give=True),
     Column("model", model, give=True),
     Column("status", queries.state_of),
-    Column("since", lambda r: tables.lately(r["started_at"] or r["deployed_at"])),
+    Column("since", lambda r: tables.lately(r["again_since"] or r["started_at"] or r["deployed_at"])),
     Column("tokens", tokens, right=True),
     Column("what for", purpose, give=True),
 )

@@ -35,7 +35,7 @@ class Place:
         self.data = paths.data_folder()
         self.session = paths.variable("CLAUDE_CODE_SESSION_ID")
         self._con: Connection = None
-        self._made = False
+        self._made = self._said = False
         at = os.path.dirname(os.path.realpath(self.history)) if self.named else ""
         self.elsewhere = at if at != os.path.realpath(self.workspace) and os.path.isfile(os.path.join(at, "origin")) else ""
 
@@ -50,12 +50,19 @@ class Place:
 
         A project that cannot be written has its workspace elsewhere; what was recorded in it before can be read.
         """
-        if self._con is None and not os.path.lexists(self.history):
-            inside = os.path.join(self.project, paths.WORKSPACE)
-            history = paths.history_of(inside, self.project)
-            if not self.named and os.path.isfile(history):
-                self.workspace, self.history = inside, history
+        if self._con is not None:
+            return
+        inside = os.path.join(self.project, paths.WORKSPACE)
+        before = None if self.named or self.workspace == inside else paths.history_of(inside, self.project)
+        if before and os.path.isfile(before):
+            if _is_blank(self.history):
+                self.workspace, self.history = inside, before
                 return
+            if not self._said:
+                self._said = True
+                say(f"note: what was recorded before {self.project} could no longer be written is in {before}: --db reads it.",
+                    err=True)
+        if not os.path.lexists(self.history):
             if self.named:
                 raise OrchestratorError(f"There is no history at {self.history}: look at "
                                         "--db, or at ORCHESTRATOR_DB_PATH.")
@@ -343,6 +350,20 @@ class Place:
         if len(rows) > 1:
             raise OrchestratorError(f"{given!r} begins several ids ({', '.join(rows[:5])}): write more of it.")
         return rows[0] if rows else given
+
+
+def _is_blank(history: str) -> bool:
+    """Whether nothing was recorded in a history, or there is none."""
+    if not os.path.lexists(history):
+        return True
+    try:
+        con = store.connect(history, read_only=True)
+        try:
+            return con.execute("SELECT 1 FROM executions UNION ALL SELECT 1 FROM orchestrations LIMIT 1").fetchone() is None
+        finally:
+            con.close()
+    except store.Error:
+        return False
 
 
 def _masked(given: str) -> str:

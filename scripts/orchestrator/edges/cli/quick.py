@@ -5,6 +5,7 @@ What it does not surely understand, help and mistakes too, it leaves to click.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -23,7 +24,7 @@ def answered(words: Sequence[str]) -> bool:
     """Runs a list that only reads, or takes a plan; False for whatever click is to run."""
     place: dict[str, str] = {}
     rest = list(words)
-    while len(rest) > 1 and rest[0] in WHERE:
+    while len(rest) > 1 and rest[0] in WHERE and rest[1].strip():
         place[WHERE[rest[0]]] = rest[1]
         rest = rest[2:]
     if len(rest) == 2 and rest[0] == "plan" and (rest[1] == "-" or rest[1][:1] not in ("", "-")):
@@ -102,6 +103,10 @@ def outcome(run: Callable[[], Any]) -> Any:
             return _ended(f"orchestrator: the output cannot be written ({bug.strerror}): let it go to another place.", 1)
         from orchestrator.store import open as store
 
+        if isinstance(bug, store.Error) and "readonly" in str(bug):
+            return _ended("orchestrator: the history can only be read here, and this command writes to it.", 1)
+        if isinstance(bug, OSError) and bug.errno in (errno.EROFS, errno.ENOSPC, errno.EDQUOT) and bug.filename:
+            return _ended(f"orchestrator: {os.fsdecode(bug.filename)} cannot be written: {bug.strerror}.", 1)
         if isinstance(bug, store.Error) and (store.refused(bug) or store.corrupt(bug)):
             return _ended(f"orchestrator: the history cannot be used ({bug}): `orchestrator doctor` says what to do.", 1)
         if (paths.variable("ORCHESTRATOR_LOG_LEVEL") or "").upper() == "DEBUG":

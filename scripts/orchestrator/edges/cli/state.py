@@ -71,35 +71,33 @@ def prime(place: Place) -> None:
 
 
 def task_rows(place: Place, target: str) -> list[dict[str, Any]]:
-    """The tasks of an orchestration with state, agent, attempts, execution, minutes and the reason of a failure."""
-    from orchestrator.recording.graph import Graph
+    """The tasks of an orchestration with state, agent, attempts, execution, seconds (so far, of one at work) and the reason of a
+    failure."""
+    from orchestrator.services.queries import tasks
 
-    con = place.reading
-    graph = Graph(con, target)
-    rows = []
-    for task_id, task in graph.tasks.items():
-        found = con.execute(
-            "SELECT execution_id, attempt, deployed_at, completed_at, end_reason, refused_names, (julianday(COALESCE("
-            "completed_at, 'now')) - julianday(deployed_at)) * 86400 FROM executions WHERE orchestration_id = ? AND "
-            "task_id = ? ORDER BY attempt DESC LIMIT 1", (target, task_id)).fetchone() or (None,) * 7
+    con, rows = place.reading, []
+    for task in tasks(con, target):
+        seconds, refused = con.execute(
+            "SELECT (julianday('now') - julianday(COALESCE(started_at, deployed_at))) * 86400, refused_names FROM executions "
+            "WHERE execution_id = ?", (task["execution_id"],)).fetchone() or (None, None)
         rows.append({
-            "id": task_id, "state": graph.states[task_id], "title": task[1], "agent": task[2],
-            "after": graph.after.get(task_id, []), "attempts": found[1] or 0, "execution": found[0],
-            "deployed_at": found[2], "completed_at": found[3], "seconds": round(found[6], 1) if found[6] else None,
-            "end_reason": found[4], "refused": found[5],
+            "id": task["task_id"], "state": task["state"], "title": task["title"], "agent": task["agent_type"],
+            "after": task["after"], "attempts": task["attempts"], "execution": task["execution_id"],
+            "deployed_at": task["deployed_at"], "completed_at": task["completed_at"],
+            "seconds": round(max(0.0, seconds or 0.0), 1) if task["state"] == "in_flight" else task["seconds"],
+            "end_reason": task["end_reason"], "refused": refused,
         })  # fmt: skip
     return rows
 
 
 def task_table(rows: list[dict[str, Any]]) -> str:
     """The tasks as a table for a terminal."""
-    from orchestrator.edges.cli.tables import table
+    from orchestrator.edges.cli.tables import coloured, span, table
 
-    return table(
-        ["task", "state", "agent", "after", "took", "title"],
-        [[r["id"], r["state"] + (f" ({r['end_reason']})" if r["state"] == "failed" else ""),
-          r["agent"].replace("orchestrator:", ""), ",".join(r["after"]) or "-",
-          f"{r['seconds']:.0f} s" if r["seconds"] is not None else "-", r["title"]] for r in rows])
+    cells = [[r["id"], r["state"] + (f" ({r['end_reason']})" if r["state"] == "failed" else ""),
+              r["agent"].replace("orchestrator:", ""), ",".join(r["after"]) or "-", span(r["seconds"]) or "-", r["title"]]
+             for r in rows]  # fmt: skip
+    return coloured(table(["task", "state", "agent", "after", "took", "title"], cells))
 
 
 @click.command()

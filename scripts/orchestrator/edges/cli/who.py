@@ -1,5 +1,7 @@
 """Command `who`: which agents touched a file, and why."""
 
+import os
+
 import click
 
 from orchestrator.edges.cli import describe, filters, tables
@@ -25,6 +27,7 @@ def who(place: Place, path: str, limit: int, as_json: bool) -> None:
     found = body["touches"]
     body["touches"] = found[:limit]
     if not found and not as_json:
-        raise OrchestratorError(f"No agent is known to have touched {body['path']}.")
+        folder = " `orchestrator history --file` takes folders." if os.path.isdir(path) else ""
+        raise OrchestratorError(f"No agent is known to have touched {body['path']!r}.{folder}")
     describe.say(body, describe.touches, as_json)
     tables.say_more(found, limit)
