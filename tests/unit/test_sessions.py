@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from orchestrator.recording import sessions
-from orchestrator.services import queries
+from orchestrator.services import queries, turn
 from orchestrator.store import open as store
 from streams import SESSION, History, World
 
@@ -119,17 +119,91 @@ def test_agents_go_on_with_their_process(left):
     history.take({**end, "session_id": others["session_id"]})
     assert at_work(history) == (0, 0)
     assert history.con.execute("SELECT status, end_reason FROM executions").fetchall() == [("completed", "end_turn")]
+    path = history.world.path(agent)
+    os.rename(path, path + ".gone")  # else it shows how it ended
     over.take({**others, "hook_event_name": "SessionEnd", "reason": "other"})
     assert at_work(over) == (0, 1)
 
 
-def test_agents_do_not_go_on_in_another_process(left):
-    """Another process that begins a conversation takes nothing over; what nobody took over is lost."""
+def test_a_conversation_that_was_left_is_over_with_its_agents(left):
+    """Its row stays open as long as an agent works for it, and no longer; the next turn's end in its process closes it."""
     history, second = left
-    history.con.execute("UPDATE executions SET claude_session_id = ?", (SESSION,))
-    history.process = (HOST, BOOT, ME, "1")
-    history.take({**second, "session_id": "5ec0d000-0000-4000-8000-000000000003"})
+    rows = "SELECT ended_at IS NULL, end_reason FROM claude_sessions WHERE claude_session_id = ?"
+    assert history.con.execute(rows, (SESSION,)).fetchone() == (1, "clear")
+    assert turn.open_orchestrations(history.con, "another") == []
+    end = next(event for event in history.world.events if event["hook_event_name"] == "SubagentStop")
+    history.take({**end, "session_id": second["session_id"]})
+    history.take({**second, "hook_event_name": "Stop", "background_tasks": []})
+    assert history.con.execute(rows, (SESSION,)).fetchone() == (0, "clear")
+    agent = next(iter(history.world.pairs))
+    sent = {"tool_name": "SendMessage", "tool_use_id": "toolu_more", "tool_input": {}, "tool_response": {"resumedAgentId": agent}}
+    history.take({**second, "hook_event_name": "PostToolUse", "prompt_id": "more", **sent})
+    assert history.con.execute(rows, (SESSION,)).fetchone() == (1, "clear") and at_work(history) == (1, 0)
+    history.take({**second, "hook_event_name": "SubagentStart", "agent_id": agent, "prompt_id": "more"})
+    history.count += 10
+    history.take({**second, "hook_event_name": "Stop", "background_tasks": []})
+    assert history.con.execute(rows, (SESSION,)).fetchone() == (0, "clear") and at_work(history) == (0, 0)
+
+
+@pytest.mark.parametrize("heard", [0, 1, 2])
+def test_agents_go_on_whatever_was_heard(tmp_path, heard):
+    """Neither the end of a conversation that was left need be heard, nor the start of the next, nor either in time."""
+    world = World(str(tmp_path))
+    agent = world.agent(10)
+    history = History(world)
+    history.process = sessions.process_of(ME)
+    for event in world.events[:5]:
+        history.take(event)
+    other = {**world.events[0], "session_id": "5ec0d000-0000-4000-8000-000000000002", "source": "clear"}
+    over = {**world.events[0], "hook_event_name": "SessionEnd", "reason": "clear"}
+    late = history.count
+    if heard == 2:
+        history.take(over)
+    history.count += 2
+    history.take({**other, "hook_event_name": "UserPromptSubmit", "prompt": "go on", "prompt_id": "p"})
+    if heard == 1:
+        history.take(over, late + 1, late=True)
+        history.take(other, late + 2, late=True)
+    stop = {**other, "hook_event_name": "Stop", "prompt_id": "p"}
+    history.take({**stop, "background_tasks": [{"id": agent, "type": "subagent", "status": "running"}]})
+    assert at_work(history) == (1, 0)
+    os.rename(world.path(agent), world.path(agent) + ".gone")
+    history.take({**stop, "background_tasks": []})
+    assert at_work(history) == (0, 0) and history.ends()[agent] == ("failed", "ended", 1)
+
+
+def test_agents_are_lost_with_their_process(left):
+    """When the process is gone, what worked for a conversation that it had left is lost like the rest."""
+    history, second = left
+    os.unlink(history.world.path(next(iter(history.world.pairs))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "alive", lambda *process: False)
+        history.take({**second, "session_id": "5ec0d000-0000-4000-8000-000000000003"})
     assert at_work(history) == (0, 1)
+
+
+def test_a_conversation_in_two_processes(tmp_path):
+    """One that another process goes on with is not over when its former process ends."""
+    world = World(str(tmp_path))
+    history = History(world)
+    history.process = (HOST, BOOT, ME, "1")
+    history.take(world.events[0])
+    history.process = sessions.process_of(ME)
+    history.take({**world.events[0], "source": "resume"})
+    history.process = (HOST, BOOT, ME, "1")
+    history.take({**world.events[0], "hook_event_name": "SessionEnd", "reason": "other"})
+    assert history.con.execute("SELECT ended_at FROM claude_sessions").fetchall() == [(None,)]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system has no /proc")
+def test_a_process_that_nobody_waited_for(tmp_path):
+    """One that is over and was not waited for, as under an init that does not, is gone."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as client:
+        process = sessions.process_of(client.pid)
+        assert sessions.alive(*process)
+        client.kill()
+        os.waitid(os.P_PID, client.pid, os.WEXITED | os.WNOWAIT)
+        assert sessions.alive(*process) is False
 
 
 def test_what_an_earlier_process_lost_stays_lost(left):

@@ -178,8 +178,6 @@ def test_an_agent_at_work_through_clear_whose_process_is_killed(client):
     agent, _, _ = client.filled.deploy()
     client.agent(agent, "home", prompt(), *called("m1", 11, "t1"), meta=META)
     client.filled.hook("SessionEnd", reason="clear")
-    client.filled.settle()
-    assert client.ended(agent)[3:] == (1, 1)
     client.filled.hook("SessionStart", session=OTHER, source="clear")
     client.agent(agent, "home", *called("m2", 13, "t2"), session=OTHER)
     client.con.execute("UPDATE claude_sessions SET pid = 1, process_started = '1', boot_id = 'the one before', ended_at = CASE "

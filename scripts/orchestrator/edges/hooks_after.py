@@ -1,7 +1,7 @@
 """Hooks after the fact: what began, what ended, what the conversation is told about it."""
 
 from orchestrator.edges import hooks
-from orchestrator.recording import agents, ends, payload, record, sessions, transcript, usage
+from orchestrator.recording import agents, ends, payload, record, sessions, usage
 from orchestrator.store.open import writing
 
 MATE = "teammate_spawned"  # what an Agent call answers that made a teammate (2.1.197 does not name its agent)
@@ -198,6 +198,7 @@ def _resumed(e):
     if e.p.resumed is None or e.p.call is None:
         return None  # to an agent at work, a teammate, another session
     execution = record.by_agent(e.con, e.p.resumed)
+    sessions.works_beside(e.con, e.p.session, execution)
     record.append(e.con, "resumed", e.now, "%s %s" % (e.p.session, e.p.call), claude_session_id=e.p.session,
                   agent_id=e.p.resumed, tool_use_id=e.p.call, prompt_id=e.p.prompt_id, execution_id=execution)
     if execution:
@@ -222,7 +223,7 @@ def _stopped(e):
     record.append(e.con, "killed", e.now, "%s %s" % (e.p.call, name), claude_session_id=e.p.session,
                   agent_id=name, tool_use_id=e.p.call, execution_id=execution)
     if execution:
-        ends.look(e.con, execution, transcript.path_of(e.p.transcript, name), e.now)
+        ends.look(e.con, execution, ends.place(e.con, execution, e.p.transcript, name), e.now)
         ends.conclude(e.con, e.project, execution, e.now)
     return execution
 
@@ -254,6 +255,7 @@ def agent_start(e):
             _odd(e, "a start without agent_id, or of an agent that was of another type")
             return None
         execution = agents.of_start(e.con, e.p, e.now)
+        sessions.works_beside(e.con, e.p.session, execution)
         record.append(e.con, "started", e.now, "%s %s %s" % (e.p.session, e.p.agent, e.p.prompt_id),
                       claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,
                       agent_type=e.p.agent_type)
@@ -325,7 +327,8 @@ def agent_failed(e):
             claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,
             agent_type=e.p.agent_type, reason=e.p.error, text=e.p.last)
         if execution:
-            ends.look(e.con, execution, transcript.path_of(e.p.transcript, e.p.agent), e.now)  # what it had said by then
+            path = ends.place(e.con, execution, e.p.transcript, e.p.agent)
+            ends.look(e.con, execution, path, e.now)  # what it had said by then
             ends.conclude(e.con, e.project, execution, e.now)
     _project(e, execution)
     return None
@@ -377,9 +380,14 @@ def session_end(e):
     with writing(e.con):
         _seen(e)
         usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_PASSING)
-        sessions.ended(e.con, e.p.session, e.p.why or "ended", e.now)
-        if e.p.why not in sessions.LEFT:
-            _lost(e, e.p.session)
-    if e.p.why not in sessions.LEFT:
-        _project(e)
+        if not e.late and sessions.of_another(e.con, e.p.session, e.pid):
+            return None  # it goes on there
+        if e.p.why in sessions.LEFT:
+            sessions.leave(e.con, e.p.session, e.p.why, e.now)
+            return None
+        over = [e.p.session, *sessions.left(e.con, e.p.session)]
+        for session in over:
+            sessions.ended(con=e.con, session=session, reason=e.p.why or "ended", now=e.now)
+            _lost(e, session)
+    _project(e)
     return None

@@ -1,6 +1,8 @@
 """Ends: what each signal of an end adds to the record, and what follows from it for the orchestration."""
 
-from orchestrator.recording import agents, payload, record, transcript, usage
+import os
+
+from orchestrator.recording import agents, payload, record, sessions, transcript, usage
 
 
 def conclude(con, project, execution, now):
@@ -75,13 +77,24 @@ def notified(con, project, session, main, prompt, told, now, at=None):
         return execution
     if execution is None:
         return None  # nobody knows yet whose it is: it will be found by its agent
-    path = transcript.path_of(main, told.task_id)
+    path = place(con, execution, main, told.task_id)
     if told.status == "completed" and _said(con, execution) != 1 or _wordless(con, execution):
         look(con, execution, path, now, until=_past(con, execution, at))  # 197 says completed of everything, but not there
     record.fill(con, execution, transcript_path=path)
     conclude(con, project, execution, now)
     usage.due(con, project, now, execution=execution, most=usage.MOST_IN_HOOK)
     return execution
+
+
+def place(con, execution, main, agent):
+    """Where an agent's transcript lies: below a main conversation's, or where its row says, or below its own conversation's,
+    which its process may have left for this one; None where it does not."""
+    path = transcript.path_of(main, agent)
+    if path or execution is None:
+        return path
+    kept, session = con.execute("SELECT transcript_path, claude_session_id FROM executions WHERE execution_id = ?",
+                                (execution,)).fetchone()
+    return kept if kept and os.path.exists(kept) else transcript.path_of(transcript.main_of(con, session), agent)
 
 
 def _past(con, execution, at):
@@ -126,7 +139,7 @@ def returned(con, p, project, execution, text, now):
                         model=p.given_model, text=text, body=p.given_tokens)
     if (not _said(con, execution) or _wordless(con, execution)) and (
             record.by_agent(con, p.given_agent) == execution):  # not where it names another's agent
-        look(con, execution, transcript.path_of(p.transcript, p.given_agent), now)
+        look(con, execution, place(con, execution, p.transcript, p.given_agent), now)
     return new
 
 
@@ -142,26 +155,36 @@ def sweep(con, p, project, running, now):
 
     disk.unheard(con, p.session, p.transcript, now)
     agents.explain(con, p, now)
+    others = sessions.left(con, p.session)
+    for session in (p.session, *others):
+        _sweep(con, p, project, session, running, now)
+    for session in others:
+        if not sessions.works(con, session):
+            sessions.over(con, session, now)
+
+
+def _sweep(con, p, project, session, running, now):
+    """The same for one conversation: the one that ended its turn, or one that was left for it."""
     gone = []
-    for execution, agent, runtime, origin, call, parent, deployed, begun in _open(con, p.session):
+    for execution, agent, runtime, origin, call, parent, deployed, begun in _open(con, session):
         if max(deployed, begun or "") > now:
             continue  # this Stop was heard of late: what it lists is older than this
         if agent is None and parent is None:
-            if not begun and not agents.unexplained(con, p.session, execution):
+            if not begun and not agents.unexplained(con, session, execution):
                 never_started(con, project, execution, now)
-        elif agent is not None and agent not in running and not _within(con, p, runtime, call, running) and not (
+        elif agent is not None and agent not in running and not _within(con, p, session, agent, runtime, call, running) and not (
                 origin == "teammate" and _listed(con, execution, running)):
             gone.append((execution, agent, deployed, begun, parent and _just_begun(con, max(deployed, begun or ""), now)))
     if gone:
         _found_told(con, project, p.session, p.transcript, {row[1]: row[2] for row in gone}, now)
-        still = {row[0] for row in _open(con, p.session)}
+        still = {row[0] for row in _open(con, session)}
         for execution, agent, _, begun, unsure in gone:
             if execution in still and not unsure:
-                record.append(con, "absent", now, "%s %s %s" % (execution, agent, begun), claude_session_id=p.session,
+                record.append(con, "absent", now, "%s %s %s" % (execution, agent, begun), claude_session_id=session,
                               agent_id=agent, execution_id=execution)
-                look(con, execution, transcript.path_of(p.transcript, agent), now)
+                look(con, execution, place(con, execution, p.transcript, agent), now)
                 conclude(con, project, execution, now)
-    _look_again(con, p, project, now)
+    _look_again(con, p, project, session, now)
 
 
 def _open(con, session):
@@ -180,16 +203,16 @@ def _just_begun(con, begun, now):
     return con.execute("SELECT (julianday(?2) - julianday(?1)) * 86400 < 5", (begun, now)).fetchone()[0]
 
 
-def _look_again(con, p, project, now):
+def _look_again(con, p, project, session, now):
     """Ends that were concluded from an unfinished transcript, failures that it did not show: by now it is written to its end.
     A failure is told before it is written: that it is not there counts only some seconds later."""
     for execution, agent, said, failure, old in con.execute(
             "SELECT execution_id, agent_id, final_message, end_reason = 'api_error', julianday(?2) - julianday(completed_at) > "
             "5 / 86400.0 FROM executions WHERE claude_session_id = ?1 AND status != 'deployed' AND transcript_path IS NOT NULL "
             "AND inferred = 1 AND (end_reason = 'api_error' OR end_reason IN ('max_turns', 'ended') AND (usage_read_at IS NULL "
-            "OR usage_read_at < completed_at))", (p.session, now)).fetchall():
+            "OR usage_read_at < completed_at))", (session, now)).fetchall():
         unless = ("unfinished", said) if not failure else None if old else "unfinished"
-        if look(con, execution, transcript.path_of(p.transcript, agent), now, unless):
+        if look(con, execution, place(con, execution, p.transcript, agent), now, unless):
             conclude(con, project, execution, now)
 
 
@@ -202,12 +225,16 @@ def _listed(con, execution, running):
     return any(text.startswith(one) for one in told for text in known)
 
 
-def _within(con, p, runtime, call, running):
-    """Whether a workflow's agent may still be at work: its workflow is still listed."""
+def _within(con, p, session, agent, runtime, call, running):
+    """Whether a workflow's agent may still be at work: its workflow is still listed. One without a call may be one, until its
+    meta file says what it is (its start may be heard of before its workflow's)."""
     if runtime != "workflow":
-        return False
+        from orchestrator.recording import runs
+
+        listed = call is None and any(body in running for _, body, _ in runs.open_runs(con, session))
+        return listed and transcript.meta(con, p.transcript, agent) is None
     run = con.execute("SELECT body FROM events WHERE kind IN ('handed', 'workflow', 'workflow_ended') AND kind = 'workflow' AND "
-                      "claude_session_id = ? AND tool_use_id = ?", (p.session, call)).fetchone() if call else None
+                      "claude_session_id = ? AND tool_use_id = ?", (session, call)).fetchone() if call else None
     return run[0] in running if run else bool(running)
 
 
@@ -235,8 +262,8 @@ def salvage(con, project, session, now):
         path = meta.path if meta else transcript.path_of(main[0], agent) if main and main[0] else None
         if meta and meta.stopped:
             found = transcript.tail(con, path)
-            record.append(con, "tail", now, "%s stopped" % agent, agent_id=agent, execution_id=execution, status="stopped",
-                          text=found and found.text, body=found and found.at)
+            record.append(con, "tail", now, "%s stopped %s" % (agent, begun), agent_id=agent, execution_id=execution,
+                          status="stopped", text=found and found.text, body=found and found.at)
             record.fill(con, execution, transcript_path=path)
             conclude(con, project, execution, now)
             continue
@@ -252,12 +279,18 @@ def salvage(con, project, session, now):
 def _never_began(con, project, session, main, now):
     """Closes what was asked for in a Claude session that is over and of which nothing shows that it began; a task is lost
     instead, so that it is deployed again."""
-    for (execution,) in con.execute(
-            "SELECT execution_id FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id IS NULL AND "
-            "started_at IS NULL AND runtime = 'agent' AND task_id IS NULL", (session,)).fetchall():
+    for execution, deployed in con.execute(
+            "SELECT execution_id, deployed_at FROM executions WHERE claude_session_id = ? AND status = 'deployed' AND agent_id "
+            "IS NULL AND started_at IS NULL AND runtime = 'agent' AND task_id IS NULL", (session,)).fetchall():
         if not agents.unexplained(con, session, execution) and all(
-                record.by_agent(con, agent) for agent in transcript.on_disk(main)):
+                record.by_agent(con, agent) or _earlier(con, main, agent, deployed) for agent in transcript.on_disk(main)):
             never_started(con, project, execution, now)
+
+
+def _earlier(con, main, agent, than):
+    """Whether an agent that nobody recorded had begun before a time."""
+    began = transcript.began(con, transcript.path_of(main, agent) or "")
+    return began is not None and began[0] < than
 
 
 def _at_work(con, session):

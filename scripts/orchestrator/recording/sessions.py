@@ -5,7 +5,7 @@ import os
 from orchestrator.paths import variable
 from orchestrator.store.open import BEGAN
 
-LEFT = ("clear", "resume")  # why a conversation ended whose process goes on with another one, and its agents with it
+LEFT = ("clear", "resume", "replaced")  # why a conversation ended whose process goes on with another one
 FOREIGN_DAYS = 14  # a session of which nothing can be told from here is over after that
 
 
@@ -38,7 +38,8 @@ def _started(pid):
     is no such process."""
     line = _line("/proc/%d/stat" % pid)
     if line and ")" in line:
-        return line.rpartition(")")[2].split()[19]
+        about = line.rpartition(")")[2].split()
+        return None if about[0] in "ZX" else about[19]  # one that was not waited for is over too
     if os.path.exists("/proc/self/stat"):
         return None
     with os.popen("LC_ALL=C TZ=UTC ps -o lstart= -p %d 2>/dev/null" % pid) as answer:  # once a session, where it must be
@@ -82,6 +83,13 @@ def _same(one, other):
     return one[2:] == other[2:] and boot == other_boot and counted
 
 
+def of_another(con, session, pid):
+    """Whether a conversation is by now another process's than this one, and that lives."""
+    row = con.execute("SELECT host, boot_id, pid, process_started FROM claude_sessions WHERE claude_session_id = ?",
+                      (session,)).fetchone()
+    return bool(row and row[2] is not None and not _same(row, process_of(pid)) and alive(*row))
+
+
 def seen(con, p, pid, now, late=False):
     """Makes or refreshes the row of the Claude session an event came from; the first event will do, whichever it is.
 
@@ -97,8 +105,6 @@ def seen(con, p, pid, now, late=False):
             "?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (p.session,) + process_of(pid) + (now, p.cwd if main else None, p.transcript, p.source, p.model,
                                               p.mode if main else None, None if late else _client()))
-        if not late and p.event == "SessionStart" and main:
-            _take_over(con, p.session)
         return not late and _replaces(con, p.session, now)
     if row[6] == "imported" and not late:  # a conversation from before the plugin goes on with it
         _goes_on(con, p.session, process_of(pid), now)
@@ -110,8 +116,9 @@ def seen(con, p, pid, now, late=False):
         process = process_of(pid)
         if not _same(row[:4], process) and not late or row[4] is not None and p.source != "startup":
             _goes_on(con, p.session, process, now)
+        con.execute("UPDATE claude_sessions SET end_reason = NULL WHERE claude_session_id = ? AND ended_at IS NULL", (p.session,))
         if not late:
-            _take_over(con, p.session)
+            _replaces(con, p.session, now)
         con.execute("UPDATE claude_sessions SET source = COALESCE(source, ?), model = COALESCE(?, model), cwd = COALESCE(?, cwd) "
                     "WHERE claude_session_id = ?", (p.source, p.model, p.cwd, p.session))
     elif row[6] == "gone" and not late and _same(row[:4], process_of(pid)):  # it was only thought to be gone
@@ -142,54 +149,67 @@ def _goes_on(con, session, process, now):
         "ended_at = NULL, end_reason = NULL, touched = 0, nagged = 0 WHERE claude_session_id = ?", process + (now, session))
 
 
-def _take_over(con, session):
-    """What was at work for the conversations that this process had left for this one (/clear, /resume) is at work for this one:
-    the client tells its ends here, and lists it here."""
-    left = [row[0] for row in con.execute(
-        "SELECT o.claude_session_id FROM (SELECT claude_session_id FROM executions WHERE status = 'deployed' UNION SELECT "
-        "claude_session_id FROM segments JOIN executions USING (execution_id) WHERE ended_at IS NULL AND ordinal > 1) JOIN "
-        "claude_sessions o USING (claude_session_id) JOIN claude_sessions s ON o.pid = s.pid AND o.host = s.host AND o.boot_id "
-        "IS s.boot_id AND o.process_started IS s.process_started "
-        "WHERE s.claude_session_id = ?1 AND o.claude_session_id != ?1 AND "
-        "o.end_reason IN ('%s', '%s')" % LEFT, (session,)).fetchall()]
-    for other in left:
-        began = con.execute(
-            "SELECT min(e.deployed_at) FROM executions e JOIN claude_sessions s USING (claude_session_id) WHERE "
-            "claude_session_id = ? AND (" + _WORKS + ") AND " + BEGAN, (other,)).fetchone()[0]
-        if began is None:
-            continue  # lost to an earlier process
-        con.execute("UPDATE executions SET claude_session_id = ?2 WHERE execution_id IN (SELECT e.execution_id FROM executions e "
-                    "JOIN claude_sessions s USING (claude_session_id) WHERE claude_session_id = ?1 AND (" + _WORKS + ") AND " +
-                    BEGAN + ")", (other, session))
-        con.execute("UPDATE claude_sessions SET started_at = min(started_at, ?) WHERE claude_session_id = ?", (began, session))
-        con.execute("UPDATE claude_sessions SET forked = 2 WHERE claude_session_id IN (?, ?)", (other, session))
-        con.execute("UPDATE events SET claude_session_id = ?2 WHERE kind IN ('handed', 'workflow', 'workflow_ended') AND "
-                    "claude_session_id = ?1", (other, session))
+_SAME = ("o.pid = s.pid AND (o.host = s.host OR o.boot_id IS NOT NULL) AND o.boot_id IS s.boot_id AND o.process_started IS "
+         "s.process_started AND o.claude_session_id != s.claude_session_id")  # two conversations of one process
+_WORKS = ("(e.status = 'deployed' OR e.execution_id IN (SELECT execution_id FROM segments WHERE ended_at IS NULL AND ordinal > "
+          "1)) AND " + BEGAN)
 
 
-_WORKS = ("e.status = 'deployed' OR e.execution_id IN (SELECT execution_id FROM segments WHERE ended_at IS NULL AND ordinal > 1)")
+def works(con, session):
+    """Whether agents are at work for a conversation, in its present process."""
+    return con.execute("SELECT 1 FROM claude_sessions s JOIN executions e USING (claude_session_id) WHERE claude_session_id = ? "
+                       "AND " + _WORKS, (session,)).fetchone() is not None
+
+
+def leave(con, session, reason, now):
+    """A conversation is left for another of its process. As long as agents are at work for it its row stays open: the client
+    lets them work on, and tells the other conversation of their ends."""
+    if works(con, session):
+        con.execute("UPDATE claude_sessions SET end_reason = ?, forked = 2 WHERE claude_session_id = ?", (reason, session))
+    else:
+        ended(con, session, reason, now)
+
+
+def left(con, session):
+    """The conversations that were left for this one, and are not over. What the client says of their usage is not theirs."""
+    found = [row[0] for row in con.execute(
+        "SELECT o.claude_session_id FROM claude_sessions s JOIN claude_sessions o INDEXED BY claude_sessions_open ON " + _SAME +
+        " WHERE s.claude_session_id = ? AND o.ended_at IS NULL AND o.end_reason IS NOT NULL", (session,)).fetchall()]
+    if found:
+        con.execute("UPDATE claude_sessions SET forked = 2 WHERE claude_session_id = ? AND forked < 2", (session,))
+    return found
+
+
+def works_beside(con, session, execution):
+    """An agent of a conversation that its process has left is put to work from the one it has now: it is not over."""
+    con.execute(
+        "UPDATE claude_sessions SET ended_at = NULL, forked = 2 WHERE claude_session_id IN (SELECT o.claude_session_id FROM "
+        "executions e JOIN claude_sessions o USING (claude_session_id) JOIN claude_sessions s ON " + _SAME + " WHERE "
+        "e.execution_id = ? AND s.claude_session_id = ? AND o.end_reason IN ('%s', '%s', '%s'))" % LEFT, (execution, session))
 
 
 def _replaces(con, session, now):
-    """Closes the row of the conversation that was in the same process before, unless agents are at work for it.
+    """Leaves the conversation that was in the same process before, which no hook may have told. Returns whether there was one
+    that is over.
 
     A process has one conversation at a time. On 2.1.197 a fork starts under the id of the conversation it was forked from.
     """
-    before = con.execute(
-        "SELECT o.claude_session_id FROM claude_sessions s JOIN claude_sessions o ON o.pid = s.pid AND (o.host = s.host OR "
-        "o.boot_id IS NOT NULL) AND o.boot_id IS s.boot_id AND o.process_started IS s.process_started AND o.claude_session_id "
-        "!= s.claude_session_id WHERE s.claude_session_id = ? AND o.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM executions e "
-        "WHERE e.claude_session_id = o.claude_session_id AND (" + _WORKS + ") AND " + BEGAN.replace("s.", "o.") + ")",
-        (session,)).fetchall()
+    before = con.execute("SELECT o.claude_session_id FROM claude_sessions s JOIN claude_sessions o ON " + _SAME + " WHERE "
+                         "s.claude_session_id = ? AND o.ended_at IS NULL AND o.end_reason IS NULL", (session,)).fetchall()
     for (other,) in before:
-        ended(con, other, "replaced", now)
-    return bool(before)
+        leave(con, other, "replaced", now)
+    return any(not works(con, other) for (other,) in before)
 
 
 def ended(con, session, reason, now):
     """Closes a Claude session's row."""
     con.execute("UPDATE claude_sessions SET ended_at = ?2, end_reason = ?3 WHERE claude_session_id = ?1 "
                 "AND ended_at IS NULL", (session, now, reason))
+
+
+def over(con, session, now):
+    """Closes the row of a conversation that was left, when the last agent at work for it has ended."""
+    con.execute("UPDATE claude_sessions SET ended_at = ? WHERE claude_session_id = ?", (now, session))
 
 
 def gone(con, now):
@@ -219,8 +239,8 @@ def unread(con, now):
     return [r[0] for r in con.execute(
         "SELECT DISTINCT s.claude_session_id, s.host, s.boot_id, s.pid, s.process_started FROM lost_executions e JOIN "
         "claude_sessions s USING (claude_session_id) WHERE s.ended_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?, '-1 day') AND "
-        "s.end_reason NOT IN ('gone', 'imported') AND COALESCE((SELECT max(t.at) FROM events t WHERE t.execution_id = "
-        "e.execution_id AND t.kind = 'tail'), '') <= s.ended_at", (now,)) if alive(*r[1:]) is False]
+        "s.end_reason NOT IN ('gone', 'imported') AND (SELECT max(t.at) FROM events t WHERE t.execution_id = e.execution_id "
+        "AND t.kind = 'tail') <= s.ended_at", (now,)) if alive(*r[1:]) is False]
 
 
 def bury(con, now):

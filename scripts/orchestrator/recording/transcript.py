@@ -135,11 +135,13 @@ def meta(con, main_transcript, agent):
     if not path:
         return None
     words = _about(con, path)
-    if words is None:
-        pieces = parts(con, path)  # 2.1.197 has it only where the transcript begins
-        while pieces and not words:
-            path = pieces.pop(0)
-            words = _about(con, path)
+    if "toolUseId" not in (words or ()):  # 2.1.197 has it only where the transcript begins; where it goes on, nothing or less
+        for piece in parts(con, path):
+            about = _about(con, piece)
+            if about and ("toolUseId" in about or not words):
+                path, words = piece, about
+                if "toolUseId" in words:
+                    break
     if not words:
         return None  # half written
 

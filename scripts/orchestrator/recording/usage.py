@@ -56,9 +56,7 @@ def due(con, project, now, session=None, execution=None, most=None):
     if execution is None:  # what was lost has ended too, without an end
         rows += con.execute(
             "SELECT execution_id, l.transcript_path, claude_session_id, agent_id FROM lost_executions l JOIN claude_sessions s "
-            "USING (claude_session_id) WHERE +agent_id IS NOT NULL AND (l.usage_read_at IS NULL OR l.usage_read_at < s.ended_at "
-            "OR s.end_reason = 'clear' AND l.usage_read_at < (SELECT max(t.at) FROM events t WHERE t.execution_id = "
-            "l.execution_id AND t.kind = 'tail')) "  # it was looked at again when the process that went on with it was gone
+            "USING (claude_session_id) WHERE +agent_id IS NOT NULL AND (l.usage_read_at IS NULL OR l.usage_read_at < s.ended_at) "
             + ("AND claude_session_id = ?" if session else ""),
             (session,) if session else (),
         ).fetchall()

@@ -276,7 +276,7 @@ class _Taking:
             return
         at, session = call.answered, self.found.session
         if call.tool == "SendMessage":
-            agent = text(call.result.get("resumedAgentId"))
+            agent = text(call.result.get("resumedAgentId")) or past_session.resumed(call)
             if agent in self.execution:  # at the call: the agent may have answered before its return was written
                 self._say("resumed", call.at, "%s %s" % (session, call.call), agent, agent_id=agent, tool_use_id=call.call,
                           prompt_id=call.prompt)  # fmt: skip

@@ -148,6 +148,15 @@ def _words(content: object) -> str:
     return "\n".join(each for each in texts if isinstance(each, str) and not each.lstrip().startswith(_NOTE))
 
 
+def resumed(call: Call) -> Optional[str]:
+    """The agent that an agent's message put to work again: of its calls only the words that it was answered are written."""
+    try:
+        said = json.loads(call.words)
+    except (ValueError, RecursionError):
+        return None
+    return text(said.get("resumedAgentId")) if isinstance(said, dict) else None
+
+
 def returned_text(call: Call) -> str:
     """What a foreground agent gave back; empty for a nested one, whose answer is only the client's framed words."""
     return _words(call.result.get("content")) if call.result else ""

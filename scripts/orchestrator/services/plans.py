@@ -168,7 +168,7 @@ def adopt(con: Any, orchestration_id: str, session: str, now: str, take: bool = 
         if status not in ("planning", "executing"):
             raise OrchestratorError(f"{orchestration_id} is closed ({status}): there is nothing to resume.")
         alive = con.execute("SELECT 1 FROM claude_sessions WHERE claude_session_id = ? AND ended_at IS NULL AND "
-                            "orchestration_id = ?", (driver, orchestration_id)).fetchone()
+                            "end_reason IS NULL AND orchestration_id = ?", (driver, orchestration_id)).fetchone()
         if alive and driver != session and not take:
             raise OrchestratorError(f"Another open conversation ({driver[:8]}) drives {orchestration_id}: go on there, or "
                                     "take it over with `orchestrator resume --take`.")

@@ -214,7 +214,8 @@ def open_orchestrations(con, session):
     return [r[0] for r in con.execute(
         "SELECT o.orchestration_id FROM orchestrations o LEFT JOIN claude_sessions s ON s.claude_session_id = "
         "o.claude_session_id WHERE o.status IN ('planning', 'executing') AND o.origin = 'planned' AND "
-        "(s.claude_session_id IS NULL OR s.ended_at IS NOT NULL OR s.orchestration_id IS NOT o.orchestration_id) "
+        "(s.claude_session_id IS NULL OR s.end_reason IS NOT NULL OR s.ended_at IS NOT NULL OR "
+        "s.orchestration_id IS NOT o.orchestration_id) "
         "AND o.claude_session_id IS NOT ? ORDER BY o.updated_at DESC", (session,))]
 
 
