@@ -265,10 +265,10 @@ def test_a_copy_is_on_the_disk_before_it_has_its_name(place, monkeypatch):
     assert done == ["fsync", "replace"]
 
 
-@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("beside", ["", "other.db", "history.db.corrupt-2026-11-20T080000.000Z", "history.db.bak"])
 def test_files_that_no_row_names_are_told_and_pruned(place, beside):
     """What lies in the archive and no row names is counted, and goes when it is old, unless another history lies beside this
-    one, as its own search index is not; other files stay."""
+    one, also one that was set aside, as its own search index is not; other files, and folders, stay."""
     Path(place.workspace, "history.db-search").write_bytes(b"SQLite format 3\0")
     place.execution("e", ended=NEW)
     place.keep()
@@ -278,12 +278,28 @@ def test_files_that_no_row_names_are_told_and_pruned(place, beside):
         at = place.value("SELECT strftime('%s', ?)", CUTOFF)
         os.utime(folder / name, (int(at) - age, int(at) - age) if age > 60 else None)
     if beside:
-        open_history(os.path.join(place.workspace, "other.db")).close()
+        open_history(os.path.join(place.workspace, beside)).close()
+    (folder / ("2" * 32 + ".jsonl.gz")).mkdir()
     sizes = {each.what: each.number for each in prune.sizes(place.con, place.workspace, place.workspace + "/history.db")}
     assert sizes.get("files in the archive that no row names") == (None if beside else 2)
     prune.prune(place.con, CUTOFF)
-    assert len(list(folder.iterdir())) == (4 if beside else 3) and (folder / "mine.txt").exists()
+    assert len(list(folder.iterdir())) == (5 if beside else 4) and (folder / "mine.txt").exists()
     assert place.text("e")
+
+
+def test_a_folder_in_the_place_of_a_kept_transcript(place):
+    """It is passed over, and the others are kept."""
+    for name in ("e", "f"):
+        place.execution(name)
+    place.keep()
+    before = place.value("SELECT hash FROM archive WHERE owner = 'e'")
+    path = archive.path_of(archive.folder_of(place.con), before)
+    os.unlink(path)
+    os.mkdir(path)
+    place.con.execute("DELETE FROM archive")
+    place.con.execute("UPDATE executions SET transcript_hash = NULL")
+    kept = place.keep()
+    assert os.path.isdir(path) and [owner for _, owner, _ in kept.missing] and kept.transcripts + len(kept.missing) == 2
 
 
 def test_main_conversations_are_kept_on_request(place):

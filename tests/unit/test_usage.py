@@ -291,8 +291,10 @@ def test_what_is_wrong_in_the_projects_prices_alone_does_not_count(con, tmp_path
     read(con, "2.1.197", "worker", project=str(tmp_path))
     (listed,) = con.execute("SELECT sum(cost_usd) FROM usage").fetchone()
     free = {"input": 0, "output": 0, "cache_write_5m": 0, "cache_write_1h": 0, "cache_read": 0}
-    wrong = [{**free, "input": -1}, {**free, "fast": {**free, "output": "1"}}, 5]
-    for mine, said in zip(wrong, ("for input.", "for fast.output.", "is no object"), strict=True):
+    wrong = [{**free, "input": -1}, {**free, "fast": {**free, "output": "1"}}, 5, {**free, "input": True},
+             {**free, "above": free}]  # fmt: skip
+    texts = ("for input.", "for fast.output.", "is no object", "for input.", "for above.prompt_tokens.")
+    for mine, said in zip(wrong, texts, strict=True):
         table.write_text(json.dumps({"models": {"claude-opus-4-8": mine, "Acme-1": free}}))
         read(con, "2.1.197", "worker", project=str(tmp_path))
         assert con.execute("SELECT sum(cost_usd) FROM usage").fetchone() == (listed,)
@@ -301,6 +303,12 @@ def test_what_is_wrong_in_the_projects_prices_alone_does_not_count(con, tmp_path
         (finding,) = checks_project.own_prices(str(tmp_path))
         assert str(table) in finding.text and said in finding.text
     table.write_text(json.dumps({"models": {"claude-opus-4-8": free}}))
+    assert list(checks_project.own_prices(str(tmp_path))) == []
+    table.write_text(json.dumps({"models": {}, "web_search": True}))
+    (finding,) = checks_project.own_prices(str(tmp_path))
+    assert "web_search is no price" in finding.text
+    table.unlink()
+    os.mkfifo(table)
     assert list(checks_project.own_prices(str(tmp_path))) == []
     table.unlink()
     assert list(checks_project.own_prices(str(tmp_path))) == []
@@ -370,16 +378,18 @@ LONG = {"input_tokens": 60_000, "output_tokens": 500}
 BOTH = {"input_tokens": 120_000, "output_tokens": 1000}
 
 
-@pytest.mark.parametrize("used, rows", [
-    ({**BOTH, "iterations": [part(**LONG), part("fallback_message", **LONG)]}, [("claude-haiku-5-5", 1, 120_000, 0.0125)]),
-    ({**BOTH, "iterations": [part(**LONG)]}, [("claude-haiku-5-5", 1, 120_000, 0.0625)]),
-    ({**BOTH, "iterations": [part(**BOTH), "?", part("compaction", **LONG)]}, [("claude-haiku-5-5", 1, 120_000, 0.0625)]),
+@pytest.mark.parametrize("used, rows, size", [
+    ({**BOTH, "iterations": [part(**LONG), part("fallback_message", **LONG)]},
+     [("claude-haiku-5-5", 1, 120_000, 0.0125)], 60_500),
+    ({**BOTH, "iterations": [part(**LONG)]}, [("claude-haiku-5-5", 1, 120_000, 0.0625)], 121_000),
+    ({**BOTH, "iterations": [part(**BOTH), "?", part("compaction", **LONG)]},
+     [("claude-haiku-5-5", 1, 120_000, 0.0625)], 121_000),
     ({**LONG, "iterations": [part(**LONG), part("advisor_message", model="claude-opus-4-8", **LONG), part("advisor_message")]},
-     [("claude-haiku-5-5", 1, 60_000, 0.00625), ("claude-opus-4-8", 0, 60_000, 0.3125)]),
+     [("claude-haiku-5-5", 1, 60_000, 0.00625), ("claude-opus-4-8", 0, 60_000, 0.3125)], 60_500),
 ], ids=["two goes", "not all of it", "one go", "an advisor"])  # fmt: skip
-def test_a_message_of_several_goes_and_of_an_advisor(con, tmp_path, used, rows):
-    """Each go at a message is priced by itself where they come to the whole; what an advisor used, which is in no sum of the
-    message, counts too, of its own model and as no message."""
+def test_a_message_of_several_goes_and_of_an_advisor(con, tmp_path, used, rows, size):
+    """Each go at a message is priced by itself where they come to the whole, and the last is how large the request was; what an
+    advisor used, which is in no sum of the message, counts too, of its own model and as no message."""
     path = tmp_path / "agent.jsonl"
     lines = [message(1, "claude-haiku-5-5", used)] * 2
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -390,6 +400,7 @@ def test_a_message_of_several_goes_and_of_an_advisor(con, tmp_path, used, rows):
     assert [row[:3] for row in found] == [row[:3] for row in rows]
     assert [row[3] for row in found] == pytest.approx([row[3] for row in rows])
     assert con.execute("SELECT message_id FROM counted_messages").fetchall() == [("msg_1",)]
+    assert con.execute("SELECT context_size FROM executions WHERE execution_id = 'worker'").fetchone() == (size,)
 
 
 def test_tokens_stand_on_the_day_of_their_messages(con, tmp_path):
@@ -541,7 +552,8 @@ def read_then(asked, shown, call):
     tool, said = call
     read = assistant("m1", tools=[("t1", "Read", {"file_path": "/x/file", **asked})])
     wrote = assistant("m2", tools=[("t2", tool, {"file_path": "/x/file", **said})])
-    return [read, answered("t1", shown), wrote, answered("t2", "The file has been updated.")]
+    done = "The file %s has been updated." % said.get("file_path", "/x/file")
+    return [read, answered("t1", shown), wrote, answered("t2", done)]
 
 
 REMINDER = "\n\n<system-reminder>\nBe careful.\n</system-reminder>\n"
@@ -555,6 +567,7 @@ WRITE = ("Write", {"content": "a\nB\nc\n"})
     ({"limit": 3}, "1\ta\n2\tb\n3\tc", WRITE, (0, 0)),
     ({"offset": 2}, "2\tb\n3\tc", WRITE, (0, 0)),
     ({"limit": "all"}, "1\ta\n2\tb\n3\tc", WRITE, (0, 0)),
+    ({"offset": 2}, "2\tb\n3\tc", ("Write", {"content": "a\n", "file_path": "/x/created/file"}), (0, 0)),
     ({"limit": 1}, "1\tb", ("Edit", {"old_string": "b", "new_string": "c", "replace_all": True}), (1, 1)),
 ])  # fmt: skip
 def test_lines_are_at_least_what_was_shown(con, tmp_path, asked, shown, call, lines):
@@ -724,6 +737,7 @@ BLOCKED = "rm in '/etc/x' was blocked. For security, Claude Code may only remove
     ("Read", "<tool_use_error>File is in a directory that is denied by your permission settings.</tool_use_error>", {}, True),
     ("WebFetch", "getaddrinfo: a hook error: none", {}, False), ("WebFetch", "The repository requires approval", {}, False),
     ("mcp__github__merge", "Merge requires approval from 2 reviewers", {}, False),
+    ("Edit", "<tool_use_error>String to replace not found in file.\nString: ' was blocked by a deny rule'", {}, False),
     ("Bash", "Exit code 1\nrequires approval", {}, False), ("Bash", BLOCKED, ACCEPTED, False),
     ("mcp__github__merge", "no", REJECTED, True), ("mcp__github__merge", "no", {"toolDenialKind": "permission-rule"}, True),
 ])  # fmt: skip

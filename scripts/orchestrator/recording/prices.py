@@ -6,7 +6,7 @@ that is not in the table has no price: its tokens are counted and no cost is mad
 
 import os
 
-from orchestrator.paths import plugin_root, variable, workspace_of
+from orchestrator.paths import plugin_root, regular, variable, workspace_of
 
 OWN = "prices.json"  # in the workspace
 _MOST = 1_000_000  # bytes of a project's own table
@@ -74,8 +74,7 @@ def tables(project):
 def own_table(project):
     """The JSON text of the project's own price table; None where it has none."""
     try:
-        with open(os.path.join(workspace_of(project), OWN), encoding="utf-8", errors="replace") as f:
-            return f.read(_MOST)
+        return regular(os.path.join(workspace_of(project), OWN), _MOST).decode("utf-8", "replace")
     except OSError:
         return None
 
@@ -91,19 +90,26 @@ def _faults(con, text):
     if con.execute(whole, (text,)).fetchone()[0] != "object":
         return {None: "It is not a JSON object with `models`."}
     found = {}
+    for name in ("web_search", "us_inference"):
+        kind, price = con.execute("SELECT json_type(?1, ?2), json_extract(?1, ?2)", (text, "$." + name)).fetchone()
+        if kind is not None and not (kind in ("integer", "real") and _is_price(price)):
+            found["", name] = "%s is no price of at least 0." % name
     for model, kind, value in con.execute("SELECT key, type, value FROM json_each(?, '$.models')", (text,)).fetchall():
         if kind != "object":
             found[model] = "%s is no object of prices." % model[:100]
             continue
         wrong = []
         for mode in ("", "fast.", "above."):
-            prices = con.execute(
-                "SELECT %s" % ", ".join(["json_extract(?1, '$.%s%s')" % (mode, name) for name in _NAMES]), (value,)
-            ).fetchone()
+            prices = con.execute("SELECT %s" % ", ".join(
+                ["CASE WHEN json_type(?1, '$.{0}') IN ('true', 'false') THEN 'no' ELSE json_extract(?1, '$.{0}') END".format(
+                    mode + name) for name in _NAMES]), (value,)).fetchone()  # fmt: skip
             if mode and not con.execute("SELECT json_type(?1, ?2)", (value, "$." + mode[:-1])).fetchone()[0]:
                 continue
             wrong += [mode + name for name, price in zip(_NAMES, prices)
                       if not (_is_price(price) or price is None and name == "cache_write_1h")]  # fmt: skip
+        above = con.execute("SELECT json_type(?1, '$.above'), json_type(?1, '$.above.prompt_tokens')", (value,)).fetchone()
+        if above[0] and above[1] != "integer":
+            wrong.append("above.prompt_tokens")
         if wrong:
             found[model] = "%s has no price of at least 0 for %s." % (model[:100], ", ".join(wrong))
     return found

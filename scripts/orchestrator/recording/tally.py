@@ -93,6 +93,10 @@ SELECT ?1, ?2, m.model, m.day, sum(m.kind = 'message'), sum(m.input), sum(m.w5),
     + """) END
 FROM temp.messages m WHERE true GROUP BY m.model, m.day"""
 )
+# How large the last go at the last message was: its sums are those of all of them.
+_LAST_GO = """
+SELECT input + w5 + w1 + cached + output FROM temp.messages WHERE kind = 'go' AND n = (SELECT max(n) FROM temp.messages WHERE
+    kind = 'message') ORDER BY length(id) DESC, id DESC LIMIT 1"""
 # Whether a signal of its latest segment said how large an agent's last request was.
 _TOLD = (
     "EXISTS (SELECT 1 FROM events v WHERE v.execution_id = executions.execution_id AND v.kind IN ('notified', 'returned') AND "
@@ -189,6 +193,7 @@ def read(con, project, execution, *paths):
         "(SELECT model FROM temp.messages GROUP BY model ORDER BY min(n))"
     ).fetchone()
     _claim(con, project, execution)
+    last = last[:3] + (con.execute(_LAST_GO).fetchone() or last[3:])
     usage.forget(con, execution, "execution")
     con.execute("INSERT INTO usage " + _SUMS, (execution, "execution"))
     con.execute(

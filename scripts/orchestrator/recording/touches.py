@@ -20,6 +20,7 @@ _WITHIN = (
     "' was blocked. For security, Claude Code may only ", "' was blocked by a deny rule",
     " resolved from a path-like name and requires approval", "' requires approval for this ",
 )  # fmt: skip
+_OTHERS = ("Exit code", "<tool_use_error>String to replace", "<tool_use_error>Found ")  # words of a command, of a file
 WRITERS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 _MOST_STEPS = 100_000  # of the search for the shortest way from one text to another; of what it does not find, it is the least
 
@@ -107,7 +108,7 @@ def keep(con, execution, project):
 
 def _refused(tool, text):
     """Whether a call that came to nothing was not let through, by the words it was answered with."""
-    if text.startswith("Exit code"):  # the words of the command itself
+    if text.startswith(_OTHERS):
         return False
     by_a_hook = text.startswith("PreToolUse:") and text.partition(" ")[2].startswith("hook error: ")
     ours = not tool.startswith("mcp__")
@@ -168,7 +169,7 @@ class _Texts:
 
     def written(self, path, new, old, everywhere, answer):
         """(lines added, lines removed) by a call that wrote `new`, in place of `old` or of the whole file."""
-        before = "" if "created" in answer[:40] else self.known.get(path)
+        before = "" if answer.startswith("File created") else self.known.get(path)
         if not isinstance(old, str):
             self.known[path] = new
             if before is None and "has been updated" in answer:

@@ -81,18 +81,22 @@ def unnamed(con):
     one, whose they may be."""
     folder, named = folder_of(con), {name_of(row[0]) for row in con.execute("SELECT hash FROM archive")}
     above, own = os.path.dirname(folder), con.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()[0]
+    from orchestrator.store.search_index import SUFFIX
+
+    ours = [os.path.realpath(own) + end for end in ("", "-wal", "-shm", "-journal", SUFFIX, SUFFIX + "-wal", SUFFIX + "-shm")]
     found = []
     try:
         for name in os.listdir(above):
             path = os.path.join(above, name)
-            if not os.path.realpath(path).startswith(os.path.realpath(own)) and os.path.isfile(path):  # its index is its own
+            if os.path.realpath(path) not in ours and os.path.isfile(path):
                 with open(path, "rb") as f:
                     if f.read(15) == b"SQLite format 3":
                         return []
         for name in os.listdir(folder):
-            if name not in named and len(name) == 41 and name.endswith(".jsonl.gz"):
-                about = os.lstat(os.path.join(folder, name))
-                found.append((os.path.join(folder, name), about.st_size, about.st_mtime))
+            path = os.path.join(folder, name)
+            if name not in named and len(name) == 41 and name.endswith(".jsonl.gz") and os.path.isfile(path):
+                about = os.lstat(path)
+                found.append((path, about.st_size, about.st_mtime))
     except OSError:
         pass
     return found
@@ -137,7 +141,11 @@ def keep(con, due, now, most=None, progress=None):
         if source is None:
             continue
         with source:
-            address, lines, size, packed, masked = pack(folder, _whole(con, path, source))
+            try:
+                address, lines, size, packed, masked = pack(folder, _whole(con, path, source))
+            except IsADirectoryError:  # something else has its name there: the others are kept all the same
+                kept.missing.append((kind, owner, path))
+                continue
         with writing(con):
             before = _address(con, kind, owner)
             con.execute("INSERT OR REPLACE INTO archive VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
