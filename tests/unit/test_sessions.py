@@ -193,6 +193,25 @@ def test_a_conversation_in_two_processes(tmp_path):
     history.process = (HOST, BOOT, ME, "1")
     history.take({**world.events[0], "hook_event_name": "SessionEnd", "reason": "other"})
     assert history.con.execute("SELECT ended_at FROM claude_sessions").fetchall() == [(None,)]
+    history.process = sessions.process_of(ME)
+    history.take({**world.events[0], "hook_event_name": "SessionEnd", "reason": "other"})
+    assert history.con.execute("SELECT ended_at IS NULL FROM claude_sessions").fetchall() == [(0,)]
+    history.process = sessions.process_of(os.getppid())  # the one of before goes on all the same
+    history.take({**world.events[1], "hook_event_name": "UserPromptSubmit", "prompt": "go on"})
+    assert history.con.execute("SELECT ended_at FROM claude_sessions").fetchall() == [(None,)]
+
+
+def test_a_call_that_was_let_through_before_the_conversation_was_left(left):
+    """An agent's call that was let through before /clear, and came back after it, is one call."""
+    history, second = left
+    agent = next(iter(history.world.pairs))
+    call = next(event for event in history.world.events if event["hook_event_name"] == "PreToolUse")
+    inner = {**call, "agent_id": agent, "tool_use_id": "toolu_inner"}
+    history.take(inner)
+    history.take({**inner, "session_id": second["session_id"], "hook_event_name": "PostToolUse",
+                  "tool_response": {"isAsync": True, "status": "async_launched", "agentId": "a2"}})  # fmt: skip
+    rows = history.con.execute("SELECT tool_use_id, agent_id, parent_agent_id FROM executions ORDER BY number").fetchall()
+    assert rows == [("toolu_010", agent, None), ("toolu_inner", "a2", agent)]
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system has no /proc")

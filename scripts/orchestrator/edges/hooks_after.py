@@ -179,10 +179,12 @@ def after_tool(e):
 
 def _called(e):
     """The execution of an Agent call that was let through; opened where the gate's own event was lost."""
-    execution = (record.join(e.con, e.p.session, e.p.call, e.p.given_agent)
-                 or record.by_call(e.con, e.p.session, e.p.call))
+    asked = e.p.session
+    if record.by_call(e.con, asked, e.p.call) is None:  # an agent's call may have been let through before /clear
+        asked = next((s for s in sessions.left(e.con, asked) if record.by_call(e.con, s, e.p.call)), asked)
+    execution = record.join(e.con, asked, e.p.call, e.p.given_agent) or record.by_call(e.con, asked, e.p.call)
     if execution and record.sure_call(e.con, execution) not in (None, e.p.call):
-        execution = record.by_call(e.con, e.p.session, e.p.call)  # its agent is surely another call's
+        execution = record.by_call(e.con, asked, e.p.call)  # its agent is surely another call's
     if execution is None:
         execution = record.open_execution(
             e.con, e.now, origin="unplanned", claude_session_id=e.p.session, tool_use_id=e.p.call,

@@ -121,6 +121,8 @@ def seen(con, p, pid, now, late=False):
             _replaces(con, p.session, now)
         con.execute("UPDATE claude_sessions SET source = COALESCE(source, ?), model = COALESCE(?, model), cwd = COALESCE(?, cwd) "
                     "WHERE claude_session_id = ?", (p.source, p.model, p.cwd, p.session))
+    elif row[4] and main and not late and p.event != "SessionEnd" and not _same(row[:4], process_of(pid)):
+        _goes_on(con, p.session, process_of(pid), now)  # it was in two processes, and one of them has ended
     elif row[6] == "gone" and not late and _same(row[:4], process_of(pid)):  # it was only thought to be gone
         con.execute("UPDATE claude_sessions SET ended_at = NULL, end_reason = NULL WHERE claude_session_id = ?", (p.session,))
     if p.transcript and row[8] and p.transcript != row[8] and not late:  # 2.1.329 takes it along into a worktree, and back
