@@ -14,21 +14,41 @@ CREATE TABLE daily_checks (              -- roll-up of validation results by day
     not_passed INTEGER NOT NULL DEFAULT 0 -- verdicts that say that it failed; numbers, skipped, n/a and the like are neither
 ) WITHOUT ROWID;
 
+CREATE VIEW verdict_words AS             -- the words and signs of a verdict
+SELECT column1 AS word,                  -- as a verdict begins, or as stands behind a number, in lower case
+    column2 AS passed                    -- 1: a check passed of which it is said; 0: it failed
+FROM (VALUES ('pass', 1), ('passed', 1), ('passes', 1), ('passing', 1), ('ok', 1), ('okay', 1), ('success', 1),
+    ('successful', 1), ('successfully', 1), ('succeeded', 1), ('succeeds', 1), ('green', 1), ('clean', 1), ('✅', 1), ('✓', 1),
+    ('✔', 1), ('🟢', 1), ('fail', 0), ('failed', 0), ('fails', 0), ('failing', 0), ('failure', 0), ('failures', 0),
+    ('error', 0), ('errors', 0), ('errored', 0), ('broken', 0), ('crash', 0), ('crashed', 0), ('crashes', 0), ('timeout', 0),
+    ('❌', 0), ('✗', 0), ('✘', 0), ('🔴', 0));
+
 CREATE VIEW verdicts AS                  -- each check of each validation result, and whether it passed
-SELECT output_id, execution_id, created_at, "check", verdict, CASE
-    WHEN type IN ('true', 'false') THEN type = 'true'
-    WHEN (word LIKE 'pass%' OR word LIKE 'ok%' OR word LIKE 'succe%' OR word LIKE 'green%' OR word LIKE 'clean%'
-        OR word LIKE '✅%' OR word LIKE '✓%' OR word LIKE '✔%')
-        AND (word = said OR said NOT LIKE '0%' AND said NOT LIKE '%fail%' AND said NOT LIKE '%error%') THEN 1
-    WHEN (word LIKE 'fail%' OR word LIKE 'error%' OR word LIKE 'broken%' OR word LIKE 'crash%' OR word LIKE 'timeout%'
-        OR word LIKE 'timed out%' OR word LIKE 'not ok%' OR word LIKE 'not pass%' OR word LIKE '❌%' OR word LIKE '✗%'
-        OR word LIKE '✘%')
-        AND said NOT LIKE '0%' THEN 0
+SELECT o.output_id, o.execution_id, o.created_at, v.key AS "check", v.atom AS verdict, CASE
+    WHEN v.type IN ('true', 'false') THEN v.type = 'true'
+    ELSE (SELECT CASE                    -- by the numbers of a summary, or by the sign or the word in front
+        WHEN said GLOB '0/*' THEN NULL
+        WHEN said GLOB '*; failed [1-9]*' OR said GLOB '*; failures [1-9]*' OR said GLOB '*; errors [1-9]*' THEN 0
+        WHEN said GLOB '[0-9]*' THEN CASE WHEN said GLOB '*[0-9] [a-z]*' THEN (
+            SELECT min(w.passed) FROM verdict_words w WHERE w.word < '~' AND said GLOB '*[0-9] ' || w.word || '[^a-z0-9_-]*'
+            AND NOT (w.passed AND rest GLOB '/*'
+                AND rest NOT GLOB '/' || substr(said, 1, length(said) - length(rest)) || '[^0-9,]*')) END
+        WHEN begun = '' OR substr(said, length(begun) + 1, 1) NOT GLOB '[-_0-9]' THEN (
+            SELECT w.passed FROM verdict_words w WHERE w.word = CASE begun WHEN '' THEN substr(said, 1, 1) ELSE begun END)
+        END
+        FROM (SELECT said, ltrim(said, '0123456789,') AS rest,
+            substr(said, 1, length(said) - length(ltrim(said, 'abcdefghijklmnopqrstuvwxyz'))) AS begun
+        FROM (SELECT ltrim(
+            replace(replace(replace(replace(replace(replace(replace(replace(
+            replace(replace(replace(replace(replace(replace(replace(replace(
+            ' ' || ltrim(lower(v.atom), '`*" ') || ' '
+            , '*', ''), ', ', '; '), ' all ', ' '), ' tests ', ' '), ' test ', ' '), ' checks ', ' '), ' 100% ', ' 100 ')
+            , ' of ', '/'), ' / ', '/'), ': 0 ', '-0 '), ': 0;', '-0;'), ': ', ' '), ' 0 ', ' 0-'), 'not ok', 'fail')
+            , 'not pass', 'fail'), 'timed out', 'timeout')
+            ) AS said LIMIT 1) LIMIT 1)) -- a limit: each is made out once
     END AS passed                        -- 1: it passed; 0: it failed; NULL: it says neither, as numbers do
-FROM (SELECT o.output_id, o.execution_id, o.created_at, v.key AS "check", v.atom AS verdict, v.type, ltrim(v.atom, '`* ') AS said,
-        ltrim(v.atom, '`* 0123456789') AS word
-    FROM outputs o, json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v
-    WHERE o.output_type = 'validation_result' AND v.atom IS NOT NULL);
+FROM outputs o, json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v
+WHERE o.output_type = 'validation_result' AND v.atom IS NOT NULL;
 
 CREATE VIEW check_parts AS               -- how many verdicts of each validation result passed, and how many failed
 SELECT output_id, substr(created_at, 1, 10) AS day, count(*) FILTER (WHERE passed = 1) AS passed,

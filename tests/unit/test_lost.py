@@ -205,7 +205,7 @@ OLD_LOST = (
     "CREATE VIEW lost_executions AS SELECT e.* FROM executions e JOIN claude_sessions s USING (claude_session_id) "
     "WHERE e.status = 'deployed' AND (s.ended_at IS NOT NULL OR e.deployed_at < s.started_at)"
 )
-NEW_SINCE_2 = ("VIEW verdicts", "INDEX executions_completed", "INDEX executions_unmeasured")
+NEW_SINCE_2 = ("VIEW verdict_words", "VIEW verdicts", "INDEX executions_completed", "INDEX executions_unmeasured")
 
 
 @pytest.mark.parametrize("version", [1, 2])

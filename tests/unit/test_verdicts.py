@@ -34,7 +34,54 @@ WRITTEN = {
     "tests: 12 passed": ("tests", "12 passed", True),
     "tests: 2 failed, 10 passed": ("tests", "2 failed, 10 passed", False),
     "tests: 0 failed": ("tests", "0 failed", None),
-    "tests: 10 passed, 2 failed": ("tests", "10 passed, 2 failed", None),
+    "tests: 10 passed, 2 failed": ("tests", "10 passed, 2 failed", False),
+    "tests: 10 passed, 0 failed": ("tests", "10 passed, 0 failed", True),
+    "tests: 0 failed, 10 passed": ("tests", "0 failed, 10 passed", True),
+    "tests: 10 passed, 2 timed out": ("tests", "10 passed, 2 timed out", False),
+    "tests: 10 passed in 2 s (error cases left out)": ("tests", "10 passed in 2 s (error cases left out)", True),
+    "tests: passed 10, failed 2": ("tests", "passed 10, failed 2", False),
+    "tests: passed: 10, failed: 0": ("tests", "passed: 10, failed: 0", True),
+    "tests: pass, timeout 30 s": ("tests", "pass, timeout 30 s", True),
+    "tests: failures: 0": ("tests", "failures: 0", None),
+    "Tests run: 12, Failures: 0, Errors: 0": ("Tests run", "12, Failures: 0, Errors: 0", None),
+    "tests: no failures": ("tests", "no failures", None),
+    "tests: 12 passed, no failures": ("tests", "12 passed, no failures", True),
+    "unit: 42/42 passed": ("unit", "42/42 passed", True),
+    "unit: 42 of 42 tests passed": ("unit", "42 of 42 tests passed", True),
+    "unit: 40/42 passed": ("unit", "40/42 passed", None),
+    "unit: 4/42 passed": ("unit", "4/42 passed", None),
+    "unit: 2/42 failed": ("unit", "2/42 failed", False),
+    "unit: 0/42 failed": ("unit", "0/42 failed", None),
+    "tests: 1,204 passed": ("tests", "1,204 passed", True),
+    "tests: 1,000 failed": ("tests", "1,000 failed", False),
+    "tests: 12 tests passed": ("tests", "12 tests passed", True),
+    "tests: all pass": ("tests", "all pass", True),
+    "tests: all tests pass": ("tests", "all tests pass", True),
+    "tests: all 12 tests passed": ("tests", "all 12 tests passed", True),
+    "tests: not all tests pass": ("tests", "not all tests pass", False),
+    'tests: "pass"': ("tests", '"pass"', True),
+    "tests: 100% pass": ("tests", "100% pass", True),
+    "tests: 85% passed": ("tests", "85% passed", None),
+    "❌ pytest: 3 of 42": ("pytest", "❌ 3 of 42", False),
+    "✅ build: 12 s": ("build", "✅ 12 s", True),
+    "❌ tests": ("tests", "❌", False),
+    "✅ pytest: 42 passed": ("pytest", "42 passed", True),
+    "✅ pytest: 2 failed": ("pytest", "2 failed", False),
+    "tests: cleanup: failed": ("tests: cleanup", "failed", False),
+    "e2e: cleanup of temp files: fail": ("e2e: cleanup of temp files", "fail", False),
+    "tests: okhttp client: fail": ("tests: okhttp client", "fail", False),
+    "test: passive mode: fail": ("test: passive mode", "fail", False),
+    "tests: pass through: fail": ("tests: pass through", "fail", False),
+    "lint: cleanup needed": ("lint", "cleanup needed", None),
+    "unit: error handling: pass": ("unit: error handling", "pass", True),
+    "unit: errors: pass": ("unit: errors", "pass", True),
+    "unit: 404 errors: pass": ("unit: 404 errors", "pass", True),
+    "unit tests: timeout handling: pass": ("unit tests: timeout handling", "pass", True),
+    "unit tests: timeout handling: passes now": ("unit tests: timeout handling", "passes now", True),
+    "tests: crash recovery: ok": ("tests: crash recovery", "ok", True),
+    "tests (unit: ok): fail": ("tests (unit: ok)", "fail", False),
+    "tests: fail - log: ok": ("tests", "fail - log: ok", False),
+    "types: error-free": ("types", "error-free", None),
     "npm run test:unit: pass": ("npm run test:unit", "pass", True),
     "npm run test:unit:pass": ("npm run test:unit", "pass", True),
     "tests/a.py::t: pass": ("tests/a.py::t", "pass", True),
@@ -50,17 +97,19 @@ WRITTEN = {
     "k [masked:token]: pass": ("k [masked:token]", "pass", True),
     "build": ("build", "", None),
 }
-PIECES = ["pass", "Fail", "ok", "not ", "error", "0", "12", " ", "`", "*", "✅", "❌", "✔", "skipped", "%", "ed", ":", "n/a"]
+PIECES = ["pass", "Fail", "ok", "not ", "error", "0", "12", " ", "`", "*", "✅", "❌", "✔", "skipped", "%", "ed", ":", "n/a",
+          ", ", "/", " of ", "-", "_", " all ", " tests ", "timed out", '"', "s", "passed", " failed", "1,2", "100%", "; ", " 3",
+          "\u212a"]  # fmt: skip
 
 
 @pytest.mark.parametrize("written", WRITTEN)
 def test_a_verdict_is_read_as_agents_write_it(written):
-    """The check and its verdict are parted where the verdict begins, without marks and signs; what it begins with judges it."""
+    """The check and its verdict are parted where the verdict begins, without marks and signs; the word it begins with judges."""
     check, said, passed = WRITTEN[written]
     assert (*outputs.halves(written), outputs.passed(said)) == (check, said, passed)
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join) | st.text(max_size=20))
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | st.text(max_size=20))
 def test_the_view_judges_as_the_code_does(verdicts, text):
     """What passed, failed or says neither is the same for the view `verdicts` as for what parts a line."""
     verdicts.execute("DELETE FROM outputs")
@@ -69,6 +118,12 @@ def test_the_view_judges_as_the_code_does(verdicts, text):
                      "json_object('check', ?), '2026-11-21')", (text,))  # fmt: skip
     ((verdict, passed),) = verdicts.execute("SELECT verdict, passed FROM verdicts").fetchall()
     assert (verdict, passed if passed is None else bool(passed)) == (text, outputs.passed(text))
+
+
+def test_the_schema_has_the_same_words(verdicts):
+    """The words and signs that the view `verdict_words` lists, and what each says, are those that part a line."""
+    listed = verdicts.execute("SELECT passed, word FROM verdict_words").fetchall()
+    assert listed == [(int(judged), word) for judged, words in outputs.WORDS.items() for word in words]
 
 
 @pytest.fixture(scope="module")
