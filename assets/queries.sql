@@ -76,11 +76,17 @@ WHERE f.path = :path ORDER BY f.last_at DESC LIMIT 5;
 -- running_at: What was running at this time? (A lost one until its Claude session ended, or until the last sign of it.)
 SELECT e.execution_id, e.agent_type, e.scope, e.deployed_at, e.completed_at
 FROM executions e LEFT JOIN lost_executions l USING (execution_id)
-LEFT JOIN claude_sessions s ON s.claude_session_id = l.claude_session_id
-WHERE e.deployed_at <= :at AND COALESCE(e.completed_at,
-    CASE WHEN l.deployed_at >= s.started_at AND s.end_reason IS NOT 'gone' THEN s.ended_at WHEN l.execution_id IS NOT NULL THEN
+LEFT JOIN segments g ON g.execution_id = e.execution_id AND e.status != 'deployed' -- one that had ended works again
+    AND g.ended_at IS NULL AND g.ordinal > 1 AND g.started_at <= :at
+LEFT JOIN claude_sessions s ON s.claude_session_id = e.claude_session_id
+WHERE e.deployed_at <= :at AND COALESCE(CASE WHEN g.ordinal IS NULL THEN e.completed_at END,
+    CASE WHEN COALESCE(g.started_at, l.deployed_at) >= s.started_at AND s.end_reason IS NOT 'gone' THEN s.ended_at
+        WHEN COALESCE(g.execution_id, l.execution_id) IS NOT NULL THEN
         (SELECT max(e.deployed_at, COALESCE(max(CASE v.kind WHEN 'tail' THEN v.body ELSE v.at END), '')) FROM events v
-        WHERE v.execution_id = e.execution_id AND v.kind NOT IN ('met', 'absent', 'closed')) END, '~') > :at ORDER BY e.deployed_at;
+        WHERE v.execution_id = e.execution_id AND v.kind NOT IN ('met', 'absent', 'closed')) END, '~') > :at
+AND NOT EXISTS (SELECT 1 FROM segments p JOIN segments n ON n.execution_id = p.execution_id AND n.ordinal = p.ordinal + 1
+    WHERE p.execution_id = e.execution_id AND p.ended_at <= :at AND n.started_at > :at) -- between two stretches of work
+ORDER BY e.deployed_at;
 
 -- tokens_by_type: How many tokens did each agent type use, on which model?
 SELECT e.agent_type, u.model, count(DISTINCT e.execution_id) AS executions, sum(u.input_tokens) AS input,
@@ -104,8 +110,8 @@ GROUP BY orchestration_id, task_id HAVING count(*) > 1 ORDER BY attempts DESC;
 
 -- durations: How long do agents of each type take, in seconds?
 SELECT agent_type, count(*) AS executions,
-    round(avg((julianday(completed_at) - julianday(deployed_at)) * 86400 - paused_ms / 1000.0), 1) AS average,
-    round(max((julianday(completed_at) - julianday(deployed_at)) * 86400 - paused_ms / 1000.0), 1) AS longest
+    round(avg((julianday(completed_at) - julianday(COALESCE(started_at, deployed_at))) * 86400 - paused_ms / 1000.0), 1) AS average,
+    round(max((julianday(completed_at) - julianday(COALESCE(started_at, deployed_at))) * 86400 - paused_ms / 1000.0), 1) AS longest
 FROM executions WHERE completed_at IS NOT NULL GROUP BY agent_type ORDER BY average DESC;
 
 -- validation_by_day: How do checks do over time?

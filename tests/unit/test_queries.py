@@ -277,6 +277,48 @@ def test_what_was_running_ended_with_its_session(tmp_path, at, running):
     con.close()
 
 
+@pytest.mark.parametrize("at, running", [
+    ("08:30", ["again", "ended", "killed", "twice"]), ("09:30", []), ("10:30", ["again", "ended", "killed", "twice"]),
+    ("11:30", ["again", "ended"]), ("12:30", ["again"]),
+])  # fmt: skip
+def test_between_two_stretches_of_work_nothing_was_running(tmp_path, at, running):
+    """An execution was running in each of its stretches, not between them; in one that has no end until its Claude session
+    ended, or until the last sign of it where that was killed; and so history lists it."""
+    con = store.open_history(str(tmp_path / "history.db"))
+    time = "2026-11-20T{}:00.000Z".format
+    for name, over, reason, last in (("again", None, None, None), ("ended", "12:00", "other", None),
+                                     ("killed", "12:00", "gone", None), ("twice", None, None, "11:00")):  # fmt: skip
+        con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at, end_reason) VALUES (?, ?, ?, ?)",
+                    (name, time("08:00"), over and time(over), reason))  # fmt: skip
+        con.execute("INSERT INTO events (dedupe_key, at, kind, execution_id) VALUES (?1, ?2, 'launched', ?1)",
+                    (name, time("11:00")))  # fmt: skip
+        con.execute("INSERT INTO executions (execution_id, origin, agent_type, status, deployed_at, completed_at, "
+                    "claude_session_id) VALUES (?1, 'unplanned', 'x', 'completed', ?2, ?3, ?1)",
+                    (name, time("08:00"), time(last or "09:00")))  # fmt: skip
+        for ordinal, began, ended in ((1, "08:00", "09:00"), (2, "10:00", last)):
+            con.execute("INSERT INTO segments (execution_id, ordinal, started_at, ended_at) VALUES (?, ?, ?, ?)",
+                        (name, ordinal, time(began), ended and time(ended)))  # fmt: skip
+    found = sorted(row[0] for row in con.execute(STATEMENTS["running_at"], {"at": time(at)}))
+    assert found == running and sorted(e["execution_id"] for e in queries.executions(con, at=time(at))) == running
+    con.close()
+
+
+def test_durations_are_those_of_the_lists(filled):
+    """How long agents of a type take is counted as lists count it: from when they began, without the time between stretches."""
+    filled.con.execute("SAVEPOINT before")
+    filled.con.execute("UPDATE executions SET paused_ms = 1500, started_at = strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+2 "
+                       "seconds') WHERE completed_at IS NOT NULL")  # fmt: skip
+    taken = {}
+    for each in queries.executions(filled.con):
+        if each["completed_at"]:
+            taken.setdefault(each["agent_type"], []).append(each["seconds"])
+    found = {row[0]: row[1:] for row in filled.con.execute(STATEMENTS["durations"])}
+    filled.con.execute("ROLLBACK TO before")
+    filled.con.execute("RELEASE before")
+    assert taken and found == {kind: (len(all_), pytest.approx(sum(all_) / len(all_), abs=0.051),
+                                      pytest.approx(max(all_), abs=0.051)) for kind, all_ in taken.items()}  # fmt: skip
+
+
 def test_the_files_sent_to_the_most_agents(tmp_path):
     """Which files are sent to the most agents names files, no tasks and results, and goes by agents before tokens."""
     con = store.open_history(str(tmp_path / "history.db"))
