@@ -90,6 +90,14 @@ def test_the_names_of_seed_003(run, name, line, place):
                                  "files_written", "seconds"}  # fmt: skip
 
 
+def test_the_whole_cost_is_that_of_the_roles(run):
+    """What `get_total_cost()` gave is the sum of what `get_cost_by_role()` did: the agents' alone."""
+    assert ("`Database.get_total_cost()`", "orchestrator stats --json", ".by_part.agents.cost_usd") in NAMES
+    whole = json.loads(run("stats", "--json").stdout)
+    by_role = sum(each["cost_usd"] or 0 for each in whole["by_agent_type"])
+    assert whole["by_part"]["agents"]["cost_usd"] == pytest.approx(by_role) and by_role > 0
+
+
 def test_seed_003_is_there_whole():
     """Each of its names for what was recorded has a line."""
     assert len(NAMES) == 6
