@@ -81,6 +81,14 @@ def test_an_agent_that_is_written_to_again_is_at_work(resumed):
     assert set(said(resumed).values()) == {True}
 
 
+def test_a_turns_end_leaves_what_an_earlier_process_lost(resumed):
+    """What was lost with an earlier process is not listed at a turn's end in the next, and is lost all the same: its task is
+    deployed again, as one that failed is not."""
+    resumed.take(resumed.world.events[1])
+    resumed.settle()
+    assert set(said(resumed).values()) == {True}
+
+
 def test_a_clock_that_jumped_back_between_two_processes(resumed):
     """What was put to work again in a process is lost with it, also where the next begins earlier by its clock."""
     message(resumed)
