@@ -205,3 +205,24 @@ def test_a_stop_by_an_older_argument(world):
     (stop,) = [event for event in world.events if event.get("tool_name") == "TaskStop"]
     stop.update(tool_input={"shell_id": agent}, tool_response={"message": "ok", "task_id": agent})
     assert taken(world, turn_over(world)).rows()[agent] == wanted
+
+
+def test_an_agent_that_is_stopped_before_it_said_anything_again(world):
+    """What an agent had said before a message put it to work again is no word of its second segment."""
+    agent = world.agent(10)
+    history = taken(world)
+    with open(world.path(agent), encoding="utf-8") as f:
+        lines = [{**json.loads(line), "timestamp": at(1)} for line in f]
+    with open(world.path(agent), "w", encoding="utf-8") as f:
+        f.writelines(json.dumps(line) + "\n" for line in lines)
+    count = len(world.events)
+    os.rename(world.path(agent), world.path(agent) + ".kept")  # nothing of it is written yet
+    world.message(agent, 30, "never said")
+    os.replace(world.path(agent) + ".kept", world.path(agent))
+    for event in world.events[count : count + 3]:
+        history.take(event)
+    history.take(world.event("PostToolUse", tool_name="TaskStop", tool_input={"task_id": agent}, tool_response={"message": "ok"},
+                             tool_use_id="toolu_stop"))  # fmt: skip
+    (_, *first), (_, *second) = history.rows()[agent][1]
+    assert first[:2] == ["completed", "end_turn"] and second == ["failed", "stopped", None]
+    assert history.rows()[agent][0][15] == first[2]

@@ -47,7 +47,9 @@ def never_started(con, project, execution, now):
 def look(con, execution, path, now, unless=None, until=None):
     """Adds what the transcript ends with, or ended with `until` then, as evidence (kind tail), `unless` it ends so, or (so,
     with these words). Returns it, a Tail, or None where nothing was added."""
-    found = transcript.tail(con, path, until) if path else None
+    since = con.execute("SELECT max(started_at) FROM segments WHERE execution_id = ? AND ordinal > 1 AND started_at <= ?",
+                        (execution, until or now)).fetchone()[0]  # what was said before is an earlier one's
+    found = transcript.tail(con, path, until, since) if path else None
     if found and unless in (found.how, (found.how, record.clean(found.text) or None)):
         return None
     if found:

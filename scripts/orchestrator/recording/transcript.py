@@ -235,13 +235,14 @@ class Tail:
     __slots__ = ("how", "text", "error", "model", "at")
 
 
-def tail(con, path, until=None):
-    """The Tail of a transcript, or of what was written `until` then; None when it cannot be read, or says nothing."""
+def tail(con, path, until=None, since=None):
+    """The Tail of a transcript, or of what was written `until` then, with words said `since` then; None when it cannot be read,
+    or says nothing."""
     found = None
     for part in reversed(parts(con, path)):
-        end = _tail(con, _last_lines(part) or (), until)
+        end = _tail(con, _last_lines(part) or (), until, since)
         if not (end and end.text) and os.path.exists(part) and os.path.getsize(part) > _TAIL:
-            end = _tail(con, _last_lines(part, _LONG) or (), until)
+            end = _tail(con, _last_lines(part, _LONG) or (), until, since)
         if found and end:
             found.text = end.text  # its last words stand before what it did last
         found = found or end
@@ -250,7 +251,7 @@ def tail(con, path, until=None):
     return found
 
 
-def _tail(con, lines, until):
+def _tail(con, lines, until, since):
     for n in range(len(lines) - 1, -1, -1):
         line = lines[n]
         if '"user"' not in line and '"assistant"' not in line:
@@ -263,7 +264,7 @@ def _tail(con, lines, until):
         if kind not in ("user", "assistant") or until and isinstance(at, str) and at > until:
             continue
         found = Tail()
-        found.text, found.error, found.model = last_text(con, lines[:n + 1]), None, None
+        found.text, found.error, found.model = last_text(con, lines[:n + 1], since=since), None, None
         found.at = at if isinstance(at, str) and len(at) == 24 and at.endswith("Z") else None
         if kind == "user":  # a workflow's agent may end with the call that hands over its result
             found.how = "end_turn" if over == 1 else "unfinished"
@@ -278,9 +279,9 @@ def _tail(con, lines, until):
     return None
 
 
-def last_text(con, lines, error=False):
-    """The last text an assistant wrote in these lines, or None; what the client wrote of an API failure is none, unless that
-    is asked for (`error`)."""
+def last_text(con, lines, error=False, since=""):
+    """The last text an assistant wrote in these lines, or `since` then, or None; what the client wrote of an API failure is none,
+    unless that is asked for (`error`)."""
     for line in reversed(lines):
         if '"assistant"' not in line:
             continue
@@ -288,8 +289,8 @@ def last_text(con, lines, error=False):
             "SELECT json_extract(value, '$.text') FROM json_each(CASE WHEN json_valid(?1) THEN ?1 ELSE '{}' END, "
             "'$.message.content') WHERE CASE WHEN json_valid(?1) THEN json_extract(?1, '$.type') END = 'assistant' "
             "AND (?2 OR json_extract(?1, '$.isApiErrorMessage') IS NOT 1) "
-            "AND CASE type WHEN 'object' THEN json_extract(value, '$.type') END = 'text'",
-            (line, error)).fetchall()
+            "AND CASE type WHEN 'object' THEN json_extract(value, '$.type') END = 'text' AND COALESCE(json_extract(?1, "
+            "'$.timestamp'), '~') >= ?3", (line, error, since or "")).fetchall()
         texts = [r[0] for r in rows if isinstance(r[0], str)]
         if texts:
             return "\n".join(texts)
