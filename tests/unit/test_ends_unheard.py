@@ -216,11 +216,13 @@ def test_an_agent_that_is_stopped_before_it_said_anything_again(world):
     with open(world.path(agent), "w", encoding="utf-8") as f:
         f.writelines(json.dumps(line) + "\n" for line in lines)
     count = len(world.events)
-    os.rename(world.path(agent), world.path(agent) + ".kept")  # nothing of it is written yet
+    os.rename(world.path(agent), world.path(agent) + ".kept")
     world.message(agent, 30, "never said")
     os.replace(world.path(agent) + ".kept", world.path(agent))
     for event in world.events[count : count + 3]:
         history.take(event)
+    with open(world.path(agent), "a", encoding="utf-8") as f:  # only the message is written
+        f.write(json.dumps({**lines[0], "timestamp": at(history.count)}) + "\n")
     history.take(world.event("PostToolUse", tool_name="TaskStop", tool_input={"task_id": agent}, tool_response={"message": "ok"},
                              tool_use_id="toolu_stop"))  # fmt: skip
     (_, *first), (_, *second) = history.rows()[agent][1]
