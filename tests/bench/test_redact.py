@@ -46,3 +46,11 @@ def test_ten_times_the_text_takes_ten_times_as_long(name):
     short, long = seconds(lambda: redact(small), 3), seconds(lambda: redact(large), 1)
     print("\n%-16s %6.2f MB/s, ratio %.1f" % (name, len(large) / long / 1e6, long / short))
     assert long <= 20 * short + 0.05
+
+
+def test_ends_without_a_key_cost_as_little_as_other_lines():
+    """A text of nothing but ends of keys takes at most thirty times as long as one of beginnings of tokens."""
+    ends, other = [secret_corpus.hostile(name, 200_000) for name in ("ends", "beginnings")]
+    ours, theirs = seconds(lambda: redact(ends), 3), seconds(lambda: redact(other), 3)
+    print("\nends of keys: %.2f MB/s, %.1f x" % (len(ends) / ours / 1e6, ours / theirs))
+    assert ours <= 30 * theirs + 0.05

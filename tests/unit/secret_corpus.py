@@ -101,6 +101,7 @@ HOSTILE = {
     "numbered": "machine a\n     1\tlogin b\n     2\t", "licenses": "0a1b2c3d4e" * 3 + "NRAL_", "regions": "0a" * 16 + "-us-",
     "ids": "00D" + "a1" * 6 + "!", "zeros": "A", "zeros%": "A" * 24 + "%3D", "devices": "AAAA1234567:APA91b", "tables": ":5432:",
     "columns": "a.b:5432:c:d:", "composers": "\"github-oauth\": {", "options of a login": "wandb login -x ",
+    "line ends of a key": "\n", "line ends of a key in JSON": "\\n",
     "patterns": "_pat = ", "secrets of a shell": "--from-literal=password=", "stores' passwords": "storePassword '",
 }
 
@@ -108,4 +109,6 @@ HOSTILE = {
 def hostile(name, size):
     """A text of about a size that repeats such a piece, behind a trace of every shape."""
     traces = "kty auths sig= q~ azdo private-lines: akia, identified by ' -p private key "
+    if name.startswith("line ends"):
+        traces += "-----BEGIN " + "PRIVATE KEY-----\n" + "A1b2C3d4E5f6G7h8"
     return traces + HOSTILE[name] * (size // len(HOSTILE[name]))

@@ -340,6 +340,51 @@ def test_code_between_the_words_of_a_key_stays():
     assert redact(json.dumps({"c": text})) == (json.dumps({"c": text}), ())
 
 
+REPORT = """Done. `is_key()` now accepts a file only where it begins with `-----BEGIN PRIVATE KEY-----`.
+Fixed in commit 3f9a1c07be52d84416a0c9e7d2b85f6341ae9c70; three callers adapted, two tests added.
+It must also end with `-----END PRIVATE KEY-----`, else the error says so."""
+
+
+@pytest.mark.parametrize("text", [REPORT, REPORT.replace("`", "").replace(";", ",").replace("_", " ").replace("'", " ")])
+def test_a_report_that_names_the_two_ends_of_a_key_stays(text):
+    """The id of a commit between the two ends of a key is no key, whatever words stand around it."""
+    assert redact(text) == (text, ())
+    assert redact(json.dumps({"c": text})) == (json.dumps({"c": text}), ())
+
+
+def test_between_far_ends_only_the_lines_of_a_key_go():
+    """Where a program or a report stands between the two ends of a key, what looks like lines of one goes, and nothing else."""
+    every, body = drawn_key()
+    prose = "".join("export function step%d(a, b) { return a + b * %d; }\n" % (n, n) for n in range(40))
+    text = "const BEGIN = '%s';\n%s%s\n%sconst END = '%s';\n" % (every[0], prose, "\n".join(body), prose, every[-1])
+    for document in (text, json.dumps({"c": text})):
+        clean, hits = redact(document)
+        assert hits == (("private-key", 1),) and not [line for line in body if line in clean]
+        shown = clean if document == text else json.loads(clean)["c"]
+        assert shown.count(prose) == 2 and every[0] in shown and shown.endswith("const END = '%s';\n" % every[-1])
+        assert redact(clean) == (clean, ())
+
+
+def test_no_end_of_a_key_is_looked_before_twice(monkeypatch):
+    """What stands before the end of a key is looked through once, however many ends follow."""
+    looked, compiled = [], masking.compiled
+
+    class Counting:
+        def __init__(self, pattern):
+            self.ready = compiled(pattern)
+
+        def __getattr__(self, name):
+            return getattr(self.ready, name)
+
+        def finditer(self, text, start=0, end=None):
+            looked.append((len(text) if end is None else end) - start)
+            return self.ready.finditer(text, start, len(text) if end is None else end)
+    monkeypatch.setattr(masking, "compiled", Counting)
+    text = ("-----END " + "PRIVATE KEY-----\n") * 500
+    assert redact(text) == (text, ())
+    assert sum(looked) <= 3 * len(text)
+
+
 # The user's own patterns
 
 def test_own_patterns_are_masked_too():
