@@ -277,6 +277,49 @@ def test_masking_that_would_break_a_document_is_done_string_by_string(monkeypatc
     assert redact(clean) == (clean, ())
 
 
+def test_a_rule_that_takes_a_document_apart_is_left_out_and_no_other(monkeypatch):
+    """What is a secret by what stands beside it, in another string, is masked though one rule took the document apart."""
+    careless = (("careless", r"\\\\n?[a-z]{3}-[0-9]{6}", masking._any),)
+    monkeypatch.setitem(masking._RULES, "terraform-token", careless)
+    document = {"a": "x\nabc-123456", "b": {"name": "DB_PASSWORD", "value": "Zx8kQ2mPw0Rt"}, ".atlasv1.": "abc"}
+    clean, hits = redact(json.dumps(document))
+    assert json.loads(clean)["b"]["value"] == "[masked:password]" and hits == (("password", 1),)
+
+
+COMMANDS = st.sampled_from([
+    "sshpass -p ", "docker login -u a -p ", "redis-cli -a ", "storePassword ", "gh secret set X --body ", "gh secret set X -b",
+    "mongosh -u a -p ", "sqlcmd -P ", "ldapsearch -w ", "keytool -storepass ", "create user a identified by ",
+    "alter user a with password ", "curl -u me:", "mysql -u a -p", "password=", "--token ", "token: ", "Cookie: a="])
+AROUND_COMMANDS = st.sampled_from([
+    lambda t: t, lambda t: [t], lambda t: {"a": {"b": {"c": t}}}, lambda t: [[[[t]]], 5, True], lambda t: [t, 12345, None, "x"],
+    lambda t: {"a": t, "n": 1234567}, lambda t: [{"type": "text", "text": t}]])
+IN_FRONT = st.sampled_from(["", "\ufeff", " " * 80, "data: ", '{"n": 1}\n'])
+
+
+def neighbours():
+    """{a name: (a value that holds a secret which stands in another string than what tells it, what must go)}."""
+    every, body = drawn_key()
+    password, aws = [secret_corpus.draw_from(secret_shapes.ALNUM, size, "beside") for size in (14, 40)]
+    return {"a pair": ({"name": "DB_PASSWORD", "value": password}, [password]), "an array": (every, body),
+            "a key": (["AKIA" + "QZ7XK2MPLW3RT5VB", aws], [aws])}
+
+
+@LAX
+@given(st.lists(st.tuples(COMMANDS, AROUND_COMMANDS), min_size=1, max_size=3), st.sampled_from(["a key", "a pair", "an array"]),
+       st.lists(st.sampled_from(WHOLE), max_size=2), st.booleans(), st.sampled_from([None, 1]),
+       st.sampled_from([(",", ":"), (", ", ": ")]), IN_FRONT)
+def test_a_string_that_ends_in_a_command_takes_no_mask_away(commands, beside, planted, first, indent, separators, front):
+    """Where strings end as commands do before a password, their document stays one, whatever stands in front of it, and holds
+    no secret, not even one that is told by the string beside it."""
+    value, secrets = neighbours()[beside]
+    parts = [value, [text for text, _ in planted], [around(command) for command, around in commands]]
+    text = json.dumps({"parts": parts if first else parts[::-1]}, indent=indent, separators=separators)
+    clean = redact(front + text)[0]
+    assert clean.startswith(front)
+    shown = "\0".join(strings(json.loads(clean[len(front):])))
+    assert not [secret for secret in [*secrets, *[secret for _, secret in planted]] if secret in shown]
+
+
 # Private keys
 
 def drawn_key(kind="RSA "):

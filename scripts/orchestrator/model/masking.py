@@ -7,7 +7,7 @@ JSON. Where it did not, it is masked string by string.
 
 from orchestrator.model import deadline, named_values
 from orchestrator.model.named_values import compiled
-from orchestrator.model.redact import PLACEHOLDERS, is_random, lowered
+from orchestrator.model.redact import NAMED, PLACEHOLDERS, is_random, lowered, traces
 
 QUOTE = r"(?:\\{0,31}[\"'`])?"
 BREAK = r"(?:[ \t\r\n]|\\{1,31}[nrt])"  # blanks and line ends, also as JSON writes them
@@ -116,7 +116,7 @@ _RULES = {
         ("password", r"(?P<keep>sshpass\s{1,4}-p\s{0,2}" + QUOTE + ")" + WORD + "{3,128}", _given),
         ("password", r"(?P<keep>mysql(?:dump|admin)?\s[^\r\n\"'\\]{0,200}?\s-p)" + WORD + "{3,128}", _given)),
     "aws-key": (("aws-key", r"(?P<keep>(?:(?:AKIA|ASIA)[A-Z0-9]{16}|\[masked:aws-key\])" + QUOTE
-                 + r"\s{0,2}[,;|]\s{0,2}" + QUOTE + r")[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])", is_random),),
+                 + r"\s{0,2}[,;|]\s{0,40}" + QUOTE + r")[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])", is_random),),
     "aws-secret": (
         ("aws-key", r"(?i)(?P<keep>(?:secret_access_key|secret access key \[[^\]\r\n]{0,64}\]:)[ ]{1,4}" + QUOTE
          + r")[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])", is_random),
@@ -209,11 +209,18 @@ def _replacer(kind, believed, found):
         keep, also = groups.get("keep") or "", groups.get("also") or ""
         whole = match.group()
         value = whole[len(keep):len(whole) - len(also)]
-        if "[masked:" in value or not believed(value):
+        if "[masked:" in value or not believed(value) or keep[-1:] == '"' and _is_between_strings(value):
             return whole
         found[kind] = found.get(kind, 0) + 1
         return "%s[masked:%s]%s" % (keep, kind, also)
     return replace
+
+
+def _is_between_strings(value):
+    """Whether what follows a quote stands outside of strings, as that quote closed one: nothing but what holds a document's or
+    a program's parts together, and its numbers."""
+    return value.lstrip()[:1] in tuple(",:;)]}") and (
+        len(value) > 100 or bool(compiled(r"(?:[\s,:;()\[\]{}]|true|false|null|-?[0-9][0-9.eE+-]*)+\Z").match(value)))
 
 
 def _mask_private_keys(text, found):
@@ -367,11 +374,19 @@ def _mask_own_in(text, name, spans, found, strings=None):
 
 
 def mend(text, clean, found, redacted):
-    """(clean, found), or where that is no JSON any more though the text was: each of its strings masked by itself, a name
-    with its value where that does. `redacted` is what masks a text."""
+    """(clean, found), or where that is no JSON any more though the text was: masked without the rules that take it apart, and
+    then each of its strings by itself, a name with its value where that does. `redacted` is what masks a text."""
     if not _may_be_json(text) or _is_json(clean) or not _is_json(text):
         return clean, found
-    found = {}
+    _, rules, named = traces(text)
+    careless = [rule for rule in rules if not _is_json(mask(text, (rule,), False, (), {}))]
+    if named and not _is_json(mask(text, (), True, (), {})):
+        careless.append(NAMED)
+    clean, found = redacted(text, careless)
+    if _is_json(clean):
+        text = clean
+    else:
+        found = {}
 
     def masked(part):
         kept, hits = redacted(part)
