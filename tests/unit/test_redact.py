@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -462,7 +461,7 @@ def test_own_patterns_take_no_json_apart(pattern):
 def spent(monkeypatch):
     """Little time for a pattern; what was lost is forgotten afterwards."""
     monkeypatch.setattr(deadline, "MOST", 0.1)
-    monkeypatch.setattr(deadline, "_lost", [0.0])
+    monkeypatch.setattr(deadline, "_lost", {})
     return deadline._lost
 
 
@@ -487,11 +486,61 @@ def test_of_a_document_only_the_strings_that_take_too_long_go(spent):
 
 
 def test_many_texts_that_take_too_long_end(spent):
-    """A process gives a pattern less and less time, so that a hundred such texts take little more than one."""
-    spent[0] = deadline.ALL
-    start = time.process_time()
-    assert all(redact(LURE + str(n), ENDLESS)[0] == "[masked:own]" for n in range(100))
-    assert time.process_time() - start < 60  # each alone would take hours
+    """What a process gives to a pattern has an end, so that a thousand such texts take little more than some."""
+    spent["another"] = deadline.ALL
+    assert all(redact(LURE + str(n), ENDLESS)[0] == "[masked:own]" for n in range(1000))  # each alone would take hours
+    assert sum(spent.values()) < deadline.ALL + deadline.MORE
+
+
+def test_a_pattern_that_used_its_time_up_is_not_looked_for(spent, monkeypatch):
+    """Its texts are masked as they are, those of a document string by string, up to what is short; that is looked at until
+    more time is used up. Another pattern is looked for as before."""
+    spent[ENDLESS[0][1]] = deadline.ALL
+    looked, look, long = [], deadline._looked, "word " * 20
+    monkeypatch.setattr(deadline, "_looked", lambda ready, text, most: looked.append(text) or look(ready, text, most))
+    assert redact(long, ENDLESS) == ("[masked:own]", (("own", 1),))
+    assert json.loads(redact(json.dumps({"name": long, "n": [long, 5]}), ENDLESS)[0]) == {"name": "[masked:own]",
+                                                                                          "n": ["[masked:own]", 5]}
+    assert long not in looked and "name" in looked
+    spent[ENDLESS[0][1]] += deadline.MORE
+    looked.clear()
+    assert redact("word", ENDLESS) == ("[masked:own]", (("own", 1),)) and looked == []
+    assert redact("at acme-12", [("own", r"acme-\d+")])[0] == "at [masked:own]"
+
+
+def test_time_that_was_not_in_vain_counts_as_well(spent, monkeypatch):
+    """A pattern that is slow in each text, though it ends, uses its time up; one that takes what its texts may does not."""
+    monkeypatch.setattr(deadline, "_looked", lambda ready, text, most: ([], 0.5 if ready.pattern == "slow" else 0.01))
+    both = [("own", "slow"), ("other", "fast")]
+    texts = ["a long text that is not looked through any more, number %d" % n for n in range(10)]
+    enough = int(deadline.ALL / 0.5)
+    said = [redact(text, both)[0] for text in texts]
+    assert said == texts[:enough] + ["[masked:own]"] * (10 - enough)
+    assert list(spent) == ["slow"]
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_a_common_pattern_on_a_long_word_is_ended(spent, threads):
+    """Python hears of no signal while it goes through a long word again and again; the deadline holds all the same."""
+    own, long = [("own", r"[\w.]+@acme\.com")], "0a1b2c3d4e" * 80000
+    found, document = [], {"hook_event_name": "Stop", "prompt": "decode " + long, "to": "a me@acme.com"}
+
+    def work():
+        found.extend([redact(long, own)[0], json.loads(redact(json.dumps(document), own)[0])])
+    if threads:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    else:
+        work()
+    assert found == ["[masked:own]", {**document, "prompt": "[masked:own]", "to": "a [masked:own]"}]
+
+
+def test_a_long_text_is_masked_as_a_short_one_is():
+    """Where a text is looked through by a process of its own, what it finds is the same."""
+    own, text = [("own", r"(?m)^acme-\d+$|\bcorp\w+")], "acme-1\nfine corp7 acme-2\n"
+    assert len(text) * 2000 > deadline.LONG
+    assert redact(text * 2000, own) == (redact(text, own)[0] * 2000, (("own", 4000),))
 
 
 def test_a_thread_has_a_deadline_too(spent):

@@ -330,6 +330,8 @@ def _mask_own(text, kind, ready, found):
     the text, of a document without the strings that it takes too long in."""
     name = str(kind).lower().replace("_", "-")
     name = "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-"))[:40] or "own"
+    if text == "[masked:%s]" % name:
+        return text
     spans = deadline.spans(ready, text)
     if spans is None and not _may_be_json(text) or spans is None and not _is_json(text):
         found[name] = found.get(name, 0) + 1
@@ -351,7 +353,7 @@ def _mask_own_in(text, name, spans, found, strings=None):
     """The text with these spans masked, between quotes, escapes and masks, so that a greedy pattern takes no JSON apart; if
     `strings` are given, only in those. None stands for the whole text."""
     if spans is None:
-        found[name] = found.get(name, 0) + 1
+        found[name] = found.get(name, 0) + (text != "[masked:%s]" % name)
         return "[masked:%s]" % name
     walls = [match.span() for match in compiled(WALL).finditer(text)] if spans else ()
     parts, done, wall, inside = [], 0, 0, 0
