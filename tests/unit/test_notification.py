@@ -1,10 +1,14 @@
 """Task-notifications and handed-back reports: the client's fields, and the agent's words as nothing but words."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.model import redact
 from orchestrator.recording.notification import parse, with_masked
+from orchestrator.recording.payload import as_kept
 
 NOTE = (
     "<note>A task-notification fires each time this agent stops with no live background children of its own. The user can "
@@ -125,3 +129,39 @@ def test_masking_what_was_said_leaves_what_is_joined_by(words, summary):
             assert (after.task_id, after.call, after.status, after.tokens) == (
                 before.task_id, before.call, before.status, before.tokens)
             assert after.result == ("[masked:own]" if before.result is not None else None)
+
+
+@pytest.mark.parametrize("note", [notification("done"), notification(), notification(summary=""),
+                                  notification(None).replace("<summary>", "").replace("</summary>", "")])
+def test_what_stands_behind_a_notification_is_masked(note):
+    """A person's words after a notification are theirs, whatever tags they hold."""
+    masked = with_masked(note + " hello <task-id>mine</task-id>", lambda text: text and "[masked:own]")
+    assert masked.endswith("</task-notification>[masked:own]") and "mine" not in masked
+    assert parse(masked).task_id == parse(note).task_id
+
+
+# An event as the inbox keeps it
+
+@pytest.fixture
+def own():
+    """A pattern of the user's own, for one test."""
+    redact.mask_also(["geheim[0-9]+"])
+    yield
+    redact.mask_also([])
+
+
+def test_names_of_members_are_masked_and_none_is_lost(own):
+    """What one of the user's own patterns matches goes from the names in an event, too; two that are masked alike stay two,
+    and a name that is read, or a value by which the event is joined, is as it was."""
+    inner = {"geheim1": "a", "geheim2": "b geheim3", "[masked:own]": "c"}
+    event = {"hook_event_name": "PreToolUse", "session_id": "geheim4", "geheim5": 1, "geheim6": 2,
+             "tool_input": {**inner, "prompt": "say geheim7", "list": [inner]},
+             "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8": 3, "ghp_" + "b1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R9": 4}
+    kept = json.loads(as_kept(json.dumps(event)))
+    assert "geheim" not in json.dumps({**kept, "session_id": ""}) and "ghp_" not in json.dumps(kept)
+    assert (kept["hook_event_name"], kept["session_id"]) == ("PreToolUse", "geheim4")
+    assert sorted(value for value in kept.values() if isinstance(value, int)) == [1, 2, 3, 4]
+    given_ = kept["tool_input"]
+    assert given_.pop("prompt") == "say [masked:own]"
+    for part in (given_.pop("list")[0], given_):
+        assert sorted(part.values()) == ["a", "b [masked:own]", "c"]

@@ -6,6 +6,7 @@ from orchestrator.paths import readable
 from orchestrator.recording.payload import mend
 
 OPEN = "<task-notification>"
+_END = "</task-notification>"
 REPORT = '<agent-message from="'  # 2.1.329 in auto mode: agents report through a tool, and no notification comes
 _HANDED, _FOLLOWS, _CLOSE = "[Subagent hand-back]", "The report follows:\n", "</agent-message>"
 
@@ -52,7 +53,16 @@ def with_masked(prompt, masked):
     body, closed, after = rest.rpartition("</result>")
     if not closed:
         body, after = after, body
-    return before + opened + masked(summary) + ended + more + begun + masked(body) + closed + after
+    if not opened:
+        before = _end_masked(before, masked)
+    return (before + opened + masked(summary) + ended + _end_masked(more, masked) + begun + masked(body) + closed
+            + _end_masked(after, masked))
+
+
+def _end_masked(text, masked):
+    """What stands behind a notification's end was written by whoever sent it."""
+    ours, end, behind = text.partition(_END)
+    return ours + end + (masked(behind) if behind.strip() else behind)
 
 
 def _tag(text, name):

@@ -48,6 +48,9 @@ def masked(name):
 # What an event is joined and found by: ids, names of ours and the client's, paths.
 _JOINS = ("hook_event_name", "session_id", "transcript_path", "agent_transcript_path", "cwd", "prompt_id", "permission_mode",
           "agent_id", "tool_name", "tool_use_id", "task_id", "agentId", "taskId", "runId", "resumedAgentId", "status")
+# The names of members that are read.
+_NAMES = frozenset([*[part for _, part, _ in FIELDS], *[key for _, _, key in FIELDS], "background_tasks", "content", "type",
+                    "text", "id", "teammate_id"])
 
 
 def as_kept(text):
@@ -59,10 +62,8 @@ def as_kept(text):
 
     try:
         event = json.loads(redact(text, own=False)[0], object_pairs_hook=_first)
-        parts = {key: {name: _own_masked(value, name) for name, value in part.items()}
-                 if key in ("tool_input", "tool_response") and isinstance(part, dict) else _own_masked(part, key)
-                 for key, part in event.items()}
-        return json.dumps(parts, allow_nan=False)
+        return json.dumps(_members_masked(event, lambda part, key: _members_masked(part, _own_masked) if key in (
+            "tool_input", "tool_response") and isinstance(part, dict) else _own_masked(part, key)), allow_nan=False)
     except (ValueError, AttributeError, RecursionError):  # no event that could be taken in
         return redact(text)[0]
 
@@ -70,7 +71,25 @@ def as_kept(text):
 def _first(pairs):
     found = {}
     for key, value in pairs:
-        found.setdefault(key, value)
+        found.setdefault(_free(key, found) if "[masked:" in key else key, value)
+    return found
+
+
+def _free(name, found):
+    """A masked name, with a number where another is masked alike."""
+    free, number = name, len(found)
+    while free in found:
+        number += 1
+        free = "%s %d" % (name, number)
+    return free
+
+
+def _members_masked(part, masked_value):
+    """An object's members with the user's own patterns masked; names that are read stay."""
+    found = {}
+    for key, value in part.items():
+        name = key if key in _NAMES else redact(key)[0]
+        found[_free(name, found)] = masked_value(value, key)
     return found
 
 
@@ -80,7 +99,7 @@ def _own_masked(value, name=None):
 
         return value if name in _JOINS else with_masked(value, lambda text: redact(text)[0])
     if isinstance(value, dict):
-        return {redact(key)[0]: _own_masked(part) for key, part in value.items()}
+        return _members_masked(value, lambda part, _: _own_masked(part))
     return [_own_masked(part) for part in value] if isinstance(value, list) else value
 
 
