@@ -319,6 +319,20 @@ def test_a_string_that_ends_in_a_command_takes_no_mask_away(commands, beside, pl
     assert not [secret for secret in [*secrets, *[secret for _, secret in planted]] if secret in shown]
 
 
+@pytest.mark.parametrize("text", [
+    "#define GL_STENCIL_BACK_PASS_DEPTH_PASS 0x8803", "#define CKO_SECRET_KEY    0x00000004UL\n",
+    "#define CKO_SECRET_KEY (0x12345678)",
+    "#define DB_PASSWORD get_password1(FOO, 12)", "#define API_TOKEN compute9x ( a )",
+])
+def test_a_number_or_a_call_behind_define_is_no_secret(text):
+    """Headers in C define constants whose names end as those of secrets do; a word or a string there is one."""
+    assert redact(text) == (text, ())
+    assert redact(json.dumps({"c": text})) == (json.dumps({"c": text}), ())
+    for value in ("0x8803abzz9", "hunter22x", '"hunter22x"'):
+        assert redact("#define DB_PASSWORD " + value)[0] == "#define DB_PASSWORD " + value.replace(
+            value.strip('"'), "[masked:password]")
+
+
 # Private keys
 
 def drawn_key(kind="RSA "):

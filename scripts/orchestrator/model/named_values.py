@@ -62,6 +62,7 @@ _BARE = r"[^\s\"'`\\<>]{1,80}"
 _BARE_IN_CODE = r"[^\s\"'`\\<>,;|)}\]&]{1,80}"
 _ELEMENT = r"[^<\"'`\\\r\n]{1,512}(?=<)"
 _NUMBER = r"(?:-?[\d.eE+-]+|true|false|null)\Z"
+_NO_TEXT = r"\(*(?:0[xX][0-9A-Fa-f]+[uUlL]*\)*(?![A-Za-z0-9_])|[A-Za-z_][A-Za-z0-9_]{0,80}[ ]?\()"  # a number or a call in C
 _DOTTED = r"[A-Za-z_$][\w$]*(?:[.][A-Za-z_$][\w$]*)+\Z"
 _CONNECTION = (
     r"(?i)(?:server|host|user ?id|uid|user|username|data source|dbname|database|driver)=[^;,\s'\"()]*"
@@ -134,6 +135,8 @@ def _value_at(text, at, word, family):
     if opened:
         return _in_quotes(text, match, opened, family, name, short and not prefix)
     if match["comma"] is not None:
+        return None
+    if match["blank"] and stem.endswith("#define ") and compiled(_NO_TEXT).match(text, match.end()):
         return None
     as_is = bool(match["blank"]) and not option
     if match["sep"] == "=":
