@@ -550,6 +550,21 @@ def test_a_common_pattern_on_a_long_word_is_ended(spent, threads):
     assert found == ["[masked:own]", {**document, "prompt": "[masked:own]", "to": "a [masked:own]"}]
 
 
+@pytest.mark.parametrize("before", ["", "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+                                    "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGVTALRM,))"])
+def test_a_long_word_is_ended_however_a_process_was_started(before):
+    """A process without threads, as a hook is, looks through long texts by a copy of itself, which is ended; nothing else is
+    written by it, and what is found in time is the same."""
+    code = ("import signal, sys; sys.path.insert(0, %r); %s\n"
+            "from orchestrator.model import deadline\nfrom orchestrator.model.redact import redact\n"
+            "deadline.MOST = 0.1; print('once')\n"
+            "own = [('own', r'[\\w.]+@acme\\.com')]; text = 'to me@acme.com, ' * 2000\n"
+            "assert redact(text, own) == ('to [masked:own], ' * 2000, (('own', 2000),)) and not deadline._lost\n"
+            "assert redact('0a1b2c3d4e' * 80000, own)[0] == '[masked:own]' and deadline._lost")
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code % (SCRIPTS, before or "pass")], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("once\n", "")
+
+
 def test_a_long_text_is_masked_as_a_short_one_is():
     """Where a text is looked through by a process of its own, what it finds is the same."""
     own, text = [("own", r"(?m)^acme-\d+$|\bcorp\w+")], "acme-1\nfine corp7 acme-2\n"

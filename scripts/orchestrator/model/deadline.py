@@ -90,15 +90,18 @@ def _forked(ready, text, most):
             with open(writing, "wb") as f:
                 f.write(said)
         finally:
-            os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)  # it does nothing of what the process it is a copy of does at its end
     os.close(writing)
     with open(reading, "rb") as f:
         said = f.read()
-    used = os.wait4(child, 0)[2]
     try:
-        return marshal.loads(said), used.ru_utime
+        took = os.wait4(child, 0)[2].ru_utime
+    except ChildProcessError:  # whoever started this process may have it ignore how others end
+        took = 0.0 if said else most
+    try:
+        return marshal.loads(said), took
     except (EOFError, ValueError, TypeError):
-        return None, used.ru_utime
+        return None, took
 
 
 _CODE = ("import json, re, signal, sys, time; pattern, flags, text, most = json.load(sys.stdin); "
