@@ -97,7 +97,9 @@ def test_a_budget_spent_before_an_agent_began(claude, project, rows, home, data)
     claude.run("start", play, project)
     play = Play().when("start", spawn("COUNT them", run_in_background=True), "waiting").when("COUNT", say("one").after(3))
     claude.run("start", play, project, "--max-budget-usd", "0.02")
-    command(project, home, data, "list-agents")
+    end = time.monotonic() + 20
+    while command(project, home, data, "list-agents") and time.monotonic() < end:
+        time.sleep(0.2)  # its last hook may still be writing
     before, *late = rows(project, SHOWN)
     assert before["status"] == "completed"
     for row in late:  # none where the client ended before its hook had written
