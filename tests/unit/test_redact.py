@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model import deadline, masking, secret_shapes
+from orchestrator.model import deadline, masking, private_keys, secret_shapes
 from orchestrator.model import redact as module
 from orchestrator.model.redact import redact
 from unit import secret_corpus
@@ -423,7 +423,7 @@ def test_between_far_ends_only_the_lines_of_a_key_go():
 
 def test_no_end_of_a_key_is_looked_before_twice(monkeypatch):
     """What stands before the end of a key is looked through once, however many ends follow."""
-    looked, compiled = [], masking.compiled
+    looked, compiled = [], private_keys.compiled
 
     class Counting:
         def __init__(self, pattern):
@@ -435,10 +435,10 @@ def test_no_end_of_a_key_is_looked_before_twice(monkeypatch):
         def finditer(self, text, start=0, end=None):
             looked.append((len(text) if end is None else end) - start)
             return self.ready.finditer(text, start, len(text) if end is None else end)
-    monkeypatch.setattr(masking, "compiled", Counting)
+    monkeypatch.setattr(private_keys, "compiled", Counting)
     text = ("-----END " + "PRIVATE KEY-----\n") * 500
     assert redact(text) == (text, ())
-    assert sum(looked) <= 3 * len(text)
+    assert 0 < sum(looked) <= 3 * len(text)
 
 
 # The user's own patterns
