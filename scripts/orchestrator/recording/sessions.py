@@ -184,10 +184,11 @@ def left(con, session):
 
 def works_beside(con, session, execution):
     """An agent of a conversation that its process has left is put to work from the one it has now: it is not over."""
-    con.execute(
-        "UPDATE claude_sessions SET ended_at = NULL, forked = 2 WHERE claude_session_id IN (SELECT o.claude_session_id FROM "
-        "executions e JOIN claude_sessions o USING (claude_session_id) JOIN claude_sessions s ON " + _SAME + " WHERE "
-        "e.execution_id = ? AND s.claude_session_id = ? AND o.end_reason IN ('%s', '%s', '%s'))" % LEFT, (execution, session))
+    if con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND claude_session_id != ?", (execution, session)).fetchone():
+        con.execute(
+            "UPDATE claude_sessions SET ended_at = NULL, forked = 2 WHERE claude_session_id IN (SELECT o.claude_session_id FROM "
+            "executions e JOIN claude_sessions o USING (claude_session_id) JOIN claude_sessions s ON " + _SAME + " WHERE "
+            "e.execution_id = ? AND s.claude_session_id = ? AND o.end_reason IN ('%s', '%s', '%s'))" % LEFT, (execution, session))
 
 
 def _replaces(con, session, now):

@@ -56,6 +56,7 @@ FROM (SELECT n, json_extract(line, '$.message.id') AS id, json_extract(line, '$.
         AND json_extract(line, '$.isApiErrorMessage') IS NULL)
 WHERE typeof(id) = 'text' AND typeof(model) = 'text' AND model != '<synthetic>' GROUP BY id"""
 )
+_SEVERAL = "SELECT 1 FROM temp.lines WHERE json_array_length(line, '$.message.usage.iterations') > 1 LIMIT 1"  # seldom so
 # What a message took in several goes: each of them a row, priced by itself, where they come to the whole; and an advisor's
 # words, which are in no sum of the message and have a model of their own.
 _PARTS = (
@@ -156,9 +157,10 @@ def _claim(con, project, owner):
             con.execute("DELETE FROM temp.messages WHERE id = ?", (message,))
         else:  # that execution was merged into another since
             con.execute("UPDATE counted_messages SET owner = ? WHERE message_id = ?", (owner, message))
-    for parts in (_PARTS, _NO_PARTS, _IN_PARTS):
-        con.execute(parts)
-    _clean(con, "model")
+    if con.execute(_SEVERAL).fetchone():
+        for parts in (_PARTS, _NO_PARTS, _IN_PARTS):
+            con.execute(parts)
+        _clean(con, "model")
     prices.load(con, project, [r[0] for r in con.execute("SELECT DISTINCT model FROM temp.messages")])
     return len(others)
 
