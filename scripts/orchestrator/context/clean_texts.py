@@ -8,7 +8,8 @@ from orchestrator.model.ids import content_hash
 from orchestrator.paths import plugin_root
 from orchestrator.store.open import Error, roll_back
 
-RULES = ("redact", "secret_shapes", "masking", "named_values", "private_keys", "deadline")  # the files of model/ that say what a secret is
+# the files of model/ that say what a secret is
+RULES = ("redact", "secret_shapes", "masking", "named_values", "private_keys", "deadline")
 
 
 def rules() -> str:
