@@ -387,9 +387,8 @@ def session_end(e):
         if e.p.why in sessions.LEFT:
             sessions.leave(e.con, e.p.session, e.p.why, e.now)
             return None
-        over = [e.p.session, *sessions.left(e.con, e.p.session)]
-        for session in over:
-            sessions.ended(con=e.con, session=session, reason=e.p.why or "ended", now=e.now)
+        for session in (e.p.session, *sessions.left(e.con, e.p.session)):
+            sessions.ended(e.con, session, e.p.why or "ended", e.now)
             _lost(e, session)
     _project(e)
     return None

@@ -173,13 +173,15 @@ def leave(con, session, reason, now):
 
 
 def left(con, session):
-    """The conversations that were left for this one, and are not over. What the client says of their usage is not theirs."""
-    found = [row[0] for row in con.execute(
+    """The conversations that were left for this one, and are not over."""
+    return [row[0] for row in con.execute(
         "SELECT o.claude_session_id FROM claude_sessions s JOIN claude_sessions o INDEXED BY claude_sessions_open ON " + _SAME +
         " WHERE s.claude_session_id = ? AND o.ended_at IS NULL AND o.end_reason IS NOT NULL", (session,)).fetchall()]
-    if found:
-        con.execute("UPDATE claude_sessions SET forked = 2 WHERE claude_session_id = ? AND forked < 2", (session,))
-    return found
+
+
+def _shares(con, session):
+    """What the client says that a conversation used is from now on not its own alone: agents went on from it, or to it."""
+    con.execute("UPDATE claude_sessions SET forked = 2 WHERE claude_session_id = ?", (session,))
 
 
 def works_beside(con, session, execution):
@@ -189,6 +191,8 @@ def works_beside(con, session, execution):
             "UPDATE claude_sessions SET ended_at = NULL, forked = 2 WHERE claude_session_id IN (SELECT o.claude_session_id FROM "
             "executions e JOIN claude_sessions o USING (claude_session_id) JOIN claude_sessions s ON " + _SAME + " WHERE "
             "e.execution_id = ? AND s.claude_session_id = ? AND o.end_reason IN ('%s', '%s', '%s'))" % LEFT, (execution, session))
+        if left(con, session):
+            _shares(con, session)
 
 
 def _replaces(con, session, now):
@@ -201,6 +205,8 @@ def _replaces(con, session, now):
                          "s.claude_session_id = ? AND o.ended_at IS NULL AND o.end_reason IS NULL", (session,)).fetchall()
     for (other,) in before:
         leave(con, other, "replaced", now)
+    if left(con, session):
+        _shares(con, session)
     return any(not works(con, other) for (other,) in before)
 
 

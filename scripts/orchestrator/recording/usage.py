@@ -61,13 +61,11 @@ def due(con, project, now, session=None, execution=None, most=None):
             (session,) if session else (),
         ).fetchall()
     if rows:
-        from orchestrator.recording import tally
+        from orchestrator.recording import tally, transcript
 
     for owner, path, of, agent in rows:
         if not path or not os.path.exists(path):
             path = _found(con, owner, of, agent) or path
-        from orchestrator.recording import transcript
-
         its = transcript.parts(con, path) if path else []
         if len(its) > 1:  # where it begins
             con.execute("UPDATE executions SET transcript_path = ? WHERE execution_id = ?", (its[0], owner))
