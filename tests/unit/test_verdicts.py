@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from histories import Filled
 from orchestrator.edges.cli import main
-from orchestrator.recording import outputs
+from orchestrator.model import verdict as judge
 from orchestrator.services import report_files, stats
 from orchestrator.store.open import open_history
 
@@ -106,7 +106,7 @@ PIECES = ["pass", "Fail", "ok", "not ", "error", "0", "12", " ", "`", "*", "✅"
 def test_a_verdict_is_read_as_agents_write_it(written):
     """The check and its verdict are parted where the verdict begins, without marks and signs; the word it begins with judges."""
     check, said, passed = WRITTEN[written]
-    assert (*outputs.halves(written), outputs.passed(said)) == (check, said, passed)
+    assert (*judge.halves(written), judge.passed(said)) == (check, said, passed)
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | st.text(max_size=20))
@@ -117,13 +117,13 @@ def test_the_view_judges_as_the_code_does(verdicts, text):
     verdicts.execute("INSERT INTO outputs (execution_id, output_type, content, created_at) VALUES ('e', 'validation_result', "
                      "json_object('check', ?), '2026-11-21')", (text,))  # fmt: skip
     ((verdict, passed),) = verdicts.execute("SELECT verdict, passed FROM verdicts").fetchall()
-    assert (verdict, passed if passed is None else bool(passed)) == (text, outputs.passed(text))
+    assert (verdict, passed if passed is None else bool(passed)) == (text, judge.passed(text))
 
 
 def test_the_schema_has_the_same_words(verdicts):
     """The words and signs that the view `verdict_words` lists, and what each says, are those that part a line."""
     listed = verdicts.execute("SELECT passed, word FROM verdict_words").fetchall()
-    assert listed == [(int(judged), word) for judged, words in outputs.WORDS.items() for word in words]
+    assert listed == [(int(judged), word) for judged, words in judge.WORDS.items() for word in words]
 
 
 @pytest.fixture(scope="module")

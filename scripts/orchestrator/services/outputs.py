@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional, Sequence
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.model.verdict import halves
 from orchestrator.recording import outputs, record
 from orchestrator.services import queries
 from orchestrator.services.conditions import TYPE_CHECKING, Where
@@ -92,7 +93,7 @@ def keep(con: Any, project: str, execution: str, kind: str, text: str, now: str)
         version = 1 + con.execute(_EARLIER, (execution, path)).fetchone()[0]
         content = con.execute("SELECT json_object('file_path', ?)", (path,)).fetchone()[0]
     elif kind == "validation_result":
-        name, verdict = outputs.halves(content)
+        name, verdict = halves(content)
         content = con.execute("SELECT json_object(?, ?)", (name, verdict)).fetchone()[0]
     new: int = con.execute(
         "INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, "

@@ -5,6 +5,7 @@ import os
 from typing import Any, Sequence
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.model.verdict import halves
 from orchestrator.recording import outputs, record
 from orchestrator.services.report import failures
 
@@ -76,7 +77,7 @@ def _reported(path: str, text: str) -> dict[str, Any]:
         **verdicts,
         **{
             name: verdict or "named"
-            for name, verdict in [outputs.halves(each) for kind, each in named if kind == "validation_result"]
+            for name, verdict in [halves(each) for kind, each in named if kind == "validation_result"]
         },
     }
     failed = body.get("status") == "failed" or body.get("success") is False

@@ -1,0 +1,115 @@
+"""Verdicts: where a check's name ends and what it said begins, and whether it passed."""
+
+# The words and signs of a verdict, whatever their case. The views `verdict_words` and `verdicts` of the schema say the same;
+# tests hold them equal.
+WORDS = {
+    True: ("pass", "passed", "passes", "passing", "ok", "okay", "success", "successful", "successfully", "succeeded", "succeeds",
+           "green", "clean", "✅", "✓", "✔", "🟢"),
+    False: ("fail", "failed", "fails", "failing", "failure", "failures", "error", "errors", "errored", "broken", "crash",
+            "crashed", "crashes", "timeout", "❌", "✗", "✘", "🔴"),
+}
+_JUDGED = {word: judged for judged, words in WORDS.items() for word in words}
+_SIGNS = tuple(word for word in _JUDGED if len(word) == 1)
+_NOUNS = ("success", "failure", "failures", "error", "errors", "crash", "crashes", "timeout")  # what a check may be named by
+_AROUND = "`*\" "  # marks around a verdict
+_DIGITS = "0123456789"
+_COUNTED = ["; %s %s" % (word, number) for word in ("failed", "failures", "errors") for number in _DIGITS[1:]]
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_LOWER = str.maketrans(_LETTERS.upper(), _LETTERS)  # as SQLite's lower()
+# One way of writing for several, in this order: what is left is a number before a word, or a word. A 0 tells of nothing.
+_SAME = (("*", ""), (", ", "; "), (" all ", " "), (" tests ", " "), (" test ", " "), (" checks ", " "), (" 100% ", " 100 "),
+         (" of ", "/"), (" / ", "/"), (": 0 ", "-0 "), (": 0;", "-0;"), (": ", " "), (" 0 ", " 0-"), ("not ok", "fail"),
+         ("not pass", "fail"), ("timed out", "timeout"))
+
+
+def halves(text):
+    """(check, what it said), without the marks around each. The colon of what was masked parts nothing.
+
+    Parted at a colon that a verdict follows; one with a space goes before one without, one outside brackets before one inside.
+    Of several with a space it is the first behind which the verdict stands alone (`tests: fail: error in x`), else the last
+    (`unit: error handling of a: passes`); of several without, the last; where no verdict follows any, the first.
+    """
+    parts = text.replace("[masked:", "[masked\0").split(":")
+    places = [n for n in range(1, len(parts)) if passed(_said(":".join(parts[n:n + 9])[:500])) is not None]
+    spaced = [n for n in places if parts[n][:1] == " "]
+    spaced = [n for n in spaced if not _open(":".join(parts[:n]))] or spaced
+    alone = [n for n in spaced if _alone(parts[n])]
+    at = (alone[:1] or spaced[-1:] or places[-1:] or [1])[0]
+    check, said = [part.replace("\0", ":") for part in (":".join(parts[:at]), ":".join(parts[at:]))]
+    sign, said = check.lstrip(_AROUND)[:1], _said(said)
+    return [_bare(check), (sign + " " + said).strip() if sign in _SIGNS and passed(said) is None else said]
+
+
+def passed(verdict):
+    """Whether a check passed (True) or failed (False), by the sign or the word its verdict begins with; None: it says neither.
+
+    A verdict that begins with a number is a summary: it failed where a number of what failed is told, wherever it stands;
+    else it passed where a number of what passed is told, and not of fewer than all (`10 of 12 passed`). 0 tells of nothing.
+    Where words stand before their numbers (`passed 10, failed 2`), it failed likewise.
+    """
+    said = _plain(verdict)
+    parts = said.split(" ")
+    if said.startswith("0/"):
+        return None
+    if ";" in said and any(counted in said for counted in _COUNTED):
+        return False
+    if said[:1] not in tuple(_DIGITS):
+        return _JUDGED.get(_first(said))
+    counted = {_JUDGED.get(_word(parts[n])) for n in range(1, len(parts)) if parts[n - 1][-1:] in tuple(_DIGITS)}
+    rest = said.lstrip(_DIGITS + ",")
+    all_of_them = "/" + said[:len(said) - len(rest)]
+    few = rest[:1] == "/" and (not rest.startswith(all_of_them) or rest[len(all_of_them):][:1] in tuple(_DIGITS + ","))
+    return False if False in counted else True if True in counted and not few else None
+
+
+def _plain(verdict):
+    """A verdict in lower case, without the marks in front, in the one way of writing that is judged; a space ends it."""
+    said = " " + verdict.translate(_LOWER).lstrip(_AROUND) + " "
+    for written, same in _SAME:
+        said = said.replace(written, same)
+    return said.lstrip(" ")
+
+
+def _word(text):
+    """The word that a text begins with; nothing where it goes on behind the letters."""
+    word = text[:len(text) - len(text.lstrip(_LETTERS))]
+    return "" if text[len(word):len(word) + 1] in tuple("-_" + _DIGITS) else word
+
+
+def _first(said):
+    """The sign that a verdict begins with, or its word."""
+    return said[:1] if said[:1] in _SIGNS else _word(said)
+
+
+def _alone(part):
+    """Whether a verdict stands between two colons, and no other word behind it that would make it a check's name."""
+    said = _plain(part).lstrip(_DIGITS + ",/ ")
+    first = _first(said)
+    return first in _JUDGED and first not in _NOUNS and (first in _SIGNS or not said[len(first):].lstrip(_AROUND)[:1].isalnum())
+
+
+def _open(text):
+    """Whether a bracket is open at the end of a text."""
+    return text.count("(") + text.count("[") > text.count(")") + text.count("]")
+
+
+def _said(text):
+    """What a check said, without marks; a sign stays where the words without it say something else, or nothing."""
+    whole, words = text.strip().strip(_AROUND), _bare(text)
+    return whole if passed(whole) is not None and passed(whole) != passed(words) else words
+
+
+def _bare(text):
+    """A text without the marks and signs around it: `pass`, **pass** and ✅ pass are pass; signs alone stay."""
+    text = text.replace("`", "")
+    begin, end = 0, len(text)
+    while begin < end and _is_mark(text[begin]):
+        begin += 1
+    while end > begin and _is_mark(text[end - 1]):
+        end -= 1
+    bare = text[begin:end]
+    return (bare.replace("**", "", 1) if "**" in text[:begin] else bare) or text.strip()
+
+
+def _is_mark(char):
+    return char in "* \t" or char >= "\u2010" and not char.isalnum()
