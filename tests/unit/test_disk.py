@@ -129,6 +129,29 @@ def test_a_journal_tells_what_agents_returned(world):
     assert history.con.execute("SELECT count(*) FROM claude_sessions WHERE claude_session_id = ?", (SESSION,)).fetchone() == (1,)
 
 
+@pytest.mark.parametrize("over", ["the workflow", "the session"])
+def test_a_workflows_agents_whose_meta_files_came_late(world, over):
+    """Not there yet, or half written, when the agents' own hooks were heard: what the agents are called is read when their
+    workflow, or their session, is over."""
+    world.workflow(10, ("normal", "api_error", "normal"))
+    *before, last = world.events
+    if over == "the session":
+        last = {**world.events[0], "hook_event_name": "SessionEnd", "reason": "other"}
+    files = [Path(world.path(agent, "wf_0000000a-abc")[:-6] + ".meta.json") for agent in sorted(world.pairs)]
+    files[0].unlink()
+    for file in files[1:]:
+        file.write_text('{"agentType": "workflow-sub')
+    history = History(world)
+    for event in before:
+        history.take(event)
+    for n, file in enumerate(files):
+        file.write_text(json.dumps({"agentType": "workflow-subagent", "description": "label %d" % n}))
+    history.take(last)
+    rows = history.con.execute("SELECT scope, status, origin FROM executions ORDER BY agent_id").fetchall()
+    assert [tuple(row) for row in rows] == [("label %d" % n, status, "workflow") for n, status in enumerate(
+        ("completed", "failed", "completed"))]
+
+
 def test_what_a_compactions_hidden_agent_used(world):
     """Where the client left its transcript, its tokens are counted when the session is over, once, and it is no execution."""
     world.compaction(30)

@@ -40,7 +40,8 @@ def _since(con, session):
 
 
 def journals(con, session, main_transcript, call, now):
-    """Adds what the journals of a session's workflows (of one `call`, or of all) say their agents returned."""
+    """Adds what the journals of a session's workflows (of one `call`, or of all) say their agents returned, and what those
+    agents are called, where their meta files were not whole when they said that they began and ended."""
     for folder in transcript.runs_on_disk(main_transcript):
         if call is not None and runs.call_of(con, session, folder.rpartition("/")[2]) not in (None, call):
             continue
@@ -49,3 +50,9 @@ def journals(con, session, main_transcript, call, now):
             if execution:
                 record.append(con, "returned", now, "journal %s" % agent, claude_session_id=session, agent_id=agent,
                               execution_id=execution, status="failed" if how == "failed" else "completed", text=result)
+    for execution, agent in con.execute(
+            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ?1 AND runtime = 'workflow' AND scope IS NULL "
+            "AND agent_id IS NOT NULL AND COALESCE(?2, tool_use_id) IS tool_use_id", (session, call)).fetchall():
+        found = transcript.meta(con, main_transcript, agent)
+        if found:
+            record.fill(con, execution, agent_type=found.agent_type, scope=found.description)

@@ -155,8 +155,6 @@ def ended(con, p, project, call, now, status="ended"):
             record.append(con, "absent", now, "%s %s" % (execution, call), claude_session_id=p.session, agent_id=agent,
                           execution_id=execution)
             ends.look(con, execution, path, now)
-            meta = transcript.meta(con, p.transcript, agent) if agent else None
-            record.fill(con, execution, scope=meta.description if meta else None)
             ends.conclude(con, project, execution, now)
     orchestration = runs.orchestration_of(con, call)
     if orchestration:
