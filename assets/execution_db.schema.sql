@@ -10,7 +10,7 @@ CREATE TABLE meta (                      -- one fact about this history or its p
 CREATE TABLE orchestrations (            -- one goal of the user, worked by several agents
     orchestration_id TEXT PRIMARY KEY,   -- orch-YYYY-MM-DD-…, or as given
     goal TEXT NOT NULL,                  -- what the user asked for
-    status TEXT NOT NULL DEFAULT 'planning' CHECK (status IN ('planning', 'executing', 'completed', 'failed')),
+    status TEXT NOT NULL DEFAULT 'planning' CHECK (status = 'planning' OR status = 'executing' OR status = 'completed' OR status = 'failed'),
     phase INTEGER CHECK (phase BETWEEN 1 AND 5), -- 1 analyze, 2 plan, 3 execute, 4 validate, 5 confirm
     rev INTEGER NOT NULL DEFAULT 0,      -- rises when the main conversation has something to do or to know
     driver TEXT,                         -- workflow or conversation; NULL: chosen from the plan
@@ -99,7 +99,7 @@ CREATE TABLE executions (                -- one attempt by one agent
     deployed_at TEXT NOT NULL,
     started_at TEXT,
     completed_at TEXT,
-    status TEXT NOT NULL DEFAULT 'deployed' CHECK (status IN ('deployed', 'completed', 'failed')),
+    status TEXT NOT NULL DEFAULT 'deployed' CHECK (status = 'deployed' OR status = 'completed' OR status = 'failed'),
     end_reason TEXT,                     -- end_turn, api_error, max_turns, stopped, refused, never_started, lost, no_briefing, ended, given
     inferred INTEGER NOT NULL DEFAULT 0, -- 1: the end was concluded, not said
     success INTEGER,                     -- 1, 0, NULL while deployed
@@ -172,12 +172,12 @@ CREATE INDEX events_by_execution ON events (execution_id) WHERE execution_id IS 
 CREATE INDEX events_by_agent ON events (agent_id) WHERE agent_id IS NOT NULL;
 CREATE INDEX events_unattached ON events (claude_session_id) WHERE execution_id IS NULL AND agent_id IS NOT NULL;
 CREATE INDEX events_of_runs ON events (claude_session_id, tool_use_id)
-    WHERE kind IN ('handed', 'workflow', 'workflow_ended');
+    WHERE kind = 'handed' OR kind = 'workflow' OR kind = 'workflow_ended'; -- of three or more, IN makes a table at each INSERT
 CREATE INDEX events_by_orchestration ON events (orchestration_id, event_id) WHERE orchestration_id IS NOT NULL;
 
 CREATE TABLE usage (                     -- tokens of one owner, by model and day
     owner TEXT NOT NULL,                 -- execution_id, or claude_session_id
-    kind TEXT NOT NULL CHECK (kind IN ('execution', 'session', 'compaction', 'unseen')), -- unseen: the client says so, no transcript does
+    kind TEXT NOT NULL CHECK (kind = 'execution' OR kind = 'session' OR kind = 'compaction' OR kind = 'unseen'), -- unseen: the client says so, no transcript does
     model TEXT NOT NULL,
     day TEXT NOT NULL,                   -- of the messages, UTC
     messages INTEGER NOT NULL DEFAULT 0, -- distinct message ids
@@ -219,13 +219,14 @@ CREATE INDEX file_touches_by_path ON file_touches (path, last_at);
 CREATE TABLE outputs (                   -- something an execution left
     output_id INTEGER PRIMARY KEY AUTOINCREMENT,
     execution_id TEXT NOT NULL,
-    output_type TEXT CHECK (output_type IN ('deliverable', 'validation_result', 'insight', 'error')),
+    output_type TEXT CHECK (output_type = 'deliverable' OR output_type = 'validation_result' OR output_type = 'insight' OR output_type = 'error'),
     content TEXT,                        -- file path, JSON data, message
     created_at TEXT,
     metadata TEXT,                       -- JSON
     path TEXT,                           -- of a deliverable
     content_hash TEXT,                   -- of the file, when it was there
     version INTEGER NOT NULL DEFAULT 1,  -- of the path, or the check's result, across the attempts of its task; insights and errors are no versions of each other: 1
+    passed INTEGER,                      -- of a validation result: 1 its check passed, 0 it failed, NULL it says neither, as numbers do
     UNIQUE (execution_id, output_type, content)
 );
 CREATE INDEX outputs_by_execution ON outputs (execution_id);
@@ -424,54 +425,13 @@ CREATE TRIGGER usage_gone AFTER DELETE ON usage BEGIN
         OLD.cache_write_5m_tokens, OLD.cache_write_1h_tokens, OLD.cache_read_tokens, OLD.output_tokens, OLD.cost_usd;
 END;
 
-CREATE VIEW verdict_words AS             -- the words and signs of a verdict
-SELECT column1 AS word,                  -- as a verdict begins, or as stands behind a number, in lower case
-    column2 AS passed                    -- 1: a check passed of which it is said; 0: it failed
-FROM (VALUES ('pass', 1), ('passed', 1), ('passes', 1), ('passing', 1), ('ok', 1), ('okay', 1), ('success', 1),
-    ('successful', 1), ('successfully', 1), ('succeeded', 1), ('succeeds', 1), ('green', 1), ('clean', 1), ('✅', 1), ('✓', 1),
-    ('✔', 1), ('🟢', 1), ('fail', 0), ('failed', 0), ('fails', 0), ('failing', 0), ('failure', 0), ('failures', 0),
-    ('error', 0), ('errors', 0), ('errored', 0), ('broken', 0), ('crash', 0), ('crashed', 0), ('crashes', 0), ('timeout', 0),
-    ('❌', 0), ('✗', 0), ('✘', 0), ('🔴', 0));
-
-CREATE VIEW verdicts AS                  -- each check of each validation result, and whether it passed
-SELECT o.output_id, o.execution_id, o.created_at, v.key AS "check", v.atom AS verdict, CASE
-    WHEN v.type IN ('true', 'false') THEN v.type = 'true'
-    ELSE (SELECT CASE                    -- by the numbers of a summary, or by the sign or the word in front
-        WHEN said GLOB '0/*' THEN NULL
-        WHEN said GLOB '*; failed [1-9]*' OR said GLOB '*; failures [1-9]*' OR said GLOB '*; errors [1-9]*' THEN 0
-        WHEN said GLOB '[0-9]*' THEN CASE WHEN said GLOB '*[0-9] [a-z]*' THEN (
-            SELECT min(w.passed) FROM verdict_words w WHERE w.word < '~' AND said GLOB '*[0-9] ' || w.word || '[^a-z0-9_-]*'
-            AND NOT (w.passed AND rest GLOB '/*'
-                AND rest NOT GLOB '/' || substr(said, 1, length(said) - length(rest)) || '[^0-9,]*')) END
-        WHEN begun = '' OR substr(said, length(begun) + 1, 1) NOT GLOB '[-_0-9]' THEN (
-            SELECT w.passed FROM verdict_words w WHERE w.word = CASE begun WHEN '' THEN substr(said, 1, 1) ELSE begun END)
-        END
-        FROM (SELECT said, ltrim(said, '0123456789,') AS rest,
-            substr(said, 1, length(said) - length(ltrim(said, 'abcdefghijklmnopqrstuvwxyz'))) AS begun
-        FROM (SELECT ltrim(
-            replace(replace(replace(replace(replace(replace(replace(replace(
-            replace(replace(replace(replace(replace(replace(replace(replace(
-            ' ' || ltrim(lower(v.atom), '`*" ') || ' '
-            , '*', ''), ', ', '; '), ' all ', ' '), ' tests ', ' '), ' test ', ' '), ' checks ', ' '), ' 100% ', ' 100 ')
-            , ' of ', '/'), ' / ', '/'), ': 0 ', '-0 '), ': 0;', '-0;'), ': ', ' '), ' 0 ', ' 0-'), 'not ok', 'fail')
-            , 'not pass', 'fail'), 'timed out', 'timeout')
-            ) AS said LIMIT 1) LIMIT 1)) -- a limit: each is made out once
-    END AS passed                        -- 1: it passed; 0: it failed; NULL: it says neither, as numbers do
-FROM outputs o, json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v
-WHERE o.output_type = 'validation_result' AND v.atom IS NOT NULL;
-
-CREATE VIEW check_parts AS               -- how many verdicts of each validation result passed, and how many failed
-SELECT output_id, substr(created_at, 1, 10) AS day, count(*) FILTER (WHERE passed = 1) AS passed,
-    count(*) FILTER (WHERE passed = 0) AS not_passed
-FROM verdicts WHERE created_at IS NOT NULL GROUP BY output_id;
-
-CREATE TRIGGER check_kept AFTER INSERT ON outputs WHEN NEW.output_type = 'validation_result' BEGIN
-    INSERT INTO daily_checks SELECT day, passed, not_passed FROM check_parts WHERE output_id = NEW.output_id
+CREATE TRIGGER check_kept AFTER INSERT ON outputs WHEN NEW.passed IS NOT NULL AND NEW.created_at IS NOT NULL BEGIN
+    INSERT INTO daily_checks VALUES (substr(NEW.created_at, 1, 10), NEW.passed, 1 - NEW.passed)
     ON CONFLICT DO UPDATE SET passed = passed + excluded.passed, not_passed = not_passed + excluded.not_passed;
 END;
-CREATE TRIGGER check_gone BEFORE DELETE ON outputs WHEN OLD.output_type = 'validation_result' BEGIN
-    UPDATE daily_checks SET passed = daily_checks.passed - p.passed, not_passed = daily_checks.not_passed - p.not_passed
-    FROM check_parts p WHERE p.output_id = OLD.output_id AND p.day = daily_checks.day;
+CREATE TRIGGER check_gone BEFORE DELETE ON outputs WHEN OLD.passed IS NOT NULL BEGIN
+    UPDATE daily_checks SET passed = passed - OLD.passed, not_passed = not_passed - 1 + OLD.passed
+    WHERE day = substr(OLD.created_at, 1, 10);
 END;
 
 -- Views ------------------------------------------------------------------------------------------

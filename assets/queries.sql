@@ -64,8 +64,9 @@ WHERE orchestration_id = :session_id ORDER BY position;
 
 -- bundles_that_passed: Which bundles led to results whose checks passed?
 SELECT e.bundle_id, b.total_tokens, b.how, count(DISTINCT e.execution_id) AS executions,
-    count(*) FILTER (WHERE v.passed = 1) AS passed, count(*) FILTER (WHERE v.passed = 0) AS not_passed
-FROM verdicts v JOIN executions e USING (execution_id) JOIN bundles b USING (bundle_id)
+    count(*) FILTER (WHERE o.passed = 1) AS passed, count(*) FILTER (WHERE o.passed = 0) AS not_passed
+FROM outputs o JOIN executions e USING (execution_id) JOIN bundles b USING (bundle_id)
+WHERE o.output_type = 'validation_result'
 GROUP BY e.bundle_id ORDER BY not_passed, passed DESC;
 
 -- who_touched: Who last touched this file, and why?
@@ -115,9 +116,10 @@ SELECT agent_type, count(*) AS executions,
 FROM executions WHERE completed_at IS NOT NULL GROUP BY agent_type ORDER BY average DESC;
 
 -- validation_by_day: How do checks do over time?
-SELECT substr(created_at, 1, 10) AS day, "check", count(*) AS runs, count(*) FILTER (WHERE passed = 1) AS passed,
-    count(*) FILTER (WHERE passed = 0) AS not_passed
-FROM verdicts GROUP BY day, "check" ORDER BY day DESC, "check";
+SELECT substr(o.created_at, 1, 10) AS day, v.key AS "check", count(*) AS runs, count(*) FILTER (WHERE o.passed = 1) AS passed,
+    count(*) FILTER (WHERE o.passed = 0) AS not_passed
+FROM outputs o, json_each(o.content) v WHERE o.output_type = 'validation_result'
+GROUP BY day, "check" ORDER BY day DESC, "check";
 
 -- versions_of_deliverable: Which versions of this file were delivered, by whom?
 SELECT o.version, e.execution_id, e.agent_type, o.content_hash, o.created_at

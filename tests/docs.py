@@ -126,11 +126,6 @@ SAID = {
     "allocations.token_count": "the item's tokens",
     "token_counts.hash": "the text, by its content",
     "token_counts.tokens": "its tokens",
-    "verdicts.check": "what was checked",
-    "verdicts.verdict": "what was said of it",
-    "verdicts.passed": "1: it passed; 0: it failed; NULL: it says neither, as numbers do",
-    "verdict_words.word": "as a verdict begins, or as stands behind a number, in lower case",
-    "verdict_words.passed": "1: a check passed of which it is said; 0: it failed",
     "agent_executions.model": "the model that the client used, or else the one asked for",
     "task_states.state": "waiting, ready, in_flight, completed, failed, skipped or lost",
 }

@@ -1,4 +1,4 @@
--- What passed, failed or neither is said in one place; the latest of each type and model, and what no usage is known of, are
+-- Whether its check passed stands with each validation result; the latest of each type and model, and what no usage is known of, are
 -- found by an index. What an execution took is without the time between its segments.
 
 CREATE INDEX executions_completed ON executions -- what one of a type and a model takes
@@ -14,48 +14,27 @@ CREATE TABLE daily_checks (              -- roll-up of validation results by day
     not_passed INTEGER NOT NULL DEFAULT 0 -- verdicts that say that it failed; numbers, skipped, n/a and the like are neither
 ) WITHOUT ROWID;
 
-CREATE VIEW verdict_words AS             -- the words and signs of a verdict
-SELECT column1 AS word,                  -- as a verdict begins, or as stands behind a number, in lower case
-    column2 AS passed                    -- 1: a check passed of which it is said; 0: it failed
-FROM (VALUES ('pass', 1), ('passed', 1), ('passes', 1), ('passing', 1), ('ok', 1), ('okay', 1), ('success', 1),
-    ('successful', 1), ('successfully', 1), ('succeeded', 1), ('succeeds', 1), ('green', 1), ('clean', 1), ('✅', 1), ('✓', 1),
-    ('✔', 1), ('🟢', 1), ('fail', 0), ('failed', 0), ('fails', 0), ('failing', 0), ('failure', 0), ('failures', 0),
-    ('error', 0), ('errors', 0), ('errored', 0), ('broken', 0), ('crash', 0), ('crashed', 0), ('crashes', 0), ('timeout', 0),
-    ('❌', 0), ('✗', 0), ('✘', 0), ('🔴', 0));
+DROP TRIGGER check_kept;
+DROP TRIGGER check_gone;
+ALTER TABLE outputs ADD COLUMN passed INTEGER; -- of a validation result: 1 its check passed, 0 it failed, NULL it says neither
+UPDATE outputs SET passed = (              -- judged() is the code's own rule; of several checks one that failed counts
+    SELECT min(CASE v.type WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE judged(v.atom) END)
+    FROM json_each(CASE WHEN json_valid(content) THEN content ELSE 'null' END) v WHERE v.atom IS NOT NULL)
+WHERE output_type = 'validation_result';
+INSERT INTO daily_checks SELECT substr(created_at, 1, 10), sum(passed), sum(1 - passed) FROM outputs
+    WHERE passed IS NOT NULL AND created_at IS NOT NULL GROUP BY 1;
+CREATE TRIGGER check_kept AFTER INSERT ON outputs WHEN NEW.passed IS NOT NULL AND NEW.created_at IS NOT NULL BEGIN
+    INSERT INTO daily_checks VALUES (substr(NEW.created_at, 1, 10), NEW.passed, 1 - NEW.passed)
+    ON CONFLICT DO UPDATE SET passed = passed + excluded.passed, not_passed = not_passed + excluded.not_passed;
+END;
+CREATE TRIGGER check_gone BEFORE DELETE ON outputs WHEN OLD.passed IS NOT NULL BEGIN
+    UPDATE daily_checks SET passed = passed - OLD.passed, not_passed = not_passed - 1 + OLD.passed
+    WHERE day = substr(OLD.created_at, 1, 10);
+END;
 
-CREATE VIEW verdicts AS                  -- each check of each validation result, and whether it passed
-SELECT o.output_id, o.execution_id, o.created_at, v.key AS "check", v.atom AS verdict, CASE
-    WHEN v.type IN ('true', 'false') THEN v.type = 'true'
-    ELSE (SELECT CASE                    -- by the numbers of a summary, or by the sign or the word in front
-        WHEN said GLOB '0/*' THEN NULL
-        WHEN said GLOB '*; failed [1-9]*' OR said GLOB '*; failures [1-9]*' OR said GLOB '*; errors [1-9]*' THEN 0
-        WHEN said GLOB '[0-9]*' THEN CASE WHEN said GLOB '*[0-9] [a-z]*' THEN (
-            SELECT min(w.passed) FROM verdict_words w WHERE w.word < '~' AND said GLOB '*[0-9] ' || w.word || '[^a-z0-9_-]*'
-            AND NOT (w.passed AND rest GLOB '/*'
-                AND rest NOT GLOB '/' || substr(said, 1, length(said) - length(rest)) || '[^0-9,]*')) END
-        WHEN begun = '' OR substr(said, length(begun) + 1, 1) NOT GLOB '[-_0-9]' THEN (
-            SELECT w.passed FROM verdict_words w WHERE w.word = CASE begun WHEN '' THEN substr(said, 1, 1) ELSE begun END)
-        END
-        FROM (SELECT said, ltrim(said, '0123456789,') AS rest,
-            substr(said, 1, length(said) - length(ltrim(said, 'abcdefghijklmnopqrstuvwxyz'))) AS begun
-        FROM (SELECT ltrim(
-            replace(replace(replace(replace(replace(replace(replace(replace(
-            replace(replace(replace(replace(replace(replace(replace(replace(
-            ' ' || ltrim(lower(v.atom), '`*" ') || ' '
-            , '*', ''), ', ', '; '), ' all ', ' '), ' tests ', ' '), ' test ', ' '), ' checks ', ' '), ' 100% ', ' 100 ')
-            , ' of ', '/'), ' / ', '/'), ': 0 ', '-0 '), ': 0;', '-0;'), ': ', ' '), ' 0 ', ' 0-'), 'not ok', 'fail')
-            , 'not pass', 'fail'), 'timed out', 'timeout')
-            ) AS said LIMIT 1) LIMIT 1)) -- a limit: each is made out once
-    END AS passed                        -- 1: it passed; 0: it failed; NULL: it says neither, as numbers do
-FROM outputs o, json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v
-WHERE o.output_type = 'validation_result' AND v.atom IS NOT NULL;
-
-CREATE VIEW check_parts AS               -- how many verdicts of each validation result passed, and how many failed
-SELECT output_id, substr(created_at, 1, 10) AS day, count(*) FILTER (WHERE passed = 1) AS passed,
-    count(*) FILTER (WHERE passed = 0) AS not_passed
-FROM verdicts WHERE created_at IS NOT NULL GROUP BY output_id;
-
-INSERT INTO daily_checks SELECT day, sum(passed), sum(not_passed) FROM check_parts GROUP BY day; -- by the rule of now
+DROP INDEX events_of_runs;                 -- of three or more words, IN makes a table of its own at each INSERT
+CREATE INDEX events_of_runs ON events (claude_session_id, tool_use_id)
+    WHERE kind = 'handed' OR kind = 'workflow' OR kind = 'workflow_ended';
 
 ALTER TABLE executions ADD COLUMN paused_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE daily_news ADD COLUMN paused_ms INTEGER NOT NULL DEFAULT 0;

@@ -73,10 +73,11 @@ def rows(number, of, dice):
         model if ended else None,
     )  # fmt: skip
     files = ["src/%s/%s.py" % (WORDS[dice.randrange(20)], WORDS[dice.randrange(40)]) for _ in range(3)]
+    passed = dice.random() < 0.9
     outputs = [
-        (name, "deliverable", '{"file_path": "%s"}' % files[0], ended or begun, files[0]),
-        (name, "validation_result", '{"tests": "%s"}' % ("pass" if dice.random() < 0.9 else "fail"), ended or begun, None),
-        *[(name, "insight", "%d %s" % (n, words[n * 20 : n * 20 + 60]), ended or begun, None) for n in range(3)],
+        (name, "deliverable", '{"file_path": "%s"}' % files[0], ended or begun, files[0], None),
+        (name, "validation_result", '{"tests": "%s"}' % ("pass" if passed else "fail"), ended or begun, None, passed),
+        *[(name, "insight", "%d %s" % (n, words[n * 20 : n * 20 + 60]), ended or begun, None, None) for n in range(3)],
     ]
     agent = "a%016x" % number
     events = [
@@ -94,7 +95,7 @@ INSERTS = {
     "end_reason, success, final_message, error_message, context_size, bundle_id, calls, refused_calls, failed_calls, files_read, "
     "files_written, lines_added, lines_removed, transcript_path, transcript_hash, usage_read_at, models) VALUES ("
     + ", ".join("?" * 34) + ")",
-    "outputs": "INSERT INTO outputs (execution_id, output_type, content, created_at, path) VALUES (?, ?, ?, ?, ?)",
+    "outputs": "INSERT INTO outputs (execution_id, output_type, content, created_at, path, passed) VALUES (?, ?, ?, ?, ?, ?)",
     "events": "INSERT INTO events (dedupe_key, at, kind, claude_session_id, agent_id, execution_id, text) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)",
     "usage": "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -180,7 +181,8 @@ def _roll_up(con):
         names = [row[1] for row in con.execute("PRAGMA table_info(%s)" % table)]
         key, sums = ", ".join(names[:width]), ", ".join("sum(%s)" % name for name in names[width:])
         con.execute("INSERT INTO %s SELECT %s, %s FROM (%s) GROUP BY %s" % (table, key, sums, PARTS[table], key))
-    con.execute("INSERT INTO daily_checks SELECT day, sum(passed), sum(not_passed) FROM check_parts GROUP BY day")
+    con.execute("INSERT INTO daily_checks SELECT substr(created_at, 1, 10), sum(passed), sum(1 - passed) FROM outputs "
+                "WHERE passed NOT NULL GROUP BY 1")
 
 
 def main():

@@ -725,8 +725,8 @@ def test_days_that_are_not_listed_are_said(con, monkeypatch, since, until):
     whole = stats.statistics(con, since, until)
     assert [each["day"] for each in whole["by_day"]] == every_day[:1] and whole["days_before"] == every_day[1]
     con.execute("SAVEPOINT before")
-    con.execute("INSERT INTO outputs (execution_id, output_type, content, created_at) VALUES ('e', 'validation_result', "
-                "'{\"tests\": \"fail\"}', '2023-12-23')")  # fmt: skip
+    con.execute("INSERT INTO outputs (execution_id, output_type, content, created_at, passed) VALUES ('e', 'validation_result', "
+                "'{\"tests\": \"fail\"}', '2023-12-23', 0)")  # fmt: skip
     for days, listed in ((1, ["2024-01-01"]), (2, ["2024-01-01", "2023-12-23"])):
         checked = stats.checks(con, since, until, days)
         assert [each["day"] for each in checked["by_day"]] == listed

@@ -54,16 +54,9 @@ spent = st.fixed_dictionaries(
         "output_tokens": some,
     },
 )
-verdicts = st.sampled_from(
-    [
-        '{"tests": "pass"}',
-        '{"tests": "passed", "lint": "fail"}',
-        '{"ok": true, "named": "named"}',
-        '{"coverage": 85, "tests": "❌ 2 of 12", "types": "`pass`", "lint": "skipped"}',
-        "no JSON",
-        "[1]",
-    ]
-)
+CHECKS = ("(SELECT substr(created_at, 1, 10) AS day, passed, 1 - passed AS not_passed FROM outputs WHERE passed IS NOT NULL AND "
+          "created_at IS NOT NULL)")  # fmt: skip
+checks = st.tuples(st.sampled_from(['{"tests": "x"}', '{"lint": "y"}', "no JSON"]), st.sampled_from([None, False, True]))
 steps = st.one_of(
     st.tuples(st.just("deploy"), owners, fields),
     st.tuples(st.just("change"), owners, fields),
@@ -71,7 +64,7 @@ steps = st.one_of(
     st.tuples(st.just("use"), owners, spent),
     st.tuples(st.just("price"), costs),
     st.tuples(st.just("reread"), owners),
-    st.tuples(st.just("check"), owners, times, verdicts),
+    st.tuples(st.just("check"), owners, st.none() | times, checks),
     st.tuples(st.just("uncheck"), owners),
 )
 
@@ -112,11 +105,11 @@ def apply(con, step):
     elif what == "reread":
         con.execute("DELETE FROM usage WHERE owner = ?", more)
     elif what == "check":
-        owner, at, content = more
+        owner, at, (content, passed) = more
         con.execute(
-            "INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at) "
-            "VALUES (?, 'validation_result', ?, ?)",
-            (owner, content, at),
+            "INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, passed) "
+            "VALUES (?, 'validation_result', ?, ?, ?)",
+            (owner, content, at, passed),
         )
     elif what == "uncheck":
         con.execute("DELETE FROM outputs WHERE execution_id = ?", more)
@@ -138,7 +131,7 @@ def agree(con):
             names, source = ", ".join([*key.split(", "), *numbers]), table
             if table in rollup.NEWS and not taken_in:
                 source = "(SELECT %s FROM %s UNION ALL SELECT %s FROM (%s))" % (names, table, names, rollup.NEWS[table])
-            parts = "(%s)" % rollup.PARTS[table] if table in rollup.PARTS else "check_parts"
+            parts = "(%s)" % rollup.PARTS[table] if table in rollup.PARTS else CHECKS
             mine, theirs = sums(con, source, key, numbers), sums(con, parts, key, numbers)
             assert set(mine) == set(theirs), table
             for each in mine:

@@ -107,13 +107,12 @@ def _taken_in(con, text, name, pid, now, project, workspace, once, fresh):
         from orchestrator.edges import hooks_log
 
         return hooks_log.handle(level.lower(), con, text, name, pid, now, project, workspace, once)
-    return handle(con, text, name, pid, now, project, workspace, once)
+    return handle(con, text, name, pid, now, project, workspace, once, kept=kept)
 
 
 def _kept_settings(con):
-    """The settings that every event asks for, as far as they were made: {key: value}."""
-    return dict(con.execute("SELECT key, value FROM meta WHERE key IN ('setting.redact', 'setting.log_level', "
-                            "'setting.observability')").fetchall())
+    """The settings that were made: {key: value}."""
+    return dict(con.execute("SELECT key, value FROM meta WHERE key BETWEEN 'setting.' AND 'setting/'").fetchall())
 
 
 def _keep_patterns(con, workspace):
@@ -172,8 +171,8 @@ def _said(name, answer, before):
     return memory.execute("SELECT json_patch(?1, ?2)", (answer, word)).fetchone()[0] if answer else word
 
 
-def handle(con, text, name, pid, now, project, workspace, once, late=False):
-    """Handles one event with an open history. Returns the answer (JSON text) or None."""
+def handle(con, text, name, pid, now, project, workspace, once, late=False, kept=None):
+    """Handles one event with an open history. Returns the answer (JSON text) or None. `kept`: the settings, if known."""
     from orchestrator.recording import payload
 
     try:
@@ -183,7 +182,7 @@ def handle(con, text, name, pid, now, project, workspace, once, late=False):
 
         record.append(con, "malformed", now, text, reason=str(problem), text=text[:20000])
         return None
-    if _left_out(con, p):
+    if _left_out(con, p, _kept_settings(con) if kept is None else kept):
         return None
     event = Event()
     event.con, event.p, event.project, event.workspace, event.now, event.pid = con, p, project, workspace, now, pid
@@ -198,9 +197,9 @@ def handle(con, text, name, pid, now, project, workspace, once, late=False):
     return handler(event)
 
 
-def _left_out(con, p):
+def _left_out(con, p, kept):
     """Whether the user wants only orchestrations recorded, and this event belongs to none."""
-    if not paths.variable("ENABLE_OBSERVABILITY") and "setting.observability" not in _kept_settings(con):
+    if not paths.variable("ENABLE_OBSERVABILITY") and "setting.observability" not in kept:
         return False  # as almost always
     from orchestrator.services import scope, settings
 

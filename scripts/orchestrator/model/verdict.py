@@ -1,7 +1,6 @@
 """Verdicts: where a check's name ends and what it said begins, and whether it passed."""
 
-# The words and signs of a verdict, whatever their case. The views `verdict_words` and `verdicts` of the schema say the same;
-# tests hold them equal.
+# The words and signs of a verdict, whatever their case.
 WORDS = {
     True: ("pass", "passed", "passes", "passing", "ok", "okay", "success", "successful", "successfully", "succeeded", "succeeds",
            "green", "clean", "✅", "✓", "✔", "🟢"),

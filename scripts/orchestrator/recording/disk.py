@@ -51,8 +51,8 @@ def journals(con, session, main_transcript, call, now):
                 record.append(con, "returned", now, "journal %s" % agent, claude_session_id=session, agent_id=agent,
                               execution_id=execution, status="failed" if how == "failed" else "completed", text=result)
     for execution, agent in con.execute(
-            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ?1 AND runtime = 'workflow' AND scope IS NULL "
-            "AND agent_id IS NOT NULL AND COALESCE(?2, tool_use_id) IS tool_use_id", (session, call)).fetchall():
+            "SELECT execution_id, agent_id FROM executions WHERE claude_session_id = ?1 AND runtime = 'workflow' AND scope IS "
+            "NULL AND agent_id IS NOT NULL AND COALESCE(?2, tool_use_id) IS tool_use_id", (session, call)).fetchall():
         found = transcript.meta(con, main_transcript, agent)
         if found:
             record.fill(con, execution, agent_type=found.agent_type, scope=found.description)

@@ -118,8 +118,10 @@ def _found_told(con, project, session, main, working, now):
 
 def _said(con, execution):
     """How often the agent's own hooks, or TaskStop, have said how it ended."""
-    return con.execute("SELECT count(*) FROM events WHERE execution_id = ? AND kind IN ('stopped', 'handback', 'api_error', "
-                       "'killed')", (execution,)).fetchone()[0]
+    return con.execute("SELECT count(*) FROM events WHERE execution_id = ? AND " + _SAID, (execution,)).fetchone()[0]
+
+
+_SAID = record.one_of("kind", "stopped", "handback", "api_error", "killed")
 
 
 def _wordless(con, execution):
@@ -237,8 +239,8 @@ def _within(con, p, session, agent, runtime, call, running):
 
         listed = call is None and any(body in running for _, body, _ in runs.open_runs(con, session))
         return listed and transcript.meta(con, p.transcript, agent) is None
-    run = con.execute("SELECT body FROM events WHERE kind IN ('handed', 'workflow', 'workflow_ended') AND kind = 'workflow' AND "
-                      "claude_session_id = ? AND tool_use_id = ?", (session, call)).fetchone() if call else None
+    run = con.execute("SELECT body FROM events WHERE kind = 'workflow' AND claude_session_id = ? AND tool_use_id = ?",
+                      (session, call)).fetchone() if call else None
     return run[0] in running if run else bool(running)
 
 

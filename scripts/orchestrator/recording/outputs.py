@@ -38,12 +38,12 @@ def named(message):
 def keep(con, project, execution, message, now):
     """Keeps what a message names as outputs of its execution; a deliverable with its version and its content's hash, unless
     it was changed after `now`, when that was a while ago."""
-    for kind, content, path, digest in _outputs(con, project, message):
+    for kind, content, path, digest, passed in _outputs(con, project, message):
         if path:
             digest = None if digest and _changed_after(con, os.path.join(project, path), now) else digest
             path = redact(path)[0]
-        new = con.execute("INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, content_hash) "
-                          "VALUES (?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest)).rowcount
+        new = con.execute("INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, content_hash, "
+                          "passed) VALUES (?, ?, ?, ?, ?, ?, ?)", (execution, kind, content, now, path, digest, passed)).rowcount
         if new:
             number(con, execution, kind, content, path)
 
@@ -81,20 +81,22 @@ def drop(con, project, execution, messages):
 
 
 def _outputs(con, project, message):
-    """(output type, content, path inside the project, hash) of what a message names; the last two of deliverables only."""
+    """(output type, content, path inside the project, hash, whether its check passed) of what a message names; path and hash of
+    deliverables only."""
     for kind, text in named(message):
-        content, path, digest = text, None, None
+        content, path, digest, passed = text, None, None, None
         if kind == "deliverable":
             path, digest = inside(project, text)
             if path is None:
                 continue
             content = con.execute("SELECT json_object('file_path', ?)", (redact(path)[0],)).fetchone()[0]
         elif kind == "validation_result":
-            from orchestrator.model.verdict import halves
+            from orchestrator.model import verdict as judge
 
-            name, verdict = halves(text)
+            name, verdict = judge.halves(text)
+            passed = judge.passed(verdict)
             content = con.execute("SELECT json_object(?, ?)", (name, verdict or "named")).fetchone()[0]
-        yield kind, content, path, digest
+        yield kind, content, path, digest, passed
 
 
 def inside(project, name):

@@ -14,6 +14,15 @@ moved = []  # executions of which that changed in this process
 ORIGINS = ("unplanned", "skill", "workflow", "nested", "teammate")  # of an agent nobody planned
 
 
+def one_of(column, *words):
+    """SQL for what a column holds. For three words or more IN makes a table, which costs a process that asks once more than asking."""
+    return "(%s)" % " OR ".join(["%s = '%s'" % (column, word) for word in words])
+
+
+_UNPLANNED = one_of("origin", *ORIGINS)
+_OF_A_CALL = one_of("kind", "intent", "launched", "returned", "refused", "met")
+
+
 def clean(text):
     """Text as it is kept: secrets masked, lone surrogates replaced."""
     if not text:
@@ -76,7 +85,7 @@ def fill(con, execution, agent_type=None, surely=False, **fields):
     if agent_type and con.execute("SELECT agent_type != ? FROM executions WHERE execution_id = ?",
                                   (agent_type, execution)).fetchone() == (1,):
         con.execute("UPDATE executions SET agent_type = ?2 WHERE execution_id = ?1 AND agent_type != ?2 AND (?3 OR agent_type "
-                    "= 'unknown') AND origin IN ('unplanned', 'skill', 'workflow', 'nested', 'teammate')",
+                    "= 'unknown') AND " + _UNPLANNED,
                     (execution, agent_type, surely))
 
 
@@ -85,7 +94,7 @@ def explain(con, execution, call, nested, mate=False):
     known."""
     con.execute("UPDATE executions SET runtime = 'agent', tool_use_id = ?2, origin = CASE WHEN ?4 OR origin = 'teammate' THEN "
                 "'teammate' WHEN ?3 OR origin = 'nested' THEN 'nested' ELSE 'unplanned' END WHERE execution_id = ?1 AND "
-                "task_id IS NULL AND origin IN ('unplanned', 'skill', 'workflow', 'nested', 'teammate')",
+                "task_id IS NULL AND " + _UNPLANNED,
                 (execution, call, nested, mate))
 
 
@@ -108,8 +117,8 @@ def by_agent(con, agent):
 
 def sure_call(con, execution):
     """The Agent call that an execution surely is of, or None."""
-    return _one(con, "SELECT tool_use_id FROM events WHERE execution_id = ? AND kind IN ('intent', 'launched', 'returned', "
-                     "'refused', 'met') AND tool_use_id IS NOT NULL", execution)
+    return _one(con, "SELECT tool_use_id FROM events WHERE execution_id = ? AND tool_use_id IS NOT NULL AND " + _OF_A_CALL,
+                execution)
 
 
 def _one(con, sql, *args):

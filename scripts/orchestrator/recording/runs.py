@@ -2,8 +2,6 @@
 
 from orchestrator.recording import record
 
-_RUNS = "kind IN ('handed', 'workflow', 'workflow_ended')"  # as the index events_of_runs says it
-
 
 def launched(con, p, now):
     """PostToolUse(Workflow): a workflow runs, ours or another's; kept under its call, with the id that Stop lists."""
@@ -16,24 +14,28 @@ def launched(con, p, now):
 
 def call_of(con, session, run):
     """The Workflow call that a run's folder belongs to, or None."""
-    row = con.execute("SELECT tool_use_id FROM events WHERE %s AND kind = 'workflow' AND claude_session_id = ? AND reason = ?"
-                      % _RUNS, (session, run)).fetchone()
+    row = con.execute("SELECT tool_use_id FROM events WHERE kind = 'workflow' AND claude_session_id = ? AND reason = ?",
+                      (session, run)).fetchone()
     return row[0] if row else None
 
 
 def orchestration_of(con, call):
     """The orchestration whose tasks were handed over by a Workflow call, or None."""
-    row = con.execute("SELECT orchestration_id FROM events WHERE %s AND kind = 'handed' AND tool_use_id = ?" % _RUNS,
+    row = con.execute("SELECT orchestration_id FROM events INDEXED BY events_of_runs WHERE kind = 'handed' AND tool_use_id = ?",
                       (call,)).fetchone()
     return row[0] if row else None
 
 
 def open_runs(con, session):
     """(call, id or None, whether its tasks are ours) of the workflows of a session that have not ended."""
-    return con.execute(
-        "SELECT tool_use_id, max(CASE kind WHEN 'workflow' THEN body END), max(kind = 'handed') FROM events WHERE %s AND "
-        "claude_session_id = ? GROUP BY tool_use_id HAVING NOT max(kind = 'workflow_ended') ORDER BY max(event_id) DESC"
-        % _RUNS, (session,)).fetchall()
+    found = {}
+    for call, kind, body, event in con.execute(
+            "SELECT tool_use_id, kind, body, event_id FROM events INDEXED BY events_of_runs WHERE claude_session_id = ? AND "
+            "(kind = 'handed' OR kind = 'workflow' OR kind = 'workflow_ended')", (session,)):
+        found.setdefault(call, []).append((event, kind, body))
+    runs = [(max(told)[0], call, {kind: body for _, kind, body in told}) for call, told in found.items()]
+    return [(call, kinds.get("workflow"), "handed" in kinds) for _, call, kinds in sorted(runs, key=lambda run: -run[0])
+            if "workflow_ended" not in kinds]
 
 
 def running(con, session):
@@ -45,4 +47,4 @@ def running(con, session):
 def take_back(con, session):
     """What was handed to the workflows of a Claude session that is over waits again."""
     con.execute("UPDATE tasks SET handed_to = NULL WHERE handed_to IS NOT NULL AND handed_to IN (SELECT tool_use_id FROM events "
-                "WHERE %s AND kind = 'handed' AND claude_session_id = ?)" % _RUNS, (session,))
+                "WHERE kind = 'handed' AND claude_session_id = ?)", (session,))

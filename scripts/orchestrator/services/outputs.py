@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional, Sequence
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.model.verdict import halves
+from orchestrator.model import verdict as judge
 from orchestrator.recording import outputs, record
 from orchestrator.services import queries
 from orchestrator.services.conditions import TYPE_CHECKING, Where
@@ -85,7 +85,7 @@ def keep(con: Any, project: str, execution: str, kind: str, text: str, now: str)
     Its version counts the executions before it that left the same path, or a result of the same check, for the same task;
     of a path, where there is no task, in the same orchestration.
     """
-    path = digest = None
+    path = digest = passed = None
     content, version = record.clean(text), 1
     if kind == "deliverable":
         path, digest = outputs.inside(project, text)
@@ -93,12 +93,13 @@ def keep(con: Any, project: str, execution: str, kind: str, text: str, now: str)
         version = 1 + con.execute(_EARLIER, (execution, path)).fetchone()[0]
         content = con.execute("SELECT json_object('file_path', ?)", (path,)).fetchone()[0]
     elif kind == "validation_result":
-        name, verdict = halves(content)
+        name, verdict = judge.halves(content)
+        passed = judge.passed(verdict)
         content = con.execute("SELECT json_object(?, ?)", (name, verdict)).fetchone()[0]
     new: int = con.execute(
         "INSERT OR IGNORE INTO outputs (execution_id, output_type, content, created_at, path, "
-        "content_hash, version) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (execution, kind, content, now, path, digest, version),
+        "content_hash, version, passed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (execution, kind, content, now, path, digest, version, passed),
     ).rowcount
     if new:
         outputs.number(con, execution, kind, content, path)

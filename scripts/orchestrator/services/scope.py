@@ -24,8 +24,8 @@ def outside(con, p):
     told = notification.parse(p.prompt) if p.event == "UserPromptSubmit" and p.prompt else None
     if told is None or _known(con, told.task_id) or record.by_call(con, p.session, told.call):
         return False
-    handed = con.execute("SELECT 1 FROM events WHERE kind IN ('handed', 'workflow', 'workflow_ended') AND kind = 'handed' "
-                         "AND claude_session_id = ? AND tool_use_id = ?", (p.session, told.call))
+    handed = con.execute("SELECT 1 FROM events WHERE kind = 'handed' AND claude_session_id = ? AND tool_use_id = ?",
+                         (p.session, told.call))
     return handed.fetchone() is None
 
 

@@ -152,7 +152,8 @@ def in_force(con, name):
     """(value, where it is from: environment, file, option or default) of a setting."""
     setting = BY_NAME[name]
     keys = ("setting." + name, "option." + name)
-    kept = dict(con.execute("SELECT key, value FROM meta WHERE key IN (?, ?)", keys).fetchall())
+    kept = dict(con.execute("SELECT key, value FROM meta WHERE key = ? UNION ALL SELECT key, value FROM meta WHERE key = ?",
+                            keys).fetchall())
     option = variable(OPTION + name.upper()) if setting.option else None
     for text, where in (
         (variable(setting.variable) if setting.variable else None, "environment"),

@@ -329,8 +329,8 @@ def bundles(con: Any, since: Optional[str] = None, until: Optional[str] = None) 
     said = {
         row[0]: row[1:]
         for row in con.execute(
-            f"SELECT e.bundle_id, count(*) FILTER (WHERE v.passed = 1), count(*) FILTER (WHERE v.passed = 0) FROM {sent} "
-            "CROSS JOIN verdicts v ON v.execution_id = e.execution_id GROUP BY j.key",
+            f"SELECT e.bundle_id, count(*) FILTER (WHERE o.passed = 1), count(*) FILTER (WHERE o.passed = 0) FROM {sent} "
+            "CROSS JOIN outputs o ON o.execution_id = e.execution_id GROUP BY j.key",
             these,
         )
     }

@@ -88,8 +88,8 @@ def _received(con, session, orchestration):
         "SELECT 1 FROM executions e JOIN claude_sessions s USING (claude_session_id) WHERE s.claude_session_id = ? AND "
         "e.status != 'deployed' AND e.completed_at >= s.started_at AND e.orchestration_id = ? AND e.told_at IS NULL AND "
         "e.noticed_at IS NULL AND CASE e.runtime WHEN 'agent' THEN EXISTS (SELECT 1 FROM events v WHERE v.execution_id = "
-        "e.execution_id AND v.kind = 'launched') WHEN 'workflow' THEN EXISTS (SELECT 1 FROM events v WHERE v.kind IN "
-        "('handed', 'workflow', 'workflow_ended') AND v.kind = 'workflow_ended' AND v.claude_session_id = e.claude_session_id "
+        "e.execution_id AND v.kind = 'launched') WHEN 'workflow' THEN EXISTS (SELECT 1 FROM events v WHERE v.kind = "
+        "'workflow_ended' AND v.claude_session_id = e.claude_session_id "
         "AND v.tool_use_id = e.tool_use_id) END",
         (session, orchestration)).fetchone() is not None
 

@@ -104,7 +104,8 @@ def _bring_up(con, path):
                 emptied.append(path)
             for statement in statements(_read("execution_db.schema.sql")):
                 con.execute(statement)
-        else:
+        elif found < VERSION:
+            con.create_function("judged", 1, _judged)
             for step in range(found + 1, VERSION + 1):
                 for statement in statements(_read(os.path.join("migrations", "%03d.sql" % step))):
                     con.execute(statement)
@@ -118,6 +119,14 @@ def _bring_up(con, path):
         os.chmod(path, 0o600)
     except OSError:
         pass
+
+
+def _judged(verdict):
+    """Whether a check passed, for migrations: 1, 0, or None where its verdict says neither."""
+    from orchestrator.model.verdict import passed
+
+    found = passed(str(verdict))
+    return None if found is None else int(found)
 
 
 emptied = []  # histories that this process began anew, in a file that was empty though it had been written before
