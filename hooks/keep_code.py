@@ -12,8 +12,7 @@ import time
 PACKAGE = "orchestrator"
 LEAN, COMMON, LATER, WHOLE = "?lean", "?common", "?later", "?whole"  # what else is in the index, see preload
 ALL = "*"  # each kind of event
-FUNCTION = 2  # CO_NEWLOCALS: the code of a function, not of a class
-PIECE = 30000  # bytes that are read at a stroke
+PIECE = 110000  # bytes that are read at a stroke: less than malloc takes from the system at a time
 SMALL = 600  # bytes of code below which another reading costs more
 STALE = 60  # seconds after which another process that began to do this is taken to be gone
 
@@ -55,10 +54,10 @@ def whole(modules, lean, often=()):
     kinds = sorted({kind for of in often.values() for kind in of} - {ALL})
 
     def spared(name, *events):
-        return _sparing(name, modules[name][5], modules[name][6], later, lambda function: any(
+        return _sparing(name, *modules[name][5:], later, lambda function: any(
             event in often.get("%s:%s" % (name, function), ()) for event in (ALL, *events)))
 
-    rest = {name: (row[:5], row[5] if name == "preload" else spared(name)) for name, row in modules.items()}
+    rest = {name: (row[:5], (_bare(row[6]), ()) if name == "preload" else spared(name)) for name, row in modules.items()}
     common = _common(modules)
     pieces = list(_pieces(common, {name: rest[name][1] for name in common}))
     parts += [(COMMON, piece) for _, piece in pieces]
@@ -90,18 +89,19 @@ def whole(modules, lean, often=()):
         index["preload"] = rest["preload"][0][:4] + ((), 0, 0)
         index.update(_extensions())
         index[WHOLE] = (len(body), size, _imp.source_hash(0, body))
-        head = marshal.dumps((rest["preload"][1], index))
+        head = marshal.dumps((rest["preload"][1][0], index))
         size = len(head) + 12
     return _imp.source_hash(0, head) + size.to_bytes(4, "little") + head + body
 
 
 def _run(modules, common, often, later, kind):
-    """(module, its functions' names, their codes): of the common modules, what events of a kind run and not all do."""
+    """(module, code that defines them): of the common modules' functions, what events of a kind run and not all do."""
     for name in common:
-        codes = [const for const in modules[name][5].co_consts if (name, getattr(const, "co_name", "")) in later
-                 and kind in often.get("%s:%s" % (name, const.co_name), ())]  # fmt: skip
-        if codes:
-            yield name, tuple([code.co_name for code in codes]), tuple(codes)
+        *_, code, plain = modules[name]
+        nodes = [node for function, node in plain.items() if (name, function) in later
+                 and kind in often.get("%s:%s" % (name, function), ())]  # fmt: skip
+        if nodes:
+            yield name, _defining(nodes, code)
 
 
 def _pieces(names, codes):
@@ -140,27 +140,43 @@ def _extensions():
     return found
 
 
-def _sparing(module, code, plain, later, is_run):
-    """A module's code in which `plain` functions that are not run are replaced by one that has the code read when it is called.
+def _sparing(module, tree, code, plain, later, is_run):
+    """(a module's code without the `plain` functions that are not run, (name, length, offset) of each of these).
 
-    `later` gets where each code lies among theirs, and the code: {(module, name): (offset, code)}.
+    `later` gets where the code that defines one lies among theirs, and the code: {(module, name): (offset, code)}.
     """
-    consts = []
-    for const in code.co_consts:
-        if isinstance(const, type(code)) and const.co_flags & FUNCTION and const.co_name in plain and not is_run(const.co_name):
-            text, name = marshal.dumps(const), (module, const.co_name)
+    spared = {}
+    for name, node in plain.items():
+        if not is_run(name):
+            text = marshal.dumps(_defining([node], code))
             if len(text) > SMALL:
-                at, _ = later.setdefault(name, (sum([len(code) for _, code in later.values()]), text))
-                stand_in = "def {0}(*args, **more):\n return __wake__({0}, {1}, {2})(*args, **more)"
-                stand_in = compile(stand_in.format(name[1], len(text), at), code.co_filename, "exec", 0, True, 2)
-                const = stand_in.co_consts[0]
-        consts.append(const)
-    return code.replace(co_consts=tuple(consts))
+                at, _ = later.setdefault((module, name), (sum([len(code) for _, code in later.values()]), text))
+                spared[node] = (name, len(text), at)
+    return _defining([node for node in tree.body if node not in spared], code), tuple(spared.values())
+
+
+def _defining(nodes, whole):
+    """The code of some of a module's statements, with functions as in the `whole`: there Python knew what was imported."""
+    code = compile(ast.Module(nodes, []), whole.co_filename, "exec", dont_inherit=True, optimize=2)
+    known = {_name(one): one for one in whole.co_consts}
+    return _bare(code.replace(co_consts=tuple([known.get(_name(one), one) for one in code.co_consts])))
+
+
+def _name(const):
+    """What a constant of a module's code is known by there: a function or a class by its name and line."""
+    return getattr(const, "co_name", const), getattr(const, "co_firstlineno", type(const))
+
+
+def _bare(code):
+    """Code without lines, which are a fourth of it; whoever wants one compiles the source."""
+    lines = "co_linetable" if hasattr(code, "co_linetable") else "co_lnotab"  # 3.9
+    consts = [_bare(const) if isinstance(const, type(code)) else const for const in code.co_consts]
+    return code.replace(co_consts=tuple(consts), **{lines: b""})
 
 
 def compiled(root):
-    """{name: (path below the root, is a package, mtime, size, needs, code, its functions without decorators)} of `preload` and
-    all that hooks may load."""
+    """{name: (path below the root, is a package, mtime, size, needs, tree, code, its functions without decorators by name)} of
+    `preload` and all that hooks may load."""
     found, waiting = {}, ["preload"]
     folder = os.path.join(root, "scripts", PACKAGE, "edges")
     waiting += ["%s.edges.%s" % (PACKAGE, n[:-3]) for n in sorted(os.listdir(folder)) if n[:5] == "hooks" and n[-3:] == ".py"]
@@ -174,9 +190,9 @@ def compiled(root):
         with open(path, "rb") as f:
             tree = ast.parse(f.read(), path)
         every, at_top[name] = _imports(root, tree, ast.walk(tree)), _imports(root, tree, _top(tree))
+        plain = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.decorator_list}
         code = compile(tree, path, "exec", dont_inherit=True, optimize=2)
-        plain = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.decorator_list}
-        found[name] = (path[len(root) + 1:], path.endswith("__init__.py"), about.st_mtime_ns, about.st_size, code, plain)
+        found[name] = (path[len(root) + 1:], path.endswith("__init__.py"), about.st_mtime_ns, about.st_size, tree, code, plain)
         waiting += every + _above(name)
     return {name: row[:4] + (tuple(_needs(name, at_top)),) + row[4:] for name, row in found.items()}
 

@@ -8,6 +8,7 @@ Of what few events run, the code is read when it is called.
 import gc
 import posix
 import sys
+from _functools import partial
 from _imp import create_dynamic, exec_dynamic, get_frozen_object, is_frozen, source_hash
 from marshal import loads
 
@@ -110,10 +111,16 @@ class Kept:
         """Runs a module's code."""
         code = module.__spec__.loader_state
         if code:
-            module.__wake__ = self.wake
-            exec(code, module.__dict__)
+            self._run(code, module.__dict__)
         else:
             exec_dynamic(module)
+
+    def _run(self, code, space):
+        """Runs a module's code; the functions that are not in it are read when they are called."""
+        code, spared = code
+        for name, length, offset in spared:
+            space[name] = partial(self.wake, space, name, length, offset)
+        exec(code, space)
 
     def make_common(self):
         """Makes the modules that every event loads. Where one has changed, all is left to the import system."""
@@ -129,7 +136,7 @@ class Kept:
                 self._make(name, code)
 
     def make_for(self, event):
-        """Makes the modules that most events of this kind load beside, and gives functions of the common ones their code."""
+        """Makes the modules that most events of this kind load beside, and functions of the common ones."""
         if self.stale or "?" + event not in self.index:
             return
         try:
@@ -142,10 +149,8 @@ class Kept:
                 if not self.is_fresh(name):
                     return
                 self._make(name, code)
-        for module, names, codes in functions:
-            space = sys.modules[module].__dict__
-            for name, code in zip(names, codes):  # noqa: B905 (3.9)
-                space[name].__code__ = code
+        for name, code in functions:
+            exec(code, sys.modules[name].__dict__)
 
     def _make(self, name, code=None):
         code = code or self._code(name)
@@ -154,11 +159,11 @@ class Kept:
         path, is_package = self.index[name][:2]
         above, _, last = name.rpartition(".")
         module = sys.modules[name] = _Module(name)
-        module.__file__, module.__package__, module.__wake__ = self.root + path, name if is_package else above, self.wake
+        module.__file__, module.__package__ = self.root + path, name if is_package else above
         if is_package:
             module.__path__ = [module.__file__.rpartition("/")[0]]
         try:
-            exec(code, module.__dict__)
+            self._run(code, module.__dict__)
         except BaseException:
             del sys.modules[name]
             raise
@@ -189,16 +194,25 @@ class Kept:
         length, offset, told = self.index.get(WHOLE, (0, 0, b""))
         return source_hash(0, posix.pread(self.file, length, offset)) == told
 
-    def wake(self, function, length, offset):
-        """Gives a function its code, which was not read with its module's, and returns it."""
-        try:
-            function.__code__ = loads(posix.pread(self.file, length, self.index[LATER][0] + offset))
-        except Exception:  # cut short, or spoilt: the source is as it was
-            self.stale = True
-            with open(function.__globals__["__file__"], "rb") as f:
-                whole = compile(f.read(), f.name, "exec", dont_inherit=True, optimize=2)
-            function.__code__ = [code for code in whole.co_consts if getattr(code, "co_name", "") == function.__name__][0]
-        return function
+    def wake(self, space, name, length, offset, *args, **more):
+        """Calls a function of a module, whose code was not read with its module's."""
+        if type(space[name]) is partial:  # else somebody else's name for it was called
+            try:
+                code = loads(posix.pread(self.file, length, self.index[LATER][0] + offset))
+            except Exception:  # cut short, or spoilt: the source is as it was
+                self.stale = True
+                code = _compiled(space["__file__"], name)
+            exec(code, space)
+        return space[name](*args, **more)
+
+
+def _compiled(path, name):
+    """The code that defines a function, from its source."""
+    import ast
+
+    with open(path, "rb") as f:
+        nodes = [node for node in ast.parse(f.read(), path).body if getattr(node, "name", None) == name]
+    return compile(ast.Module(nodes, []), path, "exec", dont_inherit=True, optimize=2)
 
 
 class _Os(_Module):

@@ -15,12 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def hook(plugin, bare, tmp_path):
-    """`hook()`: one deployment recorded by the copy's hooks; returns the agent types recorded so far; `.forget()` begins anew."""
+    """`hook()`: one deployment recorded by the copy's hooks; returns the agent types recorded so far; `.forget()` begins anew;
+    `.send()`: only one is sent."""
     project = tmp_path / "project"
     (project / ".git").mkdir(parents=True)
     env, count = bare(CLAUDE_PROJECT_DIR=project), []
 
-    def once():
+    def send():
         count.append(1)
         asked = {"description": "look", "prompt": "Look.", "subagent_type": "scout%d" % len(count)}
         event = {
@@ -40,6 +41,10 @@ def hook(plugin, bare, tmp_path):
             timeout=60,
         )
         assert (done.returncode, done.stderr) == (0, "")
+        return project
+
+    def once():
+        send()
         with sqlite3.connect(project / ".orchestrator/history.db") as con:
             found = [row[0] for row in con.execute("SELECT agent_type FROM executions ORDER BY number")]
         assert len(found) == len(count) and not [n for n in os.listdir(project / ".orchestrator/inbox") if n[0] != "."]
@@ -55,7 +60,7 @@ def hook(plugin, bare, tmp_path):
         shutil.rmtree(project / ".orchestrator")
         count.clear()
 
-    once.forget, once.begin = forget, begin
+    once.forget, once.begin, once.send = forget, begin, send
     return once
 
 
@@ -131,6 +136,19 @@ def test_one_bit_that_is_spoilt_is_mended_by_the_next_session(plugin, hook):
         assert path.read_bytes() == whole
         hook.forget()
         hook()
+
+
+def test_where_something_failed_is_said_to_the_line(plugin, hook):
+    """What is kept has no lines; the log names the very line all the same, the first time and when the code was kept."""
+    hook()
+    path = plugin / "scripts/orchestrator/services/gate.py"
+    change(path, 'p.input_type or "general-purpose"', '{}["nothing"]')
+    line = path.read_text().partition('{}["nothing"]')[0].count("\n") + 1
+    for _ in range(3):
+        project = hook.send()
+    told = [json.loads(each) for each in (project / ".orchestrator/log.jsonl").read_text().splitlines()]
+    assert len(told) >= 3 and {each["error"] for each in told} == {"KeyError: 'nothing'"}
+    assert {each["where"].rpartition(" > ")[2] for each in told} == {"services/gate.py:%d _unplanned" % line}
 
 
 def test_a_plugin_that_cannot_be_written(plugin, hook):

@@ -88,6 +88,24 @@ def _places(problem):
     found, trace = [], problem.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        found.append("%s:%d %s" % ("/".join(code.co_filename.split("/")[-2:]), trace.tb_lineno, code.co_name))
+        found.append("%s:%s %s" % ("/".join(code.co_filename.split("/")[-2:]), _line(code, trace), code.co_name))
         trace = trace.tb_next
     return " > ".join(found[-6:])
+
+
+def _line(code, trace):
+    """The line of our code that a traceback is at. What hooks keep is without lines: the source is compiled for them."""
+    import dis
+
+    waiting, at = [code], trace.tb_lineno or code.co_firstlineno
+    try:
+        with open(code.co_filename, "rb") as f:
+            waiting.append(compile(f.read(), code.co_filename, "exec", dont_inherit=True, optimize=2))
+    except (OSError, ValueError, SyntaxError):
+        pass
+    while waiting:
+        one = waiting.pop()
+        if (one.co_name, one.co_firstlineno, one.co_code) == (code.co_name, code.co_firstlineno, code.co_code):
+            at = ([line for offset, line in dis.findlinestarts(one) if line and offset <= trace.tb_lasti] or [at])[-1]
+        waiting += [const for const in one.co_consts if isinstance(const, type(code))]
+    return at

@@ -15,7 +15,7 @@ ORIGINS = ("unplanned", "skill", "workflow", "nested", "teammate")  # of an agen
 
 
 def one_of(column, *words):
-    """SQL for what a column holds. For three words or more IN makes a table, which costs a process that asks once more than asking."""
+    """SQL for what a column holds. Of three words IN makes a table, which costs who asks once more than asking."""
     return "(%s)" % " OR ".join(["%s = '%s'" % (column, word) for word in words])
 
 
