@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, List, Sequence
 
-from orchestrator.edges.scripted_model import call, say
+from orchestrator.edges.scripted_model import Reply, call, say
 from orchestrator.edges.scripted_request import text_of
 
 MARK = "[orchestrator] "
@@ -62,13 +62,13 @@ def shell(command: str) -> dict:
 
 
 def once(condition: Callable[[], Any], *parts: Any) -> Callable[[Any], Any]:
-    """A reply that is given as soon as something holds, or after ten seconds."""
+    """A reply, or what it consists of, that is given as soon as something holds, or after ten seconds."""
 
     def reply(_: Any) -> Any:
         end = time.monotonic() + 10
         while not condition() and time.monotonic() < end:
             time.sleep(0.02)
-        return say(*parts)
+        return parts[0] if isinstance(parts[0], Reply) else say(*parts)
 
     return reply
 

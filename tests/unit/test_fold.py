@@ -485,6 +485,21 @@ def test_a_failure_that_two_signals_tell_in_the_same_words():
     assert (row.status, row.end_reason, row.inferred, row.final_message) == ("failed", "api_error", 0, None)
 
 
+@pytest.mark.parametrize("tail", [None, {"status": "unfinished"}, {"status": "api_error", "reason": "API Error: 500 broken"}])
+def test_what_the_api_said_is_the_error_whichever_signal_tells_it(tail):
+    """The notification tells it behind words of its own, the transcript and the agent's hook without them: it reads the same."""
+    told = {"status": "failed", "reason": 'Agent "a failed: b" failed: Agent terminated early due to an API error: API Error: '
+            "500 broken"}  # fmt: skip
+    heard = [("started", {}), ("notified", told), *([("tail", tail)] if tail else ())]
+    for kinds in (heard, [*heard, ("api_error", {"reason": "server_error", "text": "API Error: 500 broken"})]):
+        events = []
+        for number, (kind, more) in enumerate(kinds):
+            row = {"kind": kind, "at": "2026-11-29T10:00:0%d.000Z" % number, "event_id": number, **more}
+            events.append(tuple(row.get(name) for name in fold.COLUMNS.split(", ")))
+        row = fold.fold(events)
+        assert (row.status, row.end_reason, row.error_message) == ("failed", "api_error", "API Error: 500 broken")
+
+
 @pytest.mark.parametrize(("status", "at"), [("end_turn", 2), ("unfinished", 3)], ids=["its end before", "the message to it"])
 def test_a_failure_of_a_second_stretch_that_is_not_written_yet(status, at):
     """What the transcript showed before a message put the agent to work again says nothing of the failure that followed."""

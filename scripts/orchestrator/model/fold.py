@@ -17,6 +17,7 @@ segment), signals are dealt out by the call that began the segment, else by the 
 COLUMNS = "kind, at, event_id, status, reason, text, model, tool_use_id, prompt_id, body"
 
 SAID = ("stopped", "handback", "api_error")  # the agent's own hooks say so
+_EARLY = ' failed: Agent terminated early due to an API error: '  # so a notification begins (329), before what the API said
 _TURN_LIMIT = "-turn limit"  # 329 says "stopped at its 2-turn limit"; 197 says nothing
 _RESOLVED = ("returned", "launched", "tail")  # which signal knows best what model it was
 _OPENING = ("intent", "launched", "returned", "refused", "met")
@@ -284,7 +285,7 @@ def _end(segment):
         return "failed", "max_turns", 0, at, text, "It reached its turn limit."
     doubted = error and "stopped" in found and not told_so  # sent back, or another's failure
     if (error or told_so) and not ("handback" in found or doubted and tail.status == "end_turn"):
-        said = error.text or error.reason if error else told.reason
+        said = error.text or error.reason if error else tail.reason or told.reason.partition(_EARLY)[2] or told.reason
         doubted = not told_so and tail.status != "api_error" and (doubted or tail.status)  # its transcript shows no failure yet
         return "failed", "api_error", int(bool(doubted)), at, _text(segment, tail, said), said
     if "refused" in found:  # the client did not start it, or (329, foreground) it broke off on an error
