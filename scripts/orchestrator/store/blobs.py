@@ -2,15 +2,20 @@
 
 from orchestrator.model.ids import content_hash
 
+SMALL = 1000  # bytes that are kept as they are: to load zlib takes a hook longer than to write them
+
 
 def put(con, data, known=None):
     """Keeps bytes; returns their address (b2:…), which may be known. The same bytes are kept once."""
     address = known or content_hash(data)
     if con.execute("SELECT 1 FROM blobs WHERE hash = ?", (address,)).fetchone() is None:
-        import zlib
+        codec, body = "plain", data
+        if len(data) > SMALL:
+            import zlib
 
-        packed = zlib.compress(data, 6) if len(data) > 200 else data
-        codec, body = ("zlib", packed) if len(packed) < len(data) else ("plain", data)
+            packed = zlib.compress(data, 6)
+            if len(packed) < len(data):
+                codec, body = "zlib", packed
         con.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?)", (address, len(data), codec, body))
     return address
 
