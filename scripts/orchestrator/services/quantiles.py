@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 LATEST = 50  # executions of a type and model that quantiles are taken from
 TOGETHER = 600  # executions of all types and models that quantiles are taken from: with many of these, fewer of each
-QUANTILES = (10, 50, 90, 95)
+QUANTILES = tuple([(str(q), q) for q in (10, 50, 90, 95)])
 
 _MODEL = "replace(COALESCE(resolved_model, model, ''), '[1m]', '')"  # as the index executions_completed has it
 _PAIRS = f"""
@@ -23,22 +23,25 @@ _COMPLETED = f"""
 SELECT number FROM executions INDEXED BY executions_completed WHERE status = 'completed' AND agent_type = ?1 AND {_MODEL} = ?2
     AND completed_at >= ?3 AND completed_at <= ?4 ORDER BY completed_at DESC LIMIT ?5"""
 _TAKEN = """
-SELECT max(0, (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0 - e.paused_ms / 1000.0),
-    sum(u.input_tokens + u.cache_write_5m_tokens + u.cache_write_1h_tokens + u.cache_read_tokens + u.output_tokens),
-    CASE WHEN count(u.cost_usd) = count(u.owner) THEN sum(u.cost_usd) END
+SELECT e.number, max(0, (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0
+    - e.paused_ms / 1000.0), u.input_tokens + u.cache_write_5m_tokens + u.cache_write_1h_tokens + u.cache_read_tokens
+    + u.output_tokens, u.cost_usd
 FROM json_each(?) j CROSS JOIN executions e ON e.number = j.value
-LEFT JOIN usage u ON u.owner = e.execution_id AND u.kind = 'execution' GROUP BY e.number"""
+LEFT JOIN usage u ON u.owner = e.execution_id AND u.kind = 'execution'"""
 
 
 def of_every_type(con: Any, since: Optional[str], until: Optional[str]) -> list[dict[str, Any]]:
     """The quantiles of all agent types and models. Those that ran little leave their room to the others."""
-    taken = {(name, model): _latest(con, name, model, LATEST, since, until) for name, model in con.execute(_PAIRS).fetchall()}
-    left, found = TOGETHER, []
-    for done, ((name, model), numbers) in enumerate(sorted(taken.items(), key=lambda each: len(each[1]))):
-        mine = numbers[: max(1, left // (len(taken) - done))]
-        left -= len(mine)
-        found += [_quantiles_of(con, name, model, mine)] if mine else []
-    return sorted(found, key=lambda each: (each["agent_type"], each["model"] or ""))
+    pairs = con.execute(_PAIRS).fetchall()
+    most = min(LATEST, max(1, TOGETHER // max(1, len(pairs))))
+    taken = {pair: _latest(con, pair, most, since, until) for pair in pairs}
+    if most < LATEST and any(len(numbers) < most for numbers in taken.values()):
+        taken.update({pair: _latest(con, pair, LATEST, since, until) for pair in pairs if len(taken[pair]) == most})
+    left = TOGETHER
+    for done, (pair, numbers) in enumerate(sorted(taken.items(), key=lambda each: len(each[1]))):
+        taken[pair] = numbers[: max(1, left // (len(taken) - done))]
+        left -= len(taken[pair])
+    return _quantiles_of(con, taken)
 
 
 def of_type(
@@ -48,26 +51,35 @@ def of_type(
 
     Quotes read these: {model, executions, seconds: {"50": …}, tokens: {…}, cost_usd: {…} or None}.
     """
-    taken = {model: _latest(con, name, model, latest, since, until) for name, model in con.execute(_PAIRS) if name == agent_type}
-    return [_quantiles_of(con, agent_type, model, numbers) for model, numbers in sorted(taken.items()) if numbers]
+    pairs = [pair for pair in con.execute(_PAIRS) if pair[0] == agent_type]
+    return _quantiles_of(con, {pair: _latest(con, pair, latest, since, until) for pair in pairs})
 
 
-def _latest(con: Any, agent_type: str, model: str, most: int, since: Optional[str], until: Optional[str]) -> list[int]:
+def _latest(con: Any, pair: tuple[str, str], most: int, since: Optional[str], until: Optional[str]) -> list[int]:
     """The numbers of the executions of a type with a model that completed last."""
-    return [row[0] for row in con.execute(_COMPLETED, (agent_type, model, since or "", (until or "") + "~", most))]
+    return [row[0] for row in con.execute(_COMPLETED, (*pair, since or "", (until or "") + "~", most))]
 
 
-def _quantiles_of(con: Any, agent_type: str, model: str, numbers: list[int]) -> dict[str, Any]:
-    rows = con.execute(_TAKEN, (str(numbers),)).fetchall()
-    return {
-        "agent_type": agent_type,
-        "model": model or None,
-        "executions": len(rows),
-        **{
-            name: _quantiles([row[place] for row in rows if row[place] is not None])
-            for place, name in enumerate(("seconds", "tokens", "cost_usd"))
-        },
-    }
+def _quantiles_of(con: Any, taken: dict[tuple[str, str], list[int]]) -> list[dict[str, Any]]:
+    """The quantiles of some executions of each type and model."""
+    every: dict[int, list[Any]] = {}  # what each took: seconds, tokens, dollars; of several models' usage the sums
+    for number, *took in con.execute(_TAKEN, (str([number for numbers in taken.values() for number in numbers]),)):
+        mine = every.setdefault(number, took)
+        if mine is not took:
+            mine[1:] = [None if None in both else sum(both) for both in zip(mine[1:], took[1:], strict=True)]
+    return [
+        {
+            "agent_type": agent_type,
+            "model": model or None,
+            "executions": len(numbers),
+            **{
+                name: _quantiles([each for each in [every[number][place] for number in numbers] if each is not None])
+                for place, name in enumerate(("seconds", "tokens", "cost_usd"))
+            },
+        }
+        for (agent_type, model), numbers in sorted(taken.items())
+        if numbers
+    ]
 
 
 def _quantiles(values: list[float]) -> Optional[dict[str, float]]:
@@ -75,4 +87,4 @@ def _quantiles(values: list[float]) -> Optional[dict[str, float]]:
     if not values:
         return None
     values.sort()
-    return {str(q): round(values[min(len(values) - 1, len(values) * q // 100)], 6) for q in QUANTILES}
+    return {name: round(values[len(values) * q // 100], 6) for name, q in QUANTILES}

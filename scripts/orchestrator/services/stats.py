@@ -20,9 +20,10 @@ TOKENS = USED[1:5]
 JUDGED = 1200  # executions with a bundle, the latest, whose bundles are listed
 MOST_DAYS = 15  # of a month that are summed up one by one; of one with more the rest is taken away
 DAYS = 14  # the latest ones, listed one by one
-DAYS_ASKED = 62  # likewise, where a period is asked for
+DAYS_ASKED = 31  # likewise, where a period is asked for
 
 Sums = dict[tuple[Any, ...], list[Any]]  # by parts of a key
+News = dict[str, list[tuple[Any, ...]]]  # by table: (day, *key, *numbers) of what has changed since that was summed up
 _TABLES = (("daily", "monthly", "agent_type", COUNTED), ("daily_usage", "monthly_usage", "agent_type, model, kind", USED))
 
 _MONTHS = """
@@ -40,20 +41,22 @@ SELECT agent_type, substr(deployed_at, 1, 10), count(*) FROM executions INDEXED 
     AND deployed_at >= ?1 AND deployed_at < ?2 || '~' GROUP BY 1, 2"""
 
 
-def months(con: Any) -> list[str]:
+def _news(con: Any) -> News:
+    return {table: con.execute(news).fetchall() for table, news in rollup.NEWS.items()}
+
+
+def months(con: Any, news: News) -> list[str]:
     """The months that have anything in them, in order."""
-    found: set[str] = set()
+    found = {row[0][:7] for rows in news.values() for row in rows}
     for table, _, _, _ in _TABLES:
         found.update([row[0] for row in con.execute(_MONTHS.format(table))])
-        found.update([row[0] for row in con.execute(f"SELECT DISTINCT substr(day, 1, 7) FROM ({rollup.NEWS[table]})")])
     return sorted(found)
 
 
 def refresh_months(con: Any, wanted: Optional[Iterable[str]] = None) -> None:
     """Sums up those months again that changed since they were summed up last; in the caller's transaction."""
     rollup.take_in(con)
-    standing = {row[0] for row in con.execute("SELECT month FROM months")}
-    for month in set(months(con) if wanted is None else wanted) - standing:
+    for month in set(months(con, {}) if wanted is None else wanted) - _standing(con):
         for table, into, key, names in _TABLES:
             sums = ", ".join([f"sum({name})" for name in names])
             con.execute(f"DELETE FROM {into} WHERE month = ?", (month,))
@@ -65,19 +68,14 @@ def refresh_months(con: Any, wanted: Optional[Iterable[str]] = None) -> None:
         con.execute("INSERT INTO months VALUES (?)", (month,))
 
 
-def _whole(con: Any, first: str, last: str) -> tuple[list[str], list[str]]:
-    """The months of some days, and those of which more than half is asked for."""
-    every = [month for month in months(con) if month + "~" > first and month <= last]
-    asked = {month: _days(max(first, month), min(last, month + "~")) for month in every}
-    return every, [month for month in every[:-1] if asked[month] > MOST_DAYS]  # the latest changes all the time
+def _standing(con: Any) -> set[str]:
+    return {row[0] for row in con.execute("SELECT month FROM months")}
 
 
-def _make_months(con: Any, since: Optional[str], until: Optional[str]) -> None:
-    """Sums up what months of some days are still to be summed up, where the history can be written."""
-    _, whole = _whole(con, since or "", until or "~")
-    if set(whole) - {row[0] for row in con.execute("SELECT month FROM months")}:
-        with contextlib.suppress(Error), writing(con):
-            refresh_months(con, whole)
+def _whole(con: Any, first: str, last: str, news: News) -> list[str]:
+    """The months of some days of which more than half is asked for, all but the latest there is, which changes all the time."""
+    every = [month for month in months(con, news)[:-1] if month + "~" > first and month <= last]
+    return [month for month in every if _days(max(first, month), min(last, month + "~")) > MOST_DAYS]
 
 
 @contextlib.contextmanager
@@ -93,30 +91,29 @@ def _one_moment(con: Any) -> Iterator[None]:
         roll_back(con)
 
 
-def _sums(con: Any, since: Optional[str], until: Optional[str]) -> list[Sums]:
-    """[counts by agent type, usage by (agent type, model, kind)] of some days, whole months taken as such, and of one of
-    which more than half is asked for the rest taken away again."""
+def _sums(con: Any, since: Optional[str], until: Optional[str], whole: list[str], news: News) -> list[Sums]:
+    """[counts by agent type, usage by (agent type, model, kind)] of some days: of `whole` months taken as such, and of the days
+    before and after; or, of a month of which less is asked for, the others taken away again."""
     first, last = since or "", until or "~"
-    every, whole = _whole(con, first, last)
-    if set(whole) - {row[0] for row in con.execute("SELECT month FROM months")}:
-        whole = []  # a history that can only be read, or one that has changed since: its days are summed up
+    parts = [(first, True, last, True, 1)]  # days from, with that day itself, to, with that day itself, and what they count
+    if whole:
+        begin, end = whole[0], whole[-1] + "~"  # no days, but all of a month lie between
+        parts = [(first, True, begin, False, 1) if first <= begin else (begin, True, first, False, -1),
+                 (end, False, last, True, 1) if last >= end else (last, False, end, True, -1)]  # fmt: skip
     out = []
     for table, by_month, key, names in _TABLES:
-        numbers = ", ".join([f"sum({name})" for name in names])
+        numbers, width = ", ".join([f"sum({name})" for name in names]), key.count(",") + 1
         found: Sums = {}
-        days = f"SELECT {key}, {numbers} FROM {table} WHERE day >= ? AND day <= ? AND (day >= ? AND day <= ?) = ? GROUP BY {key}"
-        for month in every:
-            if month not in whole:
-                _add_up(found, con.execute(days, (max(first, month), min(last, month + "~"), first, last, 1)), key.count(",") + 1)
-            elif month + "-01" < first or month + "-31" > last:
-                _add_up(found, con.execute(days, (month, month + "~", first, last, 0)), key.count(",") + 1, -1)
+        for low, with_low, high, with_high, sign in parts:
+            between = f"day >{'=' * with_low} ? AND day <{'=' * with_high} ?"
+            days = f"SELECT {key}, {numbers} FROM {table} WHERE {between} GROUP BY {key}"
+            _add_up(found, con.execute(days, (low, high)), width, sign)
         if whole:
             rows = con.execute(
                 f"SELECT {key}, {numbers} FROM {by_month} WHERE month >= ? AND month <= ? GROUP BY {key}", (whole[0], whole[-1])
             )
-            _add_up(found, rows, key.count(",") + 1)
-        news = f"SELECT {key}, {numbers} FROM ({rollup.NEWS[table]}) WHERE day >= ? AND day <= ? GROUP BY {key}"
-        _add_up(found, con.execute(news, (first, last)), key.count(",") + 1)
+            _add_up(found, rows, width)
+        _add_up(found, [row[1:] for row in news[table] if first <= row[0] <= last], width)
         out.append({key: sums for key, sums in found.items() if any(abs(number) > 1e-9 for number in sums)})
     return out
 
@@ -225,13 +222,23 @@ def statistics(
     those the latest of them is named.
     """
     days = days or (DAYS_ASKED if since or until else DAYS)
-    _make_months(con, since, until)
-    with _one_moment(con):
-        return _statistics(con, since, until, days)
+    tried = False
+    while True:
+        with _one_moment(con):
+            news = _news(con)
+            whole = _whole(con, since or "", until or "~", news)
+            stand = set(whole) <= _standing(con)
+            if stand or tried:  # a history that can only be read, or has changed since: its days are summed up
+                return _statistics(con, since, until, days, whole if stand else [], news)
+        tried = True
+        with contextlib.suppress(Error), writing(con):
+            refresh_months(con, whole)
 
 
-def _statistics(con: Any, since: Optional[str], until: Optional[str], days: int) -> dict[str, Any]:
-    counts, usage = _sums(con, since, until)
+def _statistics(
+    con: Any, since: Optional[str], until: Optional[str], days: int, whole: list[str], news: News
+) -> dict[str, Any]:
+    counts, usage = _sums(con, since, until, whole, news)
     lost = dict(
         con.execute(
             "SELECT agent_type, count(*) FROM lost_executions WHERE (?1 IS NULL OR deployed_at >= ?1) AND (?2 IS NULL OR "
@@ -245,7 +252,7 @@ def _statistics(con: Any, since: Optional[str], until: Optional[str], days: int)
         unmeasured[name] = unmeasured.get(name, 0) + number
         by_its_day[day] = by_its_day.get(day, 0) + number
     out: dict[str, Any] = {"since": since, "until": until, **_shown(counts, usage, lost, unmeasured)}
-    out["by_day"], out["days_before"] = _split(by_day(con, since, until, days + 1, by_its_day), days)
+    out["by_day"], out["days_before"] = _split(by_day(con, since, until, days + 1, by_its_day, news), days)
     out["validation"] = checks(con, since, until, days)
     out["quantiles"] = quantiles.of_every_type(con, since, until)
     return out
@@ -340,20 +347,20 @@ def bundles(con: Any, since: Optional[str] = None, until: Optional[str] = None) 
 
 
 def by_day(
-    con: Any, since: Optional[str], until: Optional[str], days: int, unmeasured: dict[str, int]
+    con: Any, since: Optional[str], until: Optional[str], days: int, unmeasured: dict[str, int], news: News
 ) -> list[dict[str, Any]]:
     """The latest days on which anything happened, the latest first."""
     out: dict[str, dict[str, Any]] = {}
-    for table, _, _, names in _TABLES:
+    first, last = since or "", until or "~"
+    for table, _, key, names in _TABLES:
         sums = ", ".join([f"sum({name})" for name in names])
-        found: Sums = {}
-        for source in (table, f"({rollup.NEWS[table]})"):
-            rows = con.execute(
-                f"SELECT day, {sums} FROM {source} WHERE day >= ? AND day <= ? AND day != '' GROUP BY day ORDER BY day DESC "
-                "LIMIT ?",
-                (since or "", until or "~", days),
-            )
-            _add_up(found, rows, 1)
+        rows = con.execute(
+            f"SELECT day, {sums} FROM {table} WHERE day >= ? AND day <= ? AND day != '' GROUP BY day ORDER BY day DESC LIMIT ?",
+            (first, last, days),
+        )
+        found = {row[:1]: list(row[1:]) for row in rows}
+        width = key.count(",") + 2
+        _add_up(found, [row[:1] + row[width:] for row in news[table] if row[0] and first <= row[0] <= last], 1)
         for (day,), numbers in found.items():
             out.setdefault(day, {"day": day}).update(zip(names, numbers, strict=True))
     listed = []
