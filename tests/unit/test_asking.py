@@ -20,6 +20,7 @@ from orchestrator.store import search, search_bits, search_index, words
 
 EXECUTIONS = 400
 DAY = ("2024-01-01", "2024-01-02")
+AGAIN = "2024-01-01T20:00:00.000Z"  # when some were put to work again
 WORDS = ["parser", "the parser", '"the parser"', 'config "file option*"', "src/parser/*", "zirconium", "babace", "config file",
          "queue*", "API Error", "%", "nowhere", "src", "tests pass", "the parser reads", "table of the lock config", 'of "the a"',
          "page the tests hol*", '"the parser the"', 're* "a the"', "t* of", "t*", "ba*", "*",
@@ -39,6 +40,11 @@ def con(tmp_path_factory):
     con.execute("UPDATE executions SET resolved_model = NULL, agent_type = 'builder' WHERE number % 40 = 7")
     con.execute("UPDATE claude_sessions SET ended_at = '2024-01-01T02:00:00.000Z' WHERE claude_session_id = 'session-000000'")
     con.execute("INSERT INTO outputs (execution_id, content) VALUES ('exec-0000000001', 'of no type, the parser')")
+    for number in (365, 366):  # messages put these to work again
+        for ordinal, begun, ended in ((1, "started_at", "completed_at"), (2, f"'{AGAIN}'", "NULL")):
+            con.execute("INSERT INTO segments (execution_id, ordinal, started_at, ended_at) SELECT execution_id, ?, "
+                        f"{begun}, {ended} FROM executions WHERE number = ?", (ordinal, number))  # fmt: skip
+        con.execute("UPDATE executions SET status = ? WHERE number = ?", ("completed" if number == 365 else "failed", number))
     # some in one second, the later numbers first; some before all computers; a folder that once was a file
     con.execute("UPDATE executions SET deployed_at = printf('2024-01-01T05:00:00.%03dZ', 999 - number) WHERE number > 200 AND "
                 "number < 240")  # fmt: skip
@@ -85,7 +91,7 @@ def fits(con, e, asked):
         "status": lambda v: queries.state_of(e) == v,
         "since": lambda v: e["deployed_at"] >= v,
         "until": lambda v: e["deployed_at"] <= v,
-        "at": lambda v: e["deployed_at"] <= v < until,
+        "at": lambda v: e["deployed_at"] <= v < until or (e["again_since"] or "~") <= v,
         "text": lambda v: words.holds(text, v),
         "file": lambda v: any(v in (".", p) or p.startswith(v.rstrip("/") + "/") for (p,) in paths),
     }
@@ -577,8 +583,15 @@ def test_totals_of_every_view_are_the_sums_of_the_rows(con):
     cost = sum(e["cost_usd"] for e in used)
     assert whole["fleet"]["executions"] == len(rows) == EXECUTIONS
     for name in ("completed", "failed"):
-        assert whole["fleet"][name] == sum(e["status"] == name for e in rows)
+        assert whole["fleet"][name] == sum(queries.state_of(e) == name for e in rows)
+        for view in ("by_agent_type", "by_day"):
+            assert sum(each[name] for each in whole[view]) == whole["fleet"][name], view
     assert whole["fleet"]["lost"] == sum(e["lost"] for e in rows) > 0
+    again = [e for e in rows if e["at_work_again"]]
+    assert {e["status"] for e in again} == {"completed", "failed"}
+    assert whole["fleet"]["in_flight"] == sum(queries.state_of(e) == "deployed" for e in rows)
+    for e in again:
+        assert stats.of(con, "execution", e["execution_id"])["fleet"]["in_flight"] == 1
     for name in ("calls", "refused_calls", "files_read", "files_written", "lines_added", "lines_removed"):
         assert whole["fleet"][name] == sum(e[name] for e in rows)
     for view in ("by_agent_type", "by_model", "by_day"):

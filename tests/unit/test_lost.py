@@ -128,18 +128,25 @@ def running(history, when):
     return bool(where.few)
 
 
+def counted(con):
+    """How many have completed and are at work, by statistics, and how many are beside tasks, by `status`."""
+    fleet = stats.statistics(con)["fleet"]
+    return fleet["completed"], fleet["in_flight"], queries.others_at_work(con)
+
+
 def test_an_agent_that_had_ended_and_works_again(again):
-    """It is at work, whoever is asked, and not between its stretches of work; its row keeps how it ended."""
+    """It is at work, whoever is asked, statistics too, and not between its stretches of work; its row keeps how it ended."""
     con = again.con
     (row,) = queries.executions(con, status="deployed")
     assert row["at_work_again"] and row["status"] == "completed" and queries.state_of(row) == "deployed"
+    assert counted(con) == (0, 1, 1)
     ended, began = con.execute("SELECT max(ended_at), max(started_at) FROM segments").fetchone()
     at_end = next(n for n in range(99) if again.at(n) == ended)
     assert [running(again, n) for n in (1, at_end - 1, at_end, at_end + 3, again.count)] == [False, True, False, False, True]
     again.take({**again.world.events[0], "session_id": "another"})
     assert queries.executions(con, status="deployed") != []
     again.take(again.world.events[-2])  # it ends
-    assert queries.executions(con, status="deployed") == []
+    assert queries.executions(con, status="deployed") == [] and counted(con) == (1, 0, 0)
     assert [running(again, n) for n in (at_end - 1, at_end + 3, again.count - 2, again.count)] == [True, False, True, False]
     took = "SELECT round(sum(julianday(ended_at) - julianday(started_at)) * 86400.0, 3) FROM segments"
     seconds = con.execute(took).fetchone()[0]

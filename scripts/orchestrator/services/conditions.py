@@ -32,15 +32,15 @@ FILE_OF_E = f"EXISTS ({_TOUCHED.replace('WHERE', 'WHERE execution_id = e.executi
 _IN_IT = f"EXISTS ({_BELOW.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"  # of an execution `e`
 _LOST = "SELECT number FROM lost_executions"
 # of those that had ended and that a message put to work again; by the index of stretches that have not ended
-_AGAIN = """executions e CROSS JOIN claude_sessions s USING (claude_session_id) WHERE e.status != 'deployed' AND
+THAT_WORK_AGAIN = """executions e CROSS JOIN claude_sessions s USING (claude_session_id) WHERE e.status != 'deployed' AND
     e.execution_id IN (SELECT execution_id FROM segments INDEXED BY segments_under_way WHERE ended_at IS NULL AND ordinal > 1)"""
 AGAIN = """e.status != 'deployed' AND EXISTS (SELECT 1 FROM segments g JOIN claude_sessions s ON s.claude_session_id =
     e.claude_session_id WHERE g.execution_id = e.execution_id AND g.ended_at IS NULL AND g.ordinal > 1 AND s.ended_at IS NULL
     AND g.started_at >= s.started_at)"""  # of an execution `e`: it is at work again
-_AT_WORK = f"""
+AT_WORK = f"""
 SELECT e.number FROM executions e INDEXED BY executions_in_flight LEFT JOIN claude_sessions s USING (claude_session_id)
 WHERE e.status = 'deployed' AND (s.claude_session_id IS NULL OR s.ended_at IS NULL AND {BEGAN})
-UNION SELECT e.number FROM {_AGAIN} AND {AGAIN}"""
+UNION SELECT e.number FROM {THAT_WORK_AGAIN} AND {AGAIN}"""
 # between two stretches of work
 _PAUSED = """EXISTS (SELECT 1 FROM segments p JOIN segments n ON n.execution_id = p.execution_id AND n.ordinal = p.ordinal + 1
     WHERE p.execution_id = e.execution_id AND p.ended_at <= ?1 AND n.started_at > ?1)"""
@@ -58,7 +58,7 @@ UNION SELECT number FROM executions e WHERE completed_at > strftime('%Y-%m-%dT%H
     AND deployed_at <= ?1 AND completed_at > ?1 AND NOT {_PAUSED}
 UNION SELECT e.number FROM executions e LEFT JOIN claude_sessions s USING (claude_session_id) WHERE e.status = 'deployed'
     AND +e.deployed_at <= min(?1, {NOW}) AND (s.claude_session_id IS NULL OR {_GOING} AND {BEGAN} OR ?1 <= {_HEARD})
-UNION SELECT e.number FROM {_AGAIN} AND EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND
+UNION SELECT e.number FROM {THAT_WORK_AGAIN} AND EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND
     g.ended_at IS NULL AND g.ordinal > 1 AND g.started_at <= min(?1, {NOW}) AND
     ({_GOING} AND g.started_at >= s.started_at OR ?1 <= {_HEARD}))"""
 
@@ -184,7 +184,7 @@ class Where:
     def add_status(self, status: Optional[str]) -> None:
         """Adds a status; lost, which is a question, counts as one, and deployed leaves it out. What works again is deployed."""
         if status in ("deployed", "lost"):
-            self.add_members(_LOST if status == "lost" else _AT_WORK, (), None, "number")
+            self.add_members(_LOST if status == "lost" else AT_WORK, (), None, "number")
         elif status == "failed":
             if not self.add_members("SELECT number FROM executions WHERE status = 'failed'", (), "e.status = 'failed'", "number"):
                 self.index = " INDEXED BY executions_failed"

@@ -6,7 +6,7 @@ import os
 
 from orchestrator.model.redact import redact
 from orchestrator.paths import file_in, of_project
-from orchestrator.services.conditions import AGAIN, Where
+from orchestrator.services.conditions import AGAIN, AT_WORK, Where
 from orchestrator.services.finding import newest
 from orchestrator.store.open import BEGAN
 
@@ -138,6 +138,13 @@ def tokens_of(execution: dict[str, Any]) -> dict[str, Any]:
     if execution["context_size"] is not None:
         return {"number": execution["context_size"], "how": "context size"}
     return {"number": None, "how": None}
+
+
+def others_at_work(con: Any) -> int:
+    """How many agents are at work that the states of tasks do not tell of: of no task, or of one that has ended, put to work
+    again."""
+    others = f"SELECT count(*) FROM executions WHERE number IN ({AT_WORK}) AND (task_id IS NULL OR status != 'deployed')"
+    return int(con.execute(others).fetchone()[0])
 
 
 _METRICS = ("cost_usd", "input_tokens", "output_tokens", "messages", "files_read", "files_written", "seconds")
@@ -274,7 +281,7 @@ def tasks(con: Any, orchestration: str) -> list[dict[str, Any]]:
 _UNTRIED = """EXISTS (SELECT 1 FROM %s t WHERE t.orchestration_id = o.orchestration_id AND NOT EXISTS (SELECT 1 FROM
     executions e WHERE e.orchestration_id = t.orchestration_id AND e.task_id = t.task_id))"""
 _LEFT_OUT = "EXISTS (SELECT 1 FROM tasks t WHERE t.orchestration_id = o.orchestration_id AND t.skipped_at IS NOT NULL)"
-_AT_WORK = """o.orchestration_id IN (SELECT e.orchestration_id FROM executions e WHERE e.status = 'deployed' AND
+_IN_FLIGHT = """o.orchestration_id IN (SELECT e.orchestration_id FROM executions e WHERE e.status = 'deployed' AND
     e.task_id IS NOT NULL)"""
 _ENDED = """EXISTS (SELECT 1 FROM executions e WHERE e.orchestration_id = o.orchestration_id AND e.task_id IS NOT NULL AND
     e.status = '%s')"""
@@ -282,8 +289,8 @@ _MAY_HOLD = {  # a task's state: SQL, which orchestrations may have such tasks; 
     "waiting": _UNTRIED % "task_dependencies",
     "ready": _UNTRIED % "tasks",
     "skipped": f"({_UNTRIED % 'task_dependencies'} OR {_LEFT_OUT})",
-    "in_flight": _AT_WORK,
-    "lost": _AT_WORK,
+    "in_flight": _IN_FLIGHT,
+    "lost": _IN_FLIGHT,
     "completed": _ENDED % "completed",
     "failed": _ENDED % "failed",
 }

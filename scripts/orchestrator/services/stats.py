@@ -13,7 +13,7 @@ from typing import Any, Iterable, Iterator, Optional
 from orchestrator.errors import OrchestratorError
 from orchestrator.recording import rollup
 from orchestrator.recording.rollup import COUNTED, USED
-from orchestrator.services import quantiles
+from orchestrator.services import present, quantiles
 from orchestrator.store.open import Error, roll_back, writing
 
 TOKENS = USED[1:5]
@@ -34,11 +34,7 @@ SELECT month FROM found WHERE month IS NOT NULL"""
 _FAMILY = """
 WITH RECURSIVE family (execution_id, agent_id) AS (
     SELECT execution_id, agent_id FROM executions WHERE {0}
-    UNION SELECT e.execution_id, e.agent_id FROM executions e JOIN family f ON e.parent_agent_id = f.agent_id)"""
-
-_UNMEASURED = """
-SELECT agent_type, substr(deployed_at, 1, 10), count(*) FROM executions INDEXED BY executions_unmeasured WHERE models IS NULL
-    AND deployed_at >= ?1 AND deployed_at < ?2 || '~' GROUP BY 1, 2"""
+    UNION SELECT e.execution_id, e.agent_id FROM executions e JOIN family f ON e.parent_agent_id = f.agent_id) """
 
 
 def _news(con: Any) -> News:
@@ -239,23 +235,23 @@ def _statistics(
     con: Any, since: Optional[str], until: Optional[str], days: int, whole: list[str], news: News
 ) -> dict[str, Any]:
     counts, usage = _sums(con, since, until, whole, news)
-    lost = dict(
-        con.execute(
-            "SELECT agent_type, count(*) FROM lost_executions WHERE (?1 IS NULL OR deployed_at >= ?1) AND (?2 IS NULL OR "
-            "deployed_at < ?2 || '~') GROUP BY +agent_type",
-            (since, until),
-        ).fetchall()
-    )
-    unmeasured: dict[str, int] = {}
-    by_its_day: dict[str, int] = {}
-    for name, day, number in con.execute(_UNMEASURED, (since or "", until or "")):
-        unmeasured[name] = unmeasured.get(name, 0) + number
-        by_its_day[day] = by_its_day.get(day, 0) + number
-    out: dict[str, Any] = {"since": since, "until": until, **_shown(counts, usage, lost, unmeasured)}
-    out["by_day"], out["days_before"] = _split(by_day(con, since, until, days + 1, by_its_day, news), days)
+    some: present.Some = ("", "(?1 IS NULL OR e.deployed_at >= ?1) AND (?2 IS NULL OR e.deployed_at < ?2 || '~')", (since, until))
+    again = present.at_work_again(con, some)
+    _not_ended(counts, [(name, status) for name, _, status in again])
+    unmeasured, by_its_day = present.unmeasured(con, since or "", until or "")
+    out: dict[str, Any] = {"since": since, "until": until, **_shown(counts, usage, present.lost(con, some), unmeasured)}
+    daily = by_day(con, since, until, days + 1, by_its_day, [(day, status) for _, day, status in again], news)
+    out["by_day"], out["days_before"] = _split(daily, days)
     out["validation"] = checks(con, since, until, days)
     out["quantiles"] = quantiles.of_every_type(con, since, until)
     return out
+
+
+def _not_ended(found: Sums, again: list[tuple[str, str]]) -> None:
+    """Takes those that are at work again, each by its part of the key, out of those that have ended."""
+    for name, status in again:
+        if (name,) in found:
+            found[name,][COUNTED.index(status)] -= 1
 
 
 def _split(listed: list[dict[str, Any]], days: int) -> tuple[list[dict[str, Any]], Optional[str]]:
@@ -269,13 +265,7 @@ def of(con: Any, kind: str, name: str, home: Optional[str] = None) -> dict[str, 
     OrchestratorError for another kind of thing.
     """
     condition, values = _own(kind, name, home)
-    lost = dict(
-        con.execute(
-            f"{_FAMILY.format(condition)} SELECT agent_type, count(*) FROM lost_executions WHERE execution_id IN "
-            "(SELECT execution_id FROM family) GROUP BY +agent_type",
-            values,
-        ).fetchall()
-    )
+    some = (_FAMILY.format(condition), " e.execution_id IN (SELECT execution_id FROM family)", values)
     unmeasured = dict(
         con.execute(
             f"{_FAMILY.format(condition)} SELECT e.agent_type, count(*) FROM family CROSS JOIN executions e ON e.execution_id = "
@@ -284,7 +274,9 @@ def of(con: Any, kind: str, name: str, home: Optional[str] = None) -> dict[str, 
         ).fetchall()
     )
     counts, usage = _of_owners(con, condition, values)
-    return {"of": f"{kind} {name}" + (f" of {home}" if home else ""), **_shown(counts, usage, lost, unmeasured)}
+    _not_ended(counts, [(name, status) for name, _, status in present.at_work_again(con, some)])
+    of = f"{kind} {name}" + (f" of {home}" if home else "")
+    return {"of": of, **_shown(counts, usage, present.lost(con, some), unmeasured)}
 
 
 def _own(kind: str, name: str, home: Optional[str]) -> tuple[str, tuple[Any, ...]]:
@@ -347,7 +339,8 @@ def bundles(con: Any, since: Optional[str] = None, until: Optional[str] = None) 
 
 
 def by_day(
-    con: Any, since: Optional[str], until: Optional[str], days: int, unmeasured: dict[str, int], news: News
+    con: Any, since: Optional[str], until: Optional[str], days: int, unmeasured: dict[str, int], again: list[tuple[str, str]],
+    news: News,
 ) -> list[dict[str, Any]]:
     """The latest days on which anything happened, the latest first."""
     out: dict[str, dict[str, Any]] = {}
@@ -361,6 +354,8 @@ def by_day(
         found = {row[:1]: list(row[1:]) for row in rows}
         width = key.count(",") + 2
         _add_up(found, [row[:1] + row[width:] for row in news[table] if row[0] and first <= row[0] <= last], 1)
+        if table == "daily":
+            _not_ended(found, again)
         for (day,), numbers in found.items():
             out.setdefault(day, {"day": day}).update(zip(names, numbers, strict=True))
     listed = []

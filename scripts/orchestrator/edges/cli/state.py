@@ -125,18 +125,17 @@ def status(place: Place, orchestration: str | None, as_json: bool, watch: bool, 
 def _status_text(place: Place, target: str) -> str:
     from orchestrator.recording.graph import Graph
     from orchestrator.services.digest import head
+    from orchestrator.services.queries import others_at_work
 
     con = place.reading
     lines = [head(con, target, Graph(con, target))]
     rows = task_rows(place, target)
     if rows:
         lines.append(task_table(rows))
-    unplanned = con.execute(
-        "SELECT count(*) FROM executions e WHERE status = 'deployed' AND task_id IS NULL AND NOT EXISTS "
-        "(SELECT 1 FROM lost_executions l WHERE l.execution_id = e.execution_id)").fetchone()[0]
-    if unplanned:
-        agents = "agent" if unplanned == 1 else "agents"
-        lines.append(f"{unplanned} other {agents} at work: `orchestrator list-agents`.")
+    others = others_at_work(con)
+    if others:
+        agents = "agent" if others == 1 else "agents"
+        lines.append(f"{others} other {agents} at work: `orchestrator list-agents`.")
     return "\n".join(lines)
 
 
