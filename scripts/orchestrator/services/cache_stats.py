@@ -39,17 +39,17 @@ SELECT p.shared_hash, e.orchestration_id, e.agent_type, COALESCE(e.resolved_mode
     e.execution_id, e.task_id, e.deployed_at, e.transcript_path, e.runtime = 'workflow',
     (SELECT sum(json_extract(i.value, '$.token_count')) FROM bundles b, json_each(b.body, '$.context_items') i
         WHERE b.bundle_id = p.bundle_id AND json_extract(i.value, '$.type') = 'shared_context')
-FROM executions e JOIN prepared p USING (orchestration_id, task_id)
-WHERE p.shared_hash IS NOT NULL AND (?1 IS NULL OR e.orchestration_id = ?1)
+FROM prepared p CROSS JOIN executions e ON e.orchestration_id = p.orchestration_id AND e.task_id = p.task_id
+WHERE p.shared_hash IS NOT NULL AND p.orchestration_id {}
 ORDER BY e.deployed_at, e.execution_id
-"""
+"""  # CROSS JOIN: in this order, as most executions had no briefing that siblings share
 
 
 def groups(con: Any, orchestration_id: Optional[str] = None) -> list[Group]:
     """Every sibling group with at least one deployment, of one orchestration or of all."""
     found: dict[tuple[str, ...], Group] = {}
     for shared, home, kind, model, execution, task, deployed, path, workflow, tokens in con.execute(
-        _EXECUTIONS, (orchestration_id,)
+        _EXECUTIONS.format("= ?1" if orchestration_id else "IS NOT ?1"), (orchestration_id,)
     ).fetchall():
         group = found.setdefault((shared, home, kind, model), Group(home, kind, model, tokens or 0))
         request = first_request(path, bool(workflow)) if path else None
