@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.context import briefing
 from orchestrator.errors import OrchestratorError
-from orchestrator.services import cache_stats, replay
+from orchestrator.services import archive, cache_stats, replay
 from orchestrator.services.prepare import prepare_plan
 from orchestrator.store import blobs
 from orchestrator.store.open import open_history
@@ -144,7 +144,8 @@ def transcript(path, read, written):
 
 
 def test_the_cache_of_sibling_groups(con, project):
-    """Reads against writes per group, the first sibling apart; a missing transcript is said (issue 4 §3)."""
+    """Reads against writes per group, the first sibling apart, from the archive where Claude Code has deleted a transcript; one
+    that is nowhere is said (issue 4 §3)."""
     plan(con, project, "t1", "t2", "t3", "t4")
     used = {"t1": (0, 9000), "t2": (8000, 1000), "t3": (8500, 500)}
     for n, (task, (read, written)) in enumerate(used.items()):
@@ -168,4 +169,7 @@ def test_the_cache_of_sibling_groups(con, project):
         and "1 without a transcript" in told[-1]
     )
     assert json.dumps(cache_stats.as_json([group]))
+    archive.keep(con, [("execution", "exec-1", str(project / "t2.jsonl"))], NOW)
+    (project / "t2.jsonl").unlink()
+    assert cache_stats.groups(con, "o") == [group]
     assert cache_stats.groups(con, "other") == []

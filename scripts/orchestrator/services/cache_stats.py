@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Iterable, Optional
 
-from orchestrator.services.first_request import first_request
+from orchestrator.services.first_request import of_execution
 
 
 @dataclass
@@ -15,7 +15,7 @@ class Group:
     model: str
     shared_tokens: int  # of the common beginning, by our count
     executions: list[dict[str, Any]] = field(default_factory=list)
-    unread: int = 0  # executions whose transcript is not there
+    unread: int = 0  # executions whose transcript is not there, or has no answer
 
     @property
     def read_again(self) -> int:
@@ -52,7 +52,7 @@ def groups(con: Any, orchestration_id: Optional[str] = None) -> list[Group]:
         _EXECUTIONS.format("= ?1" if orchestration_id else "IS NOT ?1"), (orchestration_id,)
     ).fetchall():
         group = found.setdefault((shared, home, kind, model), Group(home, kind, model, tokens or 0))
-        request = first_request(path, bool(workflow)) if path else None
+        request = of_execution(con, execution, path, bool(workflow))
         if request is None:
             group.unread += 1
             continue
@@ -92,5 +92,5 @@ def lines(found: Iterable[Group]) -> list[str]:
                 f"  {e['task_id']}: {e['read']:,} read, {e['written']:,} written, {e['fresh']:,} fresh"
             )
         if group.unread:
-            out.append(f"  {group.unread} without a transcript")
+            out.append(f"  {group.unread} without a transcript, or an answer in it")
     return out or ["No sibling group has been deployed yet."]

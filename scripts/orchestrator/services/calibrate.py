@@ -13,7 +13,7 @@ from typing import Any, Iterable, Optional, Sequence
 
 from orchestrator.context import margins
 from orchestrator.context.margins import KINDS, Calibration
-from orchestrator.services.first_request import first_request
+from orchestrator.services.first_request import of_execution
 from orchestrator.store.open import writing
 
 ENOUGH = 20  # executions of a model before its figures are its own
@@ -49,12 +49,12 @@ class Fit:
 def samples(con: Any) -> list[Sample]:
     """Every execution whose bundle is kept and whose transcript can still be read."""
     found = []
-    for agent_type, path, body, workflow, asked in con.execute(
-        "SELECT e.agent_type, e.transcript_path, b.body, e.runtime = 'workflow', COALESCE(e.model, '')"
+    for execution, agent_type, path, body, workflow, asked in con.execute(
+        "SELECT e.execution_id, e.agent_type, e.transcript_path, b.body, e.runtime = 'workflow', COALESCE(e.model, '')"
         " FROM executions e JOIN bundles b USING (bundle_id)"
         " WHERE e.transcript_path IS NOT NULL AND e.status != 'deployed' ORDER BY e.deployed_at"
     ).fetchall():
-        request = first_request(path, bool(workflow))
+        request = of_execution(con, execution, path, bool(workflow))
         if request is None:
             continue
         counts: Counter[str] = Counter()
