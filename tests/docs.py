@@ -27,7 +27,7 @@ EVERYWHERE = {
     "not_passed": "how many verdicts say that it failed",
     "output_id": "the output, by its number",
     "owner": "whose: an execution or a Claude session",
-    "kind": "whose: execution, session (a main conversation) or compaction",
+    "kind": "whose: execution, session (a main conversation), compaction, or unseen (no transcript, only the client says so)",
     "completed": "how many of these completed",
     "failed": "how many of these failed",
     "sign": "1: to be added; -1: to be taken away",
@@ -104,7 +104,7 @@ SAID = {
     "events.status": "the status that the signal says",
     "events.reason": "the reason that the signal gives",
     "events.event_id": "its number, in the order of arrival",
-    "events.dedupe_key": "A hash that tells this fact from all others; the same fact is kept once",
+    "events.dedupe_key": "a hash that tells this fact from all others; the same fact is kept once",
     "counted_messages.message_id": "the message, by the model's own id",
     "counted_messages.owner": "whose usage it was counted in",
     "tool_calls.tool": "the tool's name",
@@ -117,6 +117,12 @@ SAID = {
     "file_touches.last_at": "when last",
     "outputs.output_id": "its number",
     "outputs.output_type": "deliverable, validation_result, insight or error",
+    "usage.kind": "whose: execution, session (a main conversation), compaction (by a hidden agent, which is no execution), or "
+    "unseen (the client says that it used them, no transcript does)",
+    "monthly_usage.agent_type": "the agent type, as Claude Code names it; empty: main conversations",
+    "monthly_usage.cost_usd": "as far as prices are known",
+    "archive.kind": "whose: execution or session (a main conversation)",
+    "sessions.scope": "its goal: what the user asked for",
     "blobs.data": "the bytes, packed as codec says",
     "bundles.scope": "what for, in a line",
     "bundles.total_tokens": "the tokens of all its items",
@@ -187,7 +193,8 @@ OTHER_NAMES = {
     "included_in_deployment": ("allocations", "included"),
 }
 SHOWN = ("executions", "allocations", "tasks", "orchestrations")
-OF = {"sessions": "orchestrations", "task_states": "tasks", "context_allocations": "allocations"}  # a view's own, looked at first
+OF = {"sessions": "orchestrations", "task_states": "tasks", "context_allocations": "allocations",
+      "agent_executions": "executions", "lost_executions": "executions"}  # a view's own, looked at first
 
 
 def inherited(said, view, column, kind):
