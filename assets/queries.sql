@@ -96,6 +96,12 @@ SELECT e.agent_type, u.model, count(DISTINCT e.execution_id) AS executions, sum(
 FROM usage u JOIN executions e ON e.execution_id = u.owner WHERE u.kind = 'execution'
 GROUP BY e.agent_type, u.model ORDER BY output DESC;
 
+-- used_model: Which agents used this model at all, also beside the one they ran on, as an advisor?
+SELECT e.execution_id, e.agent_type, COALESCE(e.resolved_model, e.model) AS ran_on, u.model, sum(u.messages) AS messages,
+    sum(u.output_tokens) AS output, sum(u.cost_usd) AS cost_usd
+FROM usage u JOIN executions e ON e.execution_id = u.owner WHERE u.kind = 'execution' AND u.model LIKE '%' || :model || '%'
+GROUP BY e.execution_id, u.model ORDER BY e.deployed_at DESC;
+
 -- failures_by_reason: Why do agents fail?
 SELECT end_reason, agent_type, count(*) AS executions FROM executions
 WHERE status = 'failed' GROUP BY end_reason, agent_type ORDER BY executions DESC;

@@ -243,6 +243,7 @@ def test_every_written_query_runs_and_finds_something(filled, name, statement):
         "task_id": "t2",
         "agent_type": "orchestrator:scout",
         "text": "adder",
+        "model": "opus",
         "path": "src/csv_export.py",
         "at": "2026-11-20T08:04:30.000Z",
     }
