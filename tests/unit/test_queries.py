@@ -157,13 +157,24 @@ def test_totals_agree_with_the_rows(filled):
 
 
 def test_sessions_are_listed_with_their_counts(filled):
-    """Without a session the tracker lists the latest sessions (S2-14)."""
+    """Without a session the tracker lists the latest sessions (S2-14), with as many executions in each state as lists have."""
     found = queries.sessions(filled.con)
     assert [(s["session_id"], s["scope"], s["tasks"], s["executions"]) for s in found] == [
-        ("orch-2025-01-17-001", "Fix the flaky test", 0, {"deployed": 0, "completed": 1, "failed": 1}),
-        (filled.orchestration, "add CSV export", 4, {"deployed": 1, "completed": 3, "failed": 1}),
+        ("orch-2025-01-17-001", "Fix the flaky test", 0, {"deployed": 0, "completed": 1, "failed": 1, "lost": 0}),
+        (filled.orchestration, "add CSV export", 4, {"deployed": 1, "completed": 3, "failed": 1, "lost": 0}),
     ]
     assert queries.sessions(filled.con, status="completed") == []
+    t1, t4 = [queries.executions(filled.con, orchestration=filled.orchestration, task=t)[0]["execution_id"] for t in ("t1", "t4")]
+    filled.con.execute("SAVEPOINT before")
+    filled.con.execute("INSERT INTO segments (execution_id, ordinal, started_at) VALUES (?, 2, '2026-11-20T21:00')", (t1,))
+    filled.con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at) VALUES ('gone', '', '2026-11-20')")
+    filled.con.execute("UPDATE executions SET claude_session_id = 'gone' WHERE execution_id = ?", (t4,))
+    counted = queries.sessions(filled.con)[1]["executions"]
+    listed = [queries.state_of(e) for e in queries.executions(filled.con, orchestration=filled.orchestration)]
+    assert counted == {state: listed.count(state) for state in queries.STATUSES}
+    assert counted == {"deployed": 1, "completed": 2, "failed": 1, "lost": 1}
+    filled.con.execute("ROLLBACK TO before")
+    filled.con.execute("RELEASE before")
     assert len(queries.sessions(filled.con, since="2026-11-20T19:00:00.000Z")) == 1
 
 

@@ -101,7 +101,8 @@ def test_a_list_fits_the_window_of_a_terminal(columns, monkeypatch):
     row = {
         **execution, "state": "in_flight", "after": ["t1", "t2"], "attempts": 2, "end_reason": None, "title": "Announce it",
         "created_at": "2024-11-20T08:30:00.000Z", "session_id": "orch-2026-11-20-aex3dz", "phase": 3, "tasks": 12,
-        "executions": {"deployed": 12, "completed": 11, "failed": 1}, "output_id": 15000, "output_type": "validation_result",
+        "executions": {"deployed": 12, "completed": 11, "failed": 1, "lost": 1},
+        "output_id": 15000, "output_type": "validation_result",
         "content": {"tests": "pass", "format": "pass"}, "metadata": {"agent_type": "orchestrator:documenter"}, "version": 1,
         "last_at": "2024-11-20T08:30:00.000Z", "mode": "write", "lines_added": 1200, "lines_removed": 300,
         "completed": 120, "failed": 12, "in_flight": 0, "retry_rate": 0.05, "files_read": 1200, "files_written": 130,

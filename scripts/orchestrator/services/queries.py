@@ -182,12 +182,12 @@ def in_seed_names(execution: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_SESSION = """
+_SESSION = f"""
 SELECT o.orchestration_id, o.created_at, o.completed_at, o.goal, o.phase, o.status, o.metadata, o.origin,
     (SELECT count(*) FROM tasks t WHERE t.orchestration_id = o.orchestration_id),
-    (SELECT json_object('deployed', count(*) FILTER (WHERE status = 'deployed'), 'completed',
-        count(*) FILTER (WHERE status = 'completed'), 'failed', count(*) FILTER (WHERE status = 'failed'))
-        FROM executions e WHERE e.orchestration_id = o.orchestration_id)
+    (SELECT json_object({", ".join([f"'{state}', COALESCE(sum(state = '{state}'), 0)" for state in STATUSES])}) FROM (
+        SELECT CASE WHEN {LOST} THEN 'lost' WHEN {AGAIN} THEN 'deployed' ELSE e.status END AS state
+        FROM executions e WHERE e.orchestration_id = o.orchestration_id))
 FROM orchestrations o"""
 
 
@@ -200,7 +200,7 @@ def sessions(
     until: Optional[str] = None,
     limit: int = 20,
 ) -> list[dict[str, Any]]:
-    """Orchestrations under the column names of the view sessions, with their tasks and executions counted."""
+    """Orchestrations under the column names of the view sessions, with their tasks counted, and their executions by state."""
     import json
 
     asked = (("o.orchestration_id = ?", orchestration), ("o.status = ?", status), ("o.created_at >= ?", since),

@@ -25,6 +25,7 @@ SESSIONS = (
     Column("at work", lambda r: r["executions"]["deployed"], right=True),
     Column("done", lambda r: r["executions"]["completed"], right=True),
     Column("failed", lambda r: r["executions"]["failed"], right=True),
+    Column("lost", lambda r: r["executions"]["lost"] or "", right=True),
     Column("scope", lambda r: r["scope"], give=True),
 )
 SESSION, EXECUTION = ("orchestrations", "orchestration_id"), ("executions", "execution_id")
