@@ -441,6 +441,23 @@ def test_an_execution_is_told_whole(filled):
     assert usage["usage_percentage"] == round(100 * 12345 / usage["window"], 1)
 
 
+def test_several_models_are_told_one_by_one(filled):
+    """An execution that used another model beside the one it ran on is shown with the tokens of each, and found by either."""
+    from orchestrator.edges.cli import describe
+
+    one = filled.id_of("t2", 2)
+    before = "\n".join(describe.execution(details.execution(filled.con, one)))
+    filled.con.execute("SAVEPOINT before")
+    filled.con.execute("INSERT INTO usage (owner, kind, model, day, input_tokens, output_tokens) VALUES (?, 'execution', "
+                       "'claude-haiku-4-5', '2026-11-20', 5, 2)", (one,))  # fmt: skip
+    shown = "\n".join(describe.execution(details.execution(filled.con, one)))
+    used = filled.con.execute(STATEMENTS["used_model"], {"model": "haiku"}).fetchall()
+    filled.con.execute("ROLLBACK TO before")
+    filled.con.execute("RELEASE before")
+    assert "by model" not in before and re.search("^by model +claude-haiku-4-5 7, claude-opus-4-8 920$", shown, re.MULTILINE)
+    assert [row[0] for row in used] == [one]
+
+
 def test_a_full_window_is_advised_about(filled):
     """From 80 % of the window on, the advice is to retire the agent (S3-37)."""
     body = details.execution(filled.con, filled.id_of("t1"))

@@ -230,7 +230,7 @@ def orchestration(con: Any, orchestration_id: str) -> dict[str, Any]:
     """An orchestration with its tasks and its executions, the latest first, and what these used with the agents they deployed."""
     out = queries.sessions(con, orchestration=orchestration_id, limit=1)[0]
     out["orchestration_id"], out["goal"] = out.pop("session_id"), out.pop("scope")
-    out["executions"] = queries.executions(con, orchestration=orchestration_id, limit=1000)
+    out["executions"] = queries.executions(con, orchestration=orchestration_id, limit=100_000)
     out["with_its_agents"] = _rolled_up(con, "orchestration", orchestration_id)
     out["tasks"] = queries.tasks(con, orchestration_id)
     return out

@@ -9,7 +9,7 @@ from orchestrator.edges.cli.executions import EXECUTIONS, AgentType, purpose, sh
 from orchestrator.edges.cli.lists import TASKS
 from orchestrator.edges.cli.outputs import OUTPUTS
 from orchestrator.edges.cli.tables import Column
-from orchestrator.services.queries import state_of
+from orchestrator.services.queries import USAGE, state_of
 
 ROOM = 6000  # characters of a text that is shown beside other things
 NAMES = 20  # of files shown on a line
@@ -146,6 +146,8 @@ def execution(body: dict[str, Any]) -> list[str]:
             "briefing": counted(body["context_token_count"], body["count_how"]),
             "bundle": body["bundle_id"],
             "tokens": counted(tokens["number"], tokens["how"]),
+            "by model": len(body["usage_by_model"]) > 1
+            and named(f"{u['model']} {tables.number(sum(u[name] for name in USAGE[1:]))}" for u in body["usage_by_model"]),
             "cost": _cost(body),
             "window": window and _filled(window),
             "advice": window.get("advice"),
