@@ -40,6 +40,8 @@ CREATE TABLE tasks (                     -- one unit of intended work
     PRIMARY KEY (orchestration_id, task_id)
 ) WITHOUT ROWID;
 CREATE INDEX tasks_handed ON tasks (handed_to) WHERE handed_to IS NOT NULL;
+CREATE INDEX tasks_by_id ON tasks (task_id, created_at);
+CREATE INDEX tasks_left_out ON tasks (orchestration_id) WHERE skipped_at IS NOT NULL;
 
 CREATE TABLE task_dependencies (         -- task_id waits for after_id
     orchestration_id TEXT NOT NULL,

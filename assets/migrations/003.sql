@@ -1,8 +1,11 @@
--- Whether its check passed stands with each validation result; the latest of each type and model, and what no usage is known of, are
--- found by an index. What an execution took is without the time between its segments.
+-- Whether its check passed stands with each validation result; the latest of each type and model, what no usage is known of, and
+-- tasks by their id, and those that were skipped, are found by an index. What an execution took is without the time between its
+-- segments.
 
 CREATE INDEX executions_completed ON executions -- what one of a type and a model takes
     (agent_type, replace(COALESCE(resolved_model, model, ''), '[1m]', ''), completed_at) WHERE status = 'completed';
+CREATE INDEX tasks_by_id ON tasks (task_id, created_at);
+CREATE INDEX tasks_left_out ON tasks (orchestration_id) WHERE skipped_at IS NOT NULL;
 CREATE INDEX executions_unmeasured ON executions (deployed_at, agent_type) WHERE models IS NULL; -- of which no usage is known
 
 DROP VIEW check_parts;

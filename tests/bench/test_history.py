@@ -20,7 +20,8 @@ import pytest
 import clients
 from bench import make_history
 from orchestrator.edges import hooks
-from orchestrator.services import details, outputs, quantiles, queries, stats
+from orchestrator.errors import OrchestratorError
+from orchestrator.services import cache_stats, details, outputs, quantiles, queries, stats
 from orchestrator.services.reconcile import reconcile
 from orchestrator.store import open as store
 from orchestrator.store import search, search_bits, search_index, workspace
@@ -142,6 +143,13 @@ def quickest(work, rounds=ROUNDS):
     return best * 1000, found
 
 
+def refused(work, *given):
+    """Why something is refused."""
+    with pytest.raises(OrchestratorError) as problem:
+        work(*given)
+    return problem.value
+
+
 def spelled(asked):
     """What was asked, as a person would write it."""
     return " ".join(f"{name}={value[:10] if name in ('since', 'until') else value}" for name, value in asked.items()) or "all"
@@ -165,6 +173,9 @@ def test_lists_searches_and_statistics(con):
     work += [
         ("tasks of one orchestration", lambda: queries.tasks(con, "orch-00050000")),
         ("tasks of all", lambda: queries.tasks_of_all(con, None, 200)),
+        *[(f"tasks of all state={s}", lambda s=s: queries.tasks_of_all(con, s, 100)) for s in ("ready", "in_flight", "lost")],
+        ("what an id names", lambda: details.find(con, "exec-0000500000", "orch-00050000")),
+        *[(f"what {n} may name", lambda n=n: [refused(details.find, con, n)]) for n in ("exec-00005", "t3", "nix")],
         ("agent-details", lambda: [details.execution(con, "exec-0000500000")]),
         ("who", lambda: details.touches(con, "src/parser/config.py", 5)["touches"]),
         ("stats", lambda: stats.statistics(con)["by_day"]),
@@ -173,6 +184,7 @@ def test_lists_searches_and_statistics(con):
         ("stats since a day", lambda: stats.statistics(con, HALF % 1)["quantiles"]),
         ("stats until a day", lambda: stats.statistics(con, None, HALF % 1)["quantiles"]),
         ("stats of one orchestration", lambda: [stats.of(con, "orchestration", "orch-00050000")]),
+        ("stats: cache", lambda: cache_stats.groups(con)),
         ("stats: bundles", lambda: stats.bundles(con)[0]),
         ("stats: quantiles of one type", lambda: quantiles.of_type(con, "orchestrator:builder")),
         ("reconcile, nothing to do", lambda: reconcile(con, "/nowhere", "/nowhere")),

@@ -239,11 +239,14 @@ def document(text: Optional[str]) -> Any:
         return text
 
 
-def tasks(con: Any, orchestration: str) -> list[dict[str, Any]]:
-    """The tasks of an orchestration in the plan's order, with derived states and their latest execution."""
+def tasks(con: Any, orchestration: str, state: Optional[str] = None) -> list[dict[str, Any]]:
+    """The tasks of an orchestration in the plan's order, with derived states and their latest execution; of one state, or any."""
     from orchestrator.recording.graph import Graph
 
     graph = Graph(con, orchestration)
+    names = [name for name in graph.tasks if state in (None, graph.states[name])]
+    if not names:
+        return []
     latest: dict[str, tuple[Any, ...]] = {}
     for row in con.execute(
         "SELECT task_id, execution_id, attempt, end_reason, error_message, deployed_at, completed_at, "
@@ -254,7 +257,8 @@ def tasks(con: Any, orchestration: str) -> list[dict[str, Any]]:
     ):
         latest[row[0]] = row[1:]
     out = []
-    for name, task in graph.tasks.items():
+    for name in names:
+        task = graph.tasks[name]
         execution, attempt, reason, error, deployed, completed, model, seconds = latest.get(name, (None,) * 8)
         out.append(
             {
@@ -280,17 +284,16 @@ def tasks(con: Any, orchestration: str) -> list[dict[str, Any]]:
 
 _UNTRIED = """EXISTS (SELECT 1 FROM %s t WHERE t.orchestration_id = o.orchestration_id AND NOT EXISTS (SELECT 1 FROM
     executions e WHERE e.orchestration_id = t.orchestration_id AND e.task_id = t.task_id))"""
-_LEFT_OUT = "EXISTS (SELECT 1 FROM tasks t WHERE t.orchestration_id = o.orchestration_id AND t.skipped_at IS NOT NULL)"
-_IN_FLIGHT = """o.orchestration_id IN (SELECT e.orchestration_id FROM executions e WHERE e.status = 'deployed' AND
-    e.task_id IS NOT NULL)"""
+_LEFT_OUT = "o.orchestration_id IN (SELECT t.orchestration_id FROM tasks t WHERE t.skipped_at IS NOT NULL)"
+_OF_FEW = "o.orchestration_id IN (SELECT e.orchestration_id FROM %s AND e.task_id IS NOT NULL)"
 _ENDED = """EXISTS (SELECT 1 FROM executions e WHERE e.orchestration_id = o.orchestration_id AND e.task_id IS NOT NULL AND
     e.status = '%s')"""
 _MAY_HOLD = {  # a task's state: SQL, which orchestrations may have such tasks; soon told, as most may have none
     "waiting": _UNTRIED % "task_dependencies",
     "ready": _UNTRIED % "tasks",
     "skipped": f"({_UNTRIED % 'task_dependencies'} OR {_LEFT_OUT})",
-    "in_flight": _IN_FLIGHT,
-    "lost": _IN_FLIGHT,
+    "in_flight": _OF_FEW % f"executions e WHERE e.number IN ({AT_WORK})",
+    "lost": _OF_FEW % "lost_executions e WHERE true",
     "completed": _ENDED % "completed",
     "failed": _ENDED % "failed",
 }
@@ -300,10 +303,11 @@ def tasks_of_all(con: Any, state: Optional[str], limit: int) -> list[dict[str, A
     """The tasks of all orchestrations, the latest first, as `tasks` gives them; of one state, or of any."""
     found: list[dict[str, Any]] = []
     may_hold = f" WHERE {_MAY_HOLD[state]}" if state else ""
+    order = "+o.created_at" if state in ("in_flight", "lost") else "o.created_at"  # +: few are sorted sooner than all looked at
     for (orchestration,) in con.execute(
-        f"SELECT o.orchestration_id FROM orchestrations o{may_hold} ORDER BY o.created_at DESC, o.orchestration_id DESC"
+        f"SELECT o.orchestration_id FROM orchestrations o{may_hold} ORDER BY {order} DESC, o.orchestration_id DESC"
     ):
-        found += [task for task in tasks(con, orchestration) if state in (None, task["state"])]
+        found += tasks(con, orchestration, state)
         if len(found) >= limit:
             break
     return found[:limit]

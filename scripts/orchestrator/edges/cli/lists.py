@@ -98,7 +98,7 @@ def list_tasks(
     found = (
         queries.tasks_of_all(con, state, limit + 1)
         if everyone
-        else [t for t in queries.tasks(con, place.orchestration(orchestration)) if state in (None, t["state"])]
+        else queries.tasks(con, place.orchestration(orchestration), state)
     )
     columns = (Column("orchestration", lambda r: r["orchestration_id"]), *TASKS) if everyone else TASKS
     tables.emit(found, columns, form, "No task fits.", limit)
