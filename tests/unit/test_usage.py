@@ -389,7 +389,7 @@ BOTH = {"input_tokens": 120_000, "output_tokens": 1000}
 ], ids=["two goes", "not all of it", "one go", "an advisor"])  # fmt: skip
 def test_a_message_of_several_goes_and_of_an_advisor(con, tmp_path, used, rows, size):
     """Each go at a message is priced by itself where they come to the whole, and the last is how large the request was; what an
-    advisor used, which is in no sum of the message, counts too, of its own model and as no message."""
+    advisor used, which is in no sum of the message, counts too, of its own model, which is one it used, and as no message."""
     path = tmp_path / "agent.jsonl"
     lines = [message(1, "claude-haiku-5-5", used)] * 2
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -400,7 +400,8 @@ def test_a_message_of_several_goes_and_of_an_advisor(con, tmp_path, used, rows, 
     assert [row[:3] for row in found] == [row[:3] for row in rows]
     assert [row[3] for row in found] == pytest.approx([row[3] for row in rows])
     assert con.execute("SELECT message_id FROM counted_messages").fetchall() == [("msg_1",)]
-    assert con.execute("SELECT context_size FROM executions WHERE execution_id = 'worker'").fetchone() == (size,)
+    kept = con.execute("SELECT context_size, models FROM executions WHERE execution_id = 'worker'").fetchone()
+    assert kept == (size, ",".join(row[0] for row in rows))
 
 
 def test_tokens_stand_on_the_day_of_their_messages(con, tmp_path):

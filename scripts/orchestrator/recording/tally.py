@@ -94,6 +94,8 @@ SELECT ?1, ?2, m.model, m.day, sum(m.kind = 'message'), sum(m.input), sum(m.w5),
     + """) END
 FROM temp.messages m WHERE true GROUP BY m.model, m.day"""
 )
+_MODELS = """
+SELECT group_concat(model) FROM (SELECT model FROM temp.messages GROUP BY model ORDER BY min(n), min(kind = 'advisor'))"""
 # How large the last go at the last message was: its sums are those of all of them.
 _LAST_GO = """
 SELECT input + w5 + w1 + cached + output FROM temp.messages WHERE kind = 'go' AND n = (SELECT max(n) FROM temp.messages WHERE
@@ -189,13 +191,11 @@ def read(con, project, execution, *paths):
     except OSError:
         return False
     last = con.execute(
-        "SELECT group_concat(model), (SELECT stop_reason FROM temp.messages ORDER BY n DESC LIMIT 1), "
-        "(SELECT model FROM temp.messages ORDER BY n DESC LIMIT 1), "
-        "(SELECT input + w5 + w1 + cached + output FROM temp.messages ORDER BY n DESC LIMIT 1) FROM "
-        "(SELECT model FROM temp.messages GROUP BY model ORDER BY min(n))"
-    ).fetchone()
+        "SELECT stop_reason, model, input + w5 + w1 + cached + output FROM temp.messages ORDER BY n DESC LIMIT 1"
+    ).fetchone() or (None, None, None)
     _claim(con, project, execution)
-    last = last[:3] + (con.execute(_LAST_GO).fetchone() or last[3:])
+    models = con.execute(_MODELS).fetchone()
+    last = models + last[:2] + (con.execute(_LAST_GO).fetchone() or last[2:])
     usage.forget(con, execution, "execution")
     con.execute("INSERT INTO usage " + _SUMS, (execution, "execution"))
     con.execute(
