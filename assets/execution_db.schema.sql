@@ -135,6 +135,9 @@ CREATE INDEX executions_in_flight ON executions (claude_session_id, deployed_at,
 CREATE INDEX executions_by_session ON executions (claude_session_id);
 CREATE INDEX executions_by_origin ON executions (origin, deployed_at, agent_type);
 CREATE INDEX executions_by_model ON executions (COALESCE(resolved_model, model), deployed_at);
+CREATE INDEX executions_of_others ON executions -- models, beside the one it ran on: which, and that one
+    (models || char(10) || COALESCE(resolved_model, model, ''), deployed_at)
+    WHERE models != replace(COALESCE(resolved_model, model, ''), '[1m]', '');
 CREATE INDEX executions_failed ON executions (deployed_at, origin, agent_type) WHERE status = 'failed';
 CREATE INDEX executions_long ON executions (deployed_at) -- that took more than a day: looked for apart by what was running when
     WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day');

@@ -1,9 +1,12 @@
--- Whether its check passed stands with each validation result; the latest of each type and model, what no usage is known of, and
--- tasks by their id, and those that were skipped, are found by an index. What an execution took is without the time between its
--- segments.
+-- Whether its check passed stands with each validation result; the latest of each type and model, what no usage is known of, what
+-- used other models than it ran on, and tasks by their id, and those that were skipped, are found by an index. What an execution
+-- took is without the time between its segments.
 
 CREATE INDEX executions_completed ON executions -- what one of a type and a model takes
     (agent_type, replace(COALESCE(resolved_model, model, ''), '[1m]', ''), completed_at) WHERE status = 'completed';
+CREATE INDEX executions_of_others ON executions -- models, beside the one it ran on: which, and that one
+    (models || char(10) || COALESCE(resolved_model, model, ''), deployed_at)
+    WHERE models != replace(COALESCE(resolved_model, model, ''), '[1m]', '');
 CREATE INDEX tasks_by_id ON tasks (task_id, created_at);
 CREATE INDEX tasks_left_out ON tasks (orchestration_id) WHERE skipped_at IS NOT NULL;
 CREATE INDEX executions_unmeasured ON executions (deployed_at, agent_type) WHERE models IS NULL; -- of which no usage is known

@@ -40,6 +40,8 @@ def con(tmp_path_factory):
     con.execute("UPDATE executions SET resolved_model = NULL, agent_type = 'builder' WHERE number % 40 = 7")
     con.execute("UPDATE claude_sessions SET ended_at = '2024-01-01T02:00:00.000Z' WHERE claude_session_id = 'session-000000'")
     con.execute("INSERT INTO outputs (execution_id, content) VALUES ('exec-0000000001', 'of no type, the parser')")
+    for rest, used in ((4, "claude-opus-5-5,claude-haiku-5-5"), (9, "claude-haiku-5-5,claude-opus-4-8"), (14, "claude-nux")):
+        con.execute("UPDATE executions SET models = ? WHERE number % 60 = ?", (used, rest))  # whatever they ran on
     for number in (365, 366):  # messages put these to work again
         for ordinal, begun, ended in ((1, "started_at", "completed_at"), (2, f"'{AGAIN}'", "NULL")):
             con.execute("INSERT INTO segments (execution_id, ordinal, started_at, ended_at) SELECT execution_id, ?, "
@@ -87,7 +89,7 @@ def fits(con, e, asked):
     until = e["completed_at"] or (ended[0] if e["lost"] else None) or "~"
     checks = {
         "agent_type": lambda v: e["agent_type"] in (v, "orchestrator:" + v),
-        "model": lambda v: bool(model) and v in model,
+        "model": lambda v: bool(model) and v in model or any(v in one for one in (e["models"] or "").split(",")),
         "status": lambda v: queries.state_of(e) == v,
         "since": lambda v: e["deployed_at"] >= v,
         "until": lambda v: e["deployed_at"] <= v,
@@ -104,7 +106,7 @@ asked = st.fixed_dictionaries(
         "orchestration": st.sampled_from(["orch-00000003", "orch-00000011", "nix"]),
         "task": st.sampled_from(["t3", "t7"]),
         "agent_type": st.sampled_from(["builder", "orchestrator:scout", "Explore", "nobody"]),
-        "model": st.sampled_from(["opus", "claude-haiku-5-5", "claude", "nix"]),
+        "model": st.sampled_from(["opus", "claude-haiku-5-5", "claude", "nix", "nux", "5,claude"]),
         "status": st.sampled_from(queries.STATUSES),
         "origin": st.sampled_from(["planned", "skill", "imported"]),
         "since": st.sampled_from([d + "T03:00:00.000Z" for d in DAY]),

@@ -452,10 +452,15 @@ def test_several_models_are_told_one_by_one(filled):
                        "'claude-haiku-4-5', '2026-11-20', 5, 2)", (one,))  # fmt: skip
     shown = "\n".join(describe.execution(details.execution(filled.con, one)))
     used = filled.con.execute(STATEMENTS["used_model"], {"model": "haiku"}).fetchall()
+    filled.con.execute("UPDATE executions SET models = 'claude-opus-4-8,claude-haiku-4-5' WHERE execution_id = ?", (one,))
+    found = {model: ask(filled, model=model, agent_type="builder") for model in ("haiku", "opus", "4-", "HAIKU-4-5", "8,claude")}
     filled.con.execute("ROLLBACK TO before")
     filled.con.execute("RELEASE before")
     assert "by model" not in before and re.search("^by model +claude-haiku-4-5 7, claude-opus-4-8 920$", shown, re.MULTILINE)
     assert [row[0] for row in used] == [one]
+    assert found.pop("8,claude") == [] and found.pop("haiku") == found.pop("HAIKU-4-5") == [("t2", "completed")]
+    assert set(map(tuple, found.values())) == {(("t2", "completed"), ("t2", "failed"))}
+    assert ask(filled, model="haiku") == []
 
 
 def test_a_full_window_is_advised_about(filled):

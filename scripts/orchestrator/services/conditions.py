@@ -24,6 +24,14 @@ WITH RECURSIVE used (name) AS (
     SELECT min({MODEL}) FROM executions
     UNION ALL SELECT (SELECT min({MODEL}) FROM executions WHERE {MODEL} > used.name) FROM used WHERE used.name IS NOT NULL)
 SELECT name FROM used WHERE name IS NOT NULL"""
+# of those that used other models than the one they ran on: which, and that one; as their index has it
+_USED = "{0}models || char(10) || COALESCE({0}resolved_model, {0}model, '')"
+_OTHERS = "{0}models != replace(COALESCE({0}resolved_model, {0}model, ''), '[1m]', '')"
+_EACH = f"SELECT min({_USED.format('')}) FROM executions WHERE {_OTHERS.format('')}"
+_EACH_USED = f"""
+WITH RECURSIVE used (names) AS (
+    {_EACH} UNION ALL SELECT ({_EACH} AND {_USED.format("")} > used.names) FROM used WHERE used.names IS NOT NULL)
+SELECT names FROM used WHERE names IS NOT NULL"""
 _BELOW = """
 SELECT execution_id FROM file_touches WHERE path >= ? AND path < ?
 UNION ALL SELECT execution_id FROM outputs WHERE path >= ? AND path < ?"""
@@ -139,6 +147,17 @@ class Where:
             else:
                 self.add_one_of(MODEL, names or [given])
 
+    def add_used_beside(self, names: Sequence[str]) -> None:
+        """Adds that it used some models beside the one it ran on, as `used_beside` names them."""
+        marks = ", ".join("?" * len(names))
+        members = f"SELECT number FROM executions WHERE {_USED.format('')} IN ({marks}) AND {_OTHERS.format('')}"
+        if self._many(members, names):
+            self.branches.append((_USED.format("e."), tuple(names)))
+            self.add(_OTHERS.format("e."))
+            self.index = ""  # their own is shorter than any other's
+        else:
+            self.add_members(members, names, None, "number")
+
     def add_one_of(self, column: str, names: Sequence[Any]) -> None:
         """Adds that an execution's column is one of some names; None among them: it was not asked for."""
         if None in names:
@@ -208,6 +227,16 @@ class Where:
     def together(self) -> bool:
         """Whether the search index knows of more than one condition."""
         return len(self.marked) + (len(self.parts) == 1) + bool(self.between) > 1
+
+
+def used_beside(con: Any, given: str) -> list[str]:
+    """Which models executions used, and which they ran on, where a text is in the name of one of those, and not of this."""
+    found = []
+    for (names,) in con.execute(_EACH_USED):
+        used, _, ran = names.casefold().partition("\n")
+        if given.casefold() not in ran and any(given.casefold() in name for name in used.split(",")):
+            found.append(names)
+    return found
 
 
 def _of_e(column: str) -> str:

@@ -6,7 +6,7 @@ import os
 
 from orchestrator.model.redact import redact
 from orchestrator.paths import file_in, of_project
-from orchestrator.services.conditions import AGAIN, AT_WORK, Where
+from orchestrator.services.conditions import AGAIN, AT_WORK, Where, used_beside
 from orchestrator.services.finding import newest
 from orchestrator.store.open import BEGAN
 
@@ -77,6 +77,11 @@ _USED = f"""SELECT {", ".join([f"sum({name})" for name in USAGE])},
 FROM usage WHERE owner = ? AND kind = 'execution'"""
 
 
+_NEWEST = """
+SELECT e.number FROM json_each(?) j CROSS JOIN executions e ON e.number = j.value ORDER BY e.deployed_at DESC, e.execution_id DESC
+LIMIT ?"""
+
+
 def executions(
     con: Any,
     *,
@@ -97,23 +102,34 @@ def executions(
 ) -> list[dict[str, Any]]:
     """Executions that fit all that is given, the latest deployed first.
 
-    `agent_type` may be a bare role of ours; `model` part of a name; `status` also lost, which deployed leaves
+    `agent_type` may be a bare role of ours; `model` part of the name of one it used; `status` also lost, which deployed leaves
     out; `at` a moment at which it was running; `text` words in scope, result or error (store/search.py);
     `file` a path or folder that was read, written or left.
     """
-    where = Where(con, progress=progress)
-    where.add_one_of("execution_id", [execution])
-    where.add_one_of("orchestration_id", [orchestration])
-    where.add_task(task)
-    where.add_agent_type(agent_type)
-    where.add_model(model)
-    where.add_one_of("origin", [origin])
-    where.add_period(since, until)
-    where.add_running(at)
-    where.add_status(status)
-    where.add_path(file)
-    where.add_text(text)
-    return [_execution(con, number) for number in newest(where, limit)]
+
+    def where() -> Where:
+        out = Where(con, progress=progress)
+        out.add_one_of("execution_id", [execution])
+        out.add_one_of("orchestration_id", [orchestration])
+        out.add_task(task)
+        out.add_agent_type(agent_type)
+        out.add_one_of("origin", [origin])
+        out.add_period(since, until)
+        out.add_running(at)
+        out.add_status(status)
+        out.add_path(file)
+        out.add_text(text)
+        return out
+
+    ran = where()
+    ran.add_model(model)
+    found = newest(ran, limit)
+    names = used_beside(con, model) if model else []
+    if names:  # few ever used more than the one they ran on
+        used = where()
+        used.add_used_beside(names)
+        found = [row[0] for row in con.execute(_NEWEST, (str(found + newest(used, limit)), limit))]
+    return [_execution(con, number) for number in found]
 
 
 def _execution(con: Any, number: int) -> dict[str, Any]:

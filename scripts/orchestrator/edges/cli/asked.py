@@ -25,7 +25,7 @@ FORMATS = ("table", "json", "csv", "markdown")
 FILTERS = (
     Option(("--task",), "task", "words", "ID", "Of this task: T or ORCHESTRATION/T.", None),
     Option(("--agent-type",), "agent_type", "words", None, "Of this agent type; a bare role such as builder is ours.", None),
-    Option(("--model",), "model", "words", None, "That ran on, or else was to run on, a model whose name holds this.", None),
+    Option(("--model",), "model", "words", None, "That used, or else was to use, a model whose name holds this.", None),
     Option(("--status",), "status", queries.STATUSES, None, "In this state; lost ones can no longer end.", None),
     Option(("--origin",), "origin", queries.ORIGINS, None, "Deployed in this way.", None),
     Option(("--since",), "since", "since", None, "Not earlier: 2026-11-20, 2026-11-20T08:30 (UTC), 12h, 7d.", None),
