@@ -441,6 +441,19 @@ def test_an_execution_is_told_whole(filled):
     assert usage["usage_percentage"] == round(100 * 12345 / usage["window"], 1)
 
 
+def test_all_that_was_left_is_told(filled):
+    """However much an execution left, its details and its task's hold all of it."""
+    one = filled.id_of("t2", 2)
+    filled.con.execute("SAVEPOINT before")
+    left = [(one, "insight", str(n), "2026-11-20T08:16:00.000Z") for n in range(500)]
+    filled.con.executemany("INSERT INTO outputs (execution_id, output_type, content, created_at) VALUES (?, ?, ?, ?)", left)
+    bodies = details.execution(filled.con, one), details.task(filled.con, filled.orchestration, "t2")
+    told = [len(body["outputs"]) for body in bodies]
+    filled.con.execute("ROLLBACK TO before")
+    filled.con.execute("RELEASE before")
+    assert told == [502, 502]
+
+
 def test_several_models_are_told_one_by_one(filled):
     """An execution that used another model beside the one it ran on is shown with the tokens of each, and found by either."""
     from orchestrator.edges.cli import describe

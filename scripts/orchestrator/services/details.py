@@ -8,6 +8,7 @@ from orchestrator.recording.prices import tracked
 from orchestrator.services import outputs, queries
 from orchestrator.store import blobs
 
+ALL = 100_000  # of what belongs to one thing: nothing of it is left out unsaid
 WINDOW_USED = 0.8  # from here on an agent is better retired than given more (seed 003)
 _PLACES = (  # kind, table, column
     ("execution", "executions", "execution_id"),
@@ -125,7 +126,7 @@ def execution(con: Any, execution_id: str) -> dict[str, Any]:
     out = queries.executions(con, execution=execution_id, limit=1)[0]
     for name, sql in _PARTS.items():
         out[name] = _rows(con, sql, execution_id)
-    out["outputs"] = outputs.query(con, execution=execution_id, limit=200)[::-1]
+    out["outputs"] = outputs.query(con, execution=execution_id, limit=ALL)[::-1]
     children = "SELECT execution_id FROM executions WHERE parent_agent_id = ? ORDER BY deployed_at"
     out["children"] = [row[0] for row in con.execute(children, (out["agent_id"],))]
     if out["children"]:
@@ -220,9 +221,9 @@ def task(con: Any, orchestration_id: str, task_id: str) -> dict[str, Any]:
         (orchestration_id, task_id),
     ).fetchone()
     out["prepared"] = dict(zip(("bundle_id", "tokens", "how"), prepared, strict=True)) if prepared else None
-    out["executions"] = queries.executions(con, orchestration=orchestration_id, task=task_id, limit=100)
+    out["executions"] = queries.executions(con, orchestration=orchestration_id, task=task_id, limit=ALL)
     out["with_its_agents"] = _rolled_up(con, "task", task_id, orchestration_id)
-    out["outputs"] = outputs.query(con, orchestration=orchestration_id, task=task_id, limit=200)[::-1]
+    out["outputs"] = outputs.query(con, orchestration=orchestration_id, task=task_id, limit=ALL)[::-1]
     return out
 
 
@@ -230,7 +231,7 @@ def orchestration(con: Any, orchestration_id: str) -> dict[str, Any]:
     """An orchestration with its tasks and its executions, the latest first, and what these used with the agents they deployed."""
     out = queries.sessions(con, orchestration=orchestration_id, limit=1)[0]
     out["orchestration_id"], out["goal"] = out.pop("session_id"), out.pop("scope")
-    out["executions"] = queries.executions(con, orchestration=orchestration_id, limit=100_000)
+    out["executions"] = queries.executions(con, orchestration=orchestration_id, limit=ALL)
     out["with_its_agents"] = _rolled_up(con, "orchestration", orchestration_id)
     out["tasks"] = queries.tasks(con, orchestration_id)
     return out
