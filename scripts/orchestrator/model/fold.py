@@ -285,7 +285,7 @@ def _end(segment):
         return "failed", "max_turns", 0, at, text, "It reached its turn limit."
     doubted = error and "stopped" in found and not told_so  # sent back, or another's failure
     if (error or told_so) and not ("handback" in found or doubted and tail.status == "end_turn"):
-        said = error.text or error.reason if error else tail.reason or told.reason.partition(_EARLY)[2] or told.reason
+        said = error.text or error.reason if error else tail.reason or (told.reason or "").partition(_EARLY)[2] or told.reason
         doubted = not told_so and tail.status != "api_error" and (doubted or tail.status)  # its transcript shows no failure yet
         return "failed", "api_error", int(bool(doubted)), at, _text(segment, tail, said), said
     if "refused" in found:  # the client did not start it, or (329, foreground) it broke off on an error
