@@ -102,6 +102,7 @@ HOSTILE = {
     "ids": "00D" + "a1" * 6 + "!", "zeros": "A", "zeros%": "A" * 24 + "%3D", "devices": "AAAA1234567:APA91b", "tables": ":5432:",
     "columns": "a.b:5432:c:d:", "composers": "\"github-oauth\": {", "options of a login": "wandb login -x ",
     "line ends of a key": "\n", "line ends of a key in JSON": "\\n",
+    "open strings": "\"" + "\\" * 33, "strings": "\"" + "\\" * 32 + "\"", "escaped quotes": "\\" * 33 + "\"",
     "patterns": "_pat = ", "secrets of a shell": "--from-literal=password=", "stores' passwords": "storePassword '",
 }
 

@@ -247,6 +247,22 @@ def test_a_document_full_of_secrets_stays_one_and_holds_none(document, depth, as
     assert not [secret for secret in planted if secret in shown]
 
 
+@pytest.mark.parametrize("depth", [5, 6, 8])
+def test_a_document_in_many_documents(depth):
+    """However deep in documents a secret stands, in a text of its own too, it is masked once, and each of them stays one."""
+    for text, secret in WHOLE[:len(WHOLE) // ROUNDS]:
+        document = "before\n" + text + "\nafter"
+        for _ in range(depth):
+            document = json.dumps({"c": document, "n": 1})
+        for around in ("%s", "It said %s\nand went on."):
+            clean, hits = redact(around % document)
+            assert redact(clean) == (clean, ()) and sum(n for _, n in hits) == sum(n for _, n in redact(text)[1])
+            inner, _ = json.JSONDecoder().raw_decode(clean, clean.index("{"))
+            for _ in range(depth - 1):
+                inner = json.loads(inner["c"])
+            assert inner == {"c": "before\n" + redact(text)[0] + "\nafter", "n": 1} and secret not in clean
+
+
 @pytest.mark.parametrize("before", ["\n", "\t", "\r", "\f", "     7\t", "x\n\n"])
 def test_a_token_at_the_start_of_a_line(before):
     """The letter of the escape before a token is no part of it, however long its first part may be."""

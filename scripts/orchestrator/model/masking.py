@@ -8,7 +8,7 @@ JSON. Where it did not, it is masked string by string.
 from orchestrator.model import deadline, named_values, private_keys
 from orchestrator.model.named_values import compiled
 from orchestrator.model.private_keys import BREAK, LINES
-from orchestrator.model.redact import NAMED, PLACEHOLDERS, is_random, lowered, traces
+from orchestrator.model.redact import DEEP, NAMED, PLACEHOLDERS, is_random, lowered, traces
 
 QUOTE = r"(?:\\{0,31}[\"'`])?"
 # from one line to the next, or to the next word; a line may be numbered
@@ -19,6 +19,7 @@ START = r"(?:(?<![A-Za-z0-9\\])|(?<=\\)(?![nrtbfu])|(?<=\\[nrtbf])|(?<=\\u[0-9A-
 HEADER = START + r"(?P<keep>(?i:(?:proxy-)?authorization)" + QUOTE + r"\]?\s{0,4}(?:=>|[:=,])\s{0,4}" + QUOTE
 WORD = r"[^\s\"'\\]"
 STRING = r'"(?:[^"\\]|\\.)*"'
+CLOSED_OR_NOT = r'"(?:[^"\\]|\\[\s\S])*(?:"|\\?\Z)'  # else each quote in one that is not closed would be tried
 WALL = r"\[masked:[a-z0-9-]{1,40}\]|\\(?:u[0-9A-Fa-f]{4}|.)|[\"\\\x00-\x1f]"
 
 
@@ -311,6 +312,21 @@ def mend(text, clean, found, redacted):
         _count(found, hits)
         return kept
     return compiled(STRING + r"(\s*:\s*" + STRING + ")?").sub(each, text), found
+
+
+def deeper(text, found, redacted):
+    """The text with what `redacted` finds in strings that hold documents too deep for patterns, masked with one escape less."""
+    import json
+
+    def one(match):
+        part = match.group()
+        try:
+            kept, hits = redacted(json.loads(part)) if DEEP in part else (part, ())
+        except (ValueError, RecursionError):
+            return part
+        _count(found, dict(hits))
+        return json.dumps(kept) if hits else part
+    return compiled(CLOSED_OR_NOT).sub(one, text)
 
 
 def _each_string(text, masked):

@@ -25,6 +25,7 @@ from orchestrator.model.secret_shapes import (
 ROUNDS = 8  # a mask may uncover what stood beside it; in practice the second round finds nothing
 NAMED = "named"  # beside the names of rules: that for values behind names
 QUOTING = "\\\"'`]) \t"
+DEEP = "\\" * 32  # more than patterns allow in front of a quote or a line end: a document in a document, five times or more
 PLACEHOLDERS = ("example", "your", "xxxx", "****", "....", "placeholder", "replace", "redacted", "dummy",
                 "_here", "-here", "abcdef", "00000000", "insert")
 
@@ -79,11 +80,18 @@ def redact(text, extra=(), own=True):
     those that `mask_also` named are left out. A JSON text stays one.
     """
     extra = [*extra, *_also] if own else list(extra)
+    within = {}
+    if DEEP in text:
+        from orchestrator.model import masking
+
+        text = masking.deeper(text, within, lambda part: redact(part, extra, own=False))
     clean, found = _redacted(text, extra)
     if clean != text:
         from orchestrator.model import masking
 
         clean, found = masking.mend(text, clean, found, lambda part, without=(): _redacted(part, extra, without))
+    for kind, times in within.items():
+        found[kind] = found.get(kind, 0) + times
     return clean, tuple(sorted(found.items()))
 
 
