@@ -103,6 +103,9 @@ HOSTILE = {
     "columns": "a.b:5432:c:d:", "composers": "\"github-oauth\": {", "options of a login": "wandb login -x ",
     "line ends of a key": "\n", "line ends of a key in JSON": "\\n",
     "open strings": "\"" + "\\" * 33, "strings": "\"" + "\\" * 32 + "\"", "escaped quotes": "\\" * 33 + "\"",
+    "pipes": "echo a:bcd | ", "pipes to sudo": "echo abcd | sudo -", "archives": "zip -r x ", "archives of 7z": "7z a x ",
+    "pairs of a login": "auth=(\"a\", ", "blocks": "password: |\n  ", "sentences": "password is ", "continued": "curl \\\n ",
+    "default": "\ndefault login b ", "accounts": "machine a account b login c ", "secure strings": "ConvertTo-SecureString \"",
     "patterns": "_pat = ", "secrets of a shell": "--from-literal=password=", "stores' passwords": "storePassword '",
 }
 

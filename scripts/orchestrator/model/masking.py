@@ -11,13 +11,15 @@ from orchestrator.model.private_keys import BREAK, LINES
 from orchestrator.model.redact import DEEP, NAMED, PLACEHOLDERS, is_random, lowered, traces
 
 QUOTE = r"(?:\\{0,31}[\"'`])?"
-# from one line to the next, or to the next word; a line may be numbered
-NEXT = BREAK + r"{1,16}(?:\d{1,6}(?:[\t:|\u2192]|\\{1,31}(?:t|u2192))" + BREAK + "{0,8})?"
+# from one line to the next, or to the next word; a line may be numbered, or one of a diff
+NEXT = BREAK + r"{1,16}(?:(?:\d{1,6}(?:[\t:|\u2192]|\\{1,31}(?:t|u2192))|[+>-])" + BREAK + "{0,8})?"
 SLASH = r"\\{0,31}/"  # also as JSON may write it, and JSON in JSON
 # A word's first character: none that is the letter of an escape.
 START = r"(?:(?<![A-Za-z0-9\\])|(?<=\\)(?![nrtbfu])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-F]{2}))"
 HEADER = START + r"(?P<keep>(?i:(?:proxy-)?authorization)" + QUOTE + r"\]?\s{0,4}(?:=>|[:=,])\s{0,4}" + QUOTE
 WORD = r"[^\s\"'\\]"
+MACHINE = "machine" + BREAK + "{1,8}" + WORD + "{1,256}"
+INTO = r"(?P<also>\\{0,31}[\"']?[ ]{0,4}\|[ ]{0,4}(?:sudo[ ]{1,4})?"  # a pipe to a command, behind what is written into it
 STRING = r'"(?:[^"\\]|\\.)*"'
 CLOSED_OR_NOT = r'"(?:[^"\\]|\\[\s\S])*(?:"|\\?\Z)'  # else each quote in one that is not closed would be tried
 WALL = r"\[masked:[a-z0-9-]{1,40}\]|\\(?:u[0-9A-Fa-f]{4}|.)|[\"\\\x00-\x1f]"
@@ -63,6 +65,18 @@ def _said_in_quotes(value):
     return _given_in_sql(value) and not value.isalpha() and named_values.is_password(value, value.lower(), True)
 
 
+def _made_up(value):
+    """Whether something in quotes behind a user's name is a password."""
+    return _given_in_sql(value) and named_values.is_password(value, value.lower(), True)
+
+
+def _said(value):
+    """Whether what a sentence says a password is is one: made of letters and digits or signs, and no word with a number."""
+    if value.isalpha() or value.isdigit() or value.isalnum() and not (is_random(value) or value[-2:].isdigit()):
+        return False
+    return _given_in_sql(value) and named_values.is_password(value, value.lower(), False)
+
+
 def _discord(value):
     first, _, last = value.split(".")
     return all(part != part.lower() and part != part.upper() and is_random(part) for part in (first, last))
@@ -103,10 +117,13 @@ _RULES = {
     "azure-sas": (("azure-sas", START + r"(?P<keep>sig=)[A-Za-z0-9%+/=]{40,128}", is_random),),
     "docker-auth": (("docker-auth", r"(?P<keep>\"auth\\{0,31}\"\s{0,4}:\s{0,4}\\{0,31}\")"
                                     r"[A-Za-z0-9+/=_-]{12,}", _any),),
-    "netrc-password": (("password", r"(?i)(?P<keep>machine" + BREAK + "{1,8}" + WORD + "{1,256}" + NEXT + "login" + BREAK
-                        + "{1,8}" + WORD + "{1,256}" + NEXT + "password" + BREAK + "{1,8})" + WORD + "{3,256}", _given),),
+    "netrc-password": (
+        ("password", "(?i)(?P<keep>(?:" + MACHINE + r"|(?:(?<![^\r\n\t])|(?<=\\[nrt]))default)(?:" + NEXT + "(?:login|account)"
+         + BREAK + "{1,8}" + WORD + "{1,256}){1,2}" + NEXT + "password" + BREAK + "{1,8})" + WORD + "{3,256}", _given),
+        ("password", "(?i)(?P<keep>" + MACHINE + NEXT + "password" + BREAK + "{1,8})" + WORD + "{3,256}(?=" + NEXT + "login)",
+         _given)),
     "command-password": (
-        ("password", r"(?P<keep>curl [^\r\n]{0,200}?(?:-u|--user)[ =]{0,2}" + QUOTE
+        ("password", r"(?P<keep>curl (?:[^\r\n]|\\\r?\n){0,200}?(?:-u|--user)[ =]{0,2}" + QUOTE
          + r"[^\s:'\"\\]{1,128}:)" + WORD + "{3,256}", _given),
         ("password", r"(?P<keep>sshpass\s{1,4}-p\s{0,2}" + QUOTE + ")" + WORD + "{3,128}", _given),
         ("password", r"(?P<keep>mysql(?:dump|admin)?\s[^\r\n\"'\\]{0,200}?\s-p)" + WORD + "{3,128}", _given)),
@@ -141,7 +158,21 @@ _RULES = {
         ("password", r"(?P<keep>sqlcmd(?=[ ])" + SPAN + r"{0,200}?[ ]-P[ ]?" + QUOTE + ")" + WORD + "{3,256}", _given),
         ("password", r"(?P<keep>ldap(?:search|modify|add|delete|passwd|whoami|compare|modrdn)(?=[ ])" + SPAN
          + r"{0,200}?[ ]-w[ ]" + QUOTE + ")" + WORD + "{3,256}", _given),
-        ("password", r"(?P<keep>[ ]-(?:src|dest|new)?(?:store|key)pass[ ]{1,4}" + QUOTE + ")" + WORD + "{3,256}", _given)),
+        ("password", r"(?P<keep>[ ]-(?:src|dest|new)?(?:store|key)pass[ ]{1,4}" + QUOTE + ")" + WORD + "{3,256}", _given),
+        ("password", r"(?P<keep>[ ]-pass(?:in|out)?[ ]{1,4}" + QUOTE + "pass:)" + WORD + "{3,256}", _given),
+        ("password", START + r"(?P<keep>(?:un)?zip(?=[ ])" + SPAN + "{0,200}?[ ]-P[ ]?" + QUOTE + ")" + WORD + "{3,256}",
+         _given),
+        ("password", START + r"(?P<keep>7z[ar]?(?=[ ])" + SPAN + "{0,200}?[ ]-p" + QUOTE + ")" + WORD + "{3,256}",
+         _given),
+        ("password", r"(?P<keep>ConvertTo-SecureString(?:[ ]-String)?[ ]{1,4}" + QUOTED, _given)),
+    "piped-password": (
+        ("password", r"(?P<keep>echo[ ]{1,4}" + QUOTE + r"[^\s:\"'\\]{1,64}:)" + WORD + "{3,128}" + INTO + "chpasswd)", _given),
+        ("password", r"(?P<keep>(?:echo|printf)[ ]{1,4}(?:-n[ ]{1,4})?" + QUOTE + ")" + WORD + "{3,256}" + INTO
+         + r"(?:-[A-Za-z]{0,8}S|[^\r\n|;&\"']{1,200}--password-stdin))", _given)),
+    "login-pair": (("password", r"(?P<keep>(?:auth(?: = |=)\(|BasicAuth\(|\.login\()[ ]{0,4}\\{0,31}[\"'][^\"'\\\r\n]{1,128}"
+                                r"\\{0,31}[\"'],[ ]{0,4}\\{0,31}[\"'])[^\"'\\\r\n]{3,128}(?P<also>\\{0,31}[\"']\))", _made_up),),
+    "said-password": (("password", r"(?P<keep>(?i:password)[ ](?:(?:is|was)[ ]{1,2}" + QUOTE + "|`))" + WORD
+                                   + r"{5,128}(?<![.,;:)`])", _said),),
     "join-token": (("token", r"(?P<keep>--token[ =]" + QUOTE + r")[a-z0-9]{6}\.[a-z0-9]{16}(?![A-Za-z0-9])", _given),),
     "login-key": (
         ("wandb-key", r"(?P<keep>wandb login (?:--?[a-z-]{1,30}(?:[ =]https?:[^\s\"'\\]{1,100})?[ ]){0,4}" + QUOTE
@@ -152,8 +183,8 @@ _RULES = {
     "gradle-password": (("password", r"(?P<keep>(?:store|key)Password[ ]{1,4}" + QUOTED, _given),),
     "access-token": (("token", r"(?P<keep>(?i:_pat)" + QUOTE + r"[ ]{0,4}[=:][ ]{0,4}" + QUOTE + r")[A-Za-z0-9_-]{20,256}",
                       is_random),),
-    "npmrc": (("password", r"(?P<keep>(?:(?<![^\s:\"'`])|(?<=\\[nrt]))_(?:auth|password)[ ]?=[ ]?" + QUOTE
-               + r")[A-Za-z0-9+/]{8,4096}={0,2}(?![A-Za-z0-9(.\[])", _in_base64),),
+    "npmrc": (("password", r"(?P<keep>(?:(?<![A-Za-z0-9_.$\\-])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4}))_(?:auth|password)[ ]?=[ ]?"
+               + QUOTE + r")[A-Za-z0-9+/]{8,4096}={0,2}(?![A-Za-z0-9(.\[])", _in_base64),),
     "server-key": (("key", r"(?P<keep>(?i:server_?key)" + QUOTE + r"\s{0,4}(?:=>|[:=])\s{0,4}\\{0,31}[\"'])"
                            r"[A-Za-z0-9_:-]{20,256}", is_random),),
     "composer-token": (("token", r"(?P<keep>github-oauth(?:\\{0,31}\"" + BREAK + "{0,4}:" + BREAK + r"{0,16}\{" + BREAK

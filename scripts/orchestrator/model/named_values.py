@@ -25,7 +25,8 @@ WORDS = frozenset("""
     toggle token tokens true type undefined unicode unknown unset update user username utf-8 utf8 uuid valid
     value values varchar weak wrong yaml
 """.split())
-CONFIGURED = ("ansible_", "wpa_passphrase")  # names of configuration files, where nothing but a value can follow
+# names of configuration files, where nothing but a value can follow
+CONFIGURED = ("ansible_", "wpa_passphrase", "spring.", "quarkus.", "tf_var_")
 LABELS = ("pass", "secret", "field", "label", "error")  # what a name for a password has in it
 # …, and what names of three words have in them besides
 MORE_LABELS = ("auth", "button", "confirm", "cred", "current", "default", "enter", "form", "hash", "input", "invalid", "key",
@@ -45,13 +46,15 @@ _MORE = (
     r"|again|repeat|[a-z]?\d{1,4}))*\Z")
 _AFTER = r"""(?x)
     (?P<more>[A-Za-z0-9_-]{0,32})
-    (?P<closed>(?:\\{0,31}["'`])?\]?)
+    (?P<closed>\[\d{0,6}\]|(?:\\{0,31}["'`])?\]?)
     (?: (?P<pair>[,;]?(?:[ \t\r\n]|\\{1,31}[nrt]){0,40}
                  (?:\\{0,31}["'])?[vV]alue(?:\\{0,31}["'])?[ \t]{0,4}[:=][ \t]{0,4})
     |   (?P<xml>>)
-    |   (?P<sep>[ \t]{0,8}
+    |   (?P<sep>(?:[ \t]string(?=[ \t]=))?[ \t]{0,8}
                 (?::[ \t]?[A-Za-z&\[][\w\[\]<>|?&.']{0,30}[ \t]{1,4}(?==[^=]))?   # a type
-                (?:=>|:=|\?=|\+=|={1,3}|:)[ \t]{0,8})
+                (?:=>|:=|\?=|\+=|={1,3}|:)[ \t]{0,8}
+                (?:(?P<block>[|>][+-]?)?(?:[\r\n]|\\{1,31}[nr])(?:[ \t\r\n+-]|\\{1,31}[nrt]){0,40}  # in the next line
+                    (?:\d{1,6}(?:[\t\u2192]|\\{1,31}(?:t|u2192))[ \t]{0,40})?(?(block)|(?=\\{0,31}["'])))?)
     |   (?P<comma>,[ \t]{0,8})
     |   (?P<blank>[ \t]{1,4})
     )"""
@@ -63,6 +66,8 @@ _BARE_IN_CODE = r"[^\s\"'`\\<>,;|)}\]&]{1,80}"
 _ELEMENT = r"[^<\"'`\\\r\n]{1,512}(?=<)"
 _NUMBER = r"(?:-?[\d.eE+-]+|true|false|null)\Z"
 _NO_TEXT = r"\(*(?:0[xX][0-9A-Fa-f]+[uUlL]*\)*(?![A-Za-z0-9_])|[A-Za-z_][A-Za-z0-9_]{0,80}[ ]?\()"  # a number or a call in C
+_ALONE = r"[a-z]{6,40}(?=[ \t]{0,8}(?:[\r\n\\\"]|\Z))"  # a word that is all of a line of settings
+_RULES = r"[a-z_]+(?::[\w,]+)?(?:\|[a-z_]+(?::[\w,]+)?)+\Z"  # required|min:8
 _DOTTED = r"[A-Za-z_$][\w$]*(?:[.][A-Za-z_$][\w$]*)+\Z"
 _CONNECTION = (
     r"(?i)(?:server|host|user ?id|uid|user|username|data source|dbname|database|driver)=[^;,\s'\"()]*"
@@ -139,10 +144,12 @@ def _value_at(text, at, word, family):
     if match["blank"] and stem.endswith("#define ") and compiled(_NO_TEXT).match(text, match.end()):
         return None
     as_is = bool(match["blank"]) and not option
+    if (match["pair"] or match["sep"] == ": " and "_" in name) and name.isupper() and not match["closed"]:
+        as_is = family == "password" and bool(compiled(_ALONE).match(text, match.end()))
     if match["sep"] == "=":
         as_is = option or (name.isupper() and stem[-1:] not in (".", "(", ",")) or (
             family == "password" and (stem[-1:] in ("?", "&") or bool(compiled(_CONNECTION).search(before))))
-        as_is = as_is or stem.endswith("--from-literal=")
+        as_is = as_is or stem.rstrip("\\\"' =").endswith(("--from-literal", "--set", "--set-string", "-var"))
     if match["sep"] in ("=", ":", ": ") and family in ("password", "phrase") and name.lower().startswith(CONFIGURED):
         as_is = True
     return _in_the_open(text, match, family, as_is, as_is and name.isupper())
@@ -207,7 +214,7 @@ def _believed(value, family, quoted, as_is, after):
     low = value.lower()
     if len(value) < 4 or "[masked:" in value or low in WORDS or any(map(low.__contains__, PLACEHOLDERS)):
         return False
-    if _refers(value, low) or set(low) <= set("x*.-_#?0"):
+    if _refers(value, low) or "|" in value and compiled(_RULES).match(value) or set(low) <= set("x*.-_#?0"):
         return False
     if value.startswith(("/", "./", "../", "~")) and not (len(value) == 40 and is_random(value)):
         return False

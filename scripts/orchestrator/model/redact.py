@@ -5,6 +5,7 @@ only for the shapes whose trace was found.
 """
 
 from orchestrator.model.secret_shapes import (
+    ALNUM,
     BASE64,
     DISCORD,
     DOTTED,
@@ -207,7 +208,20 @@ def _identified_by(low):
     return False
 
 
-_GUARDS = {"sql-password": _in_a_statement, "sql-identified": _identified_by, "url-password": _url_with_password,
+def _user_and_password(low):
+    """Whether something in quotes stands where a call or an assignment has a user and a password."""
+    return any(low[at + len(word):at + len(word) + 40].lstrip(" \\")[:1] in ("'", '"')
+               for word in ("auth=(", "auth = (", "basicauth(", ".login(") for at in places(low, word))
+
+
+def _said(low):
+    """Whether a sentence says what a password is."""
+    return any(low.startswith(("is ", "was ", "`"), at + 9) for at in places(low, "password "))
+
+
+_GUARDS = {"login-pair": _user_and_password, "said-password": _said,
+           "sql-password": _in_a_statement, "sql-identified": _identified_by,
+           "url-password": _url_with_password,
            "telegram-token": _telegram, "access-token": _access_token, "salesforce-token": _salesforce,
            "cookie": _assigned("cookie"),
            "authorization": _assigned("authorization")}
@@ -243,16 +257,22 @@ def is_given_a_value(low, at, word, family):
         return False  # tokens, secrets: a number or a list of them
     value, pair = rest.lstrip(QUOTING), "value" in rest
     if value[:1] not in (":", "=", ">", "?", "+") and not pair:
-        if value[:1] == "," and rest[:1] not in ("\\", '"', "'", "`"):
+        first = value[:1]
+        if first == ",":
+            if rest[:1] not in ("\\", '"', "'", "`"):
+                return False
+        elif first == "[" or first == "s" and value[:8] == "string =":  # char password[16] = "…", var password string = "…"
+            value = value.lstrip("[" + ALNUM).lstrip(QUOTING)
+            if value[:1] != "=":
+                return False
+        elif not (rest[:1] in (" ", "\t") and _takes_a_word(low, at)):
             return False
-        if value[:1] != "," and not (rest[:1] in (" ", "\t") and _takes_a_word(low, at)):
-            return False
-    run = value.lstrip(QUOTING + ":=,>?+").replace('"', " ").replace("'", " ").replace("\\", " ")
+    run = value.lstrip(QUOTING + ":=,>?+|").replace('"', " ").replace("'", " ").replace("\\", " ")
     run = run.split(None, 1)
     if not run or family == "phrase" or pair:
         return bool(run)
-    if run[1:] and run[1][0] == "=":
-        return True  # a type stands between
+    if run[1:] and run[1][0] == "=" or run[0] in ("-", "n", "r", "-n", "-r"):
+        return True  # a type stands between, or a line end
     return len(run[0]) >= 4 and (family == "password" or not run[0].rstrip(",;)]}").isdigit())
 
 

@@ -166,7 +166,7 @@ TRACES = (
     ("azure-key", ("azdo",)),
     ("azure-sas", ("=", "sig=")),
     ("docker-auth", ("auth", "auths")),
-    ("netrc-password", ("machine ", "password ")),
+    ("netrc-password", ("login ", "password ")),
     ("aws-key", ("akia", ",")),
     ("paypal-token", ("$", "access_token$")),
     ("aws-secret", ("secret_access_key ",)),
@@ -184,6 +184,7 @@ TRACES = (
     ("twitter-token", ("%", "aaaaaaaaaaaaaaaaaaaa")),
     ("access-token", ("_pat",)),
     ("npmrc", ("=", "_auth=")),
+    ("npmrc", ("=", "_auth =")),
     ("npmrc", ("=", ":_password=")),
     ("server-key", ("server_key",)),
     ("server-key", ("serverkey",)),
@@ -195,6 +196,9 @@ TRACES = (
     ("pgpass", (":5432:",)),
     ("gradle-password", ("storepassword ",)),
     ("gradle-password", ("keypassword ",)),
+    ("piped-password", ("|", "chpasswd")),
+    ("login-pair", ("(",)),
+    ("said-password", ("password ",)),
 )
 # The same for commands with options: where none is, none of these is looked for.
 OPTION = " -"
@@ -211,6 +215,13 @@ OF_COMMANDS = (
     ("client-password", ("ldap", " -w")),
     ("client-password", ("storepass ",)),
     ("client-password", ("keypass ",)),
+    ("client-password", (" -pass", "pass:")),
+    ("client-password", ("zip ", " -p")),
+    ("client-password", ("7z", " -p")),
+    ("client-password", ("-asplaintext",)),
+    ("piped-password", ("|", "sudo -", "echo")),
+    ("piped-password", ("|", "sudo -", "printf")),
+    ("piped-password", ("|", "--password-stdin")),
     ("join-token", ("kubeadm", "--token")),
 )
 # What stands within a word of a token that begins like any other: (rule, piece, characters of the word at least).
