@@ -106,6 +106,7 @@ HOSTILE = {
     "pipes": "echo a:bcd | ", "pipes to sudo": "echo abcd | sudo -", "archives": "zip -r x ", "archives of 7z": "7z a x ",
     "pairs of a login": "auth=(\"a\", ", "blocks": "password: |\n  ", "sentences": "password is ", "continued": "curl \\\n ",
     "default": "\ndefault login b ", "accounts": "machine a account b login c ", "secure strings": "ConvertTo-SecureString \"",
+    "curls with cookies": "curl -b ", "setters": ".setPassword(\"", "keys of ssh": "ssh-keygen -t ", "shared": "psk=\"",
     "patterns": "_pat = ", "secrets of a shell": "--from-literal=password=", "stores' passwords": "storePassword '",
 }
 

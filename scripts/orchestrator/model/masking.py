@@ -126,7 +126,7 @@ _RULES = {
         ("password", r"(?P<keep>curl (?:[^\r\n]|\\\r?\n){0,200}?(?:-u|--user)[ =]{0,2}" + QUOTE
          + r"[^\s:'\"\\]{1,128}:)" + WORD + "{3,256}", _given),
         ("password", r"(?P<keep>sshpass\s{1,4}-p\s{0,2}" + QUOTE + ")" + WORD + "{3,128}", _given),
-        ("password", r"(?P<keep>mysql(?:dump|admin)?\s[^\r\n\"'\\]{0,200}?\s-p)" + WORD + "{3,128}", _given)),
+        ("password", r"(?P<keep>mysql(?:dump|admin)?\s[^\r\n\"'\\]{0,200}?\s-p" + QUOTE + ")" + WORD + "{3,128}", _given)),
     "aws-key": (("aws-key", r"(?P<keep>(?:(?:AKIA|ASIA)[A-Z0-9]{16}|\[masked:aws-key\])" + QUOTE
                  + r"\s{0,2}[,;|]\s{0,40}" + QUOTE + r")[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])", is_random),),
     "aws-secret": (
@@ -164,11 +164,17 @@ _RULES = {
          _given),
         ("password", START + r"(?P<keep>7z[ar]?(?=[ ])" + SPAN + "{0,200}?[ ]-p" + QUOTE + ")" + WORD + "{3,256}",
          _given),
+        ("password", r"(?P<keep>ssh-keygen(?=[ ])" + SPAN + "{0,200}?[ ]-N[ ]?" + QUOTE + ")" + WORD + "{3,256}", _given),
+        ("password", r"(?P<keep>gpg2?(?=[ ])" + SPAN + "{0,200}?[ ]--passphrase[ =]" + QUOTE + ")" + WORD + "{3,256}", _given),
         ("password", r"(?P<keep>ConvertTo-SecureString(?:[ ]-String)?[ ]{1,4}" + QUOTED, _given)),
     "piped-password": (
         ("password", r"(?P<keep>echo[ ]{1,4}" + QUOTE + r"[^\s:\"'\\]{1,64}:)" + WORD + "{3,128}" + INTO + "chpasswd)", _given),
         ("password", r"(?P<keep>(?:echo|printf)[ ]{1,4}(?:-n[ ]{1,4})?" + QUOTE + ")" + WORD + "{3,256}" + INTO
          + r"(?:-[A-Za-z]{0,8}S|[^\r\n|;&\"']{1,200}--password-stdin))", _given)),
+    "settings-password": (
+        ("password", r"(?P<keep>(?:(?<![^\r\n])|(?<=\\n)|(?<=SET )|(?<=set )|(?<=--))requirepass[ ]{1,4}" + QUOTE
+         + ")" + WORD + "{3,256}", _given),
+        ("password", START + r"(?P<keep>psk=\\{0,31}[\"'])[^\"'\\\r\n]{8,63}(?P<also>\\{0,31}[\"'])", _given)),
     "login-pair": (("password", r"(?P<keep>(?:auth(?: = |=)\(|BasicAuth\(|\.login\()[ ]{0,4}\\{0,31}[\"'][^\"'\\\r\n]{1,128}"
                                 r"\\{0,31}[\"'],[ ]{0,4}\\{0,31}[\"'])[^\"'\\\r\n]{3,128}(?P<also>\\{0,31}[\"']\))", _made_up),),
     "said-password": (("password", r"(?P<keep>(?i:password)[ ](?:(?:is|was)[ ]{1,2}" + QUOTE + "|`))" + WORD
@@ -253,7 +259,8 @@ def _mask_cookies(text, found):
     """The text without the values of cookies that were drawn by a machine; their names stay."""
     pair = compiled(r"(?P<keep>(?<![A-Za-z0-9_.$-])[A-Za-z0-9_.$-]{1,64}=)[^;,\s]{8,4096}")
     replace = _replacer("cookie", is_random, found)
-    header = compiled(r"(?i)cookies?" + QUOTE + r"\]?\s{0,4}[:=,]\s{0,4}" + QUOTE + r"[^\r\n\"'\\`]{4,8192}")
+    given = r"(?:cookies?" + QUOTE + r"\]?\s{0,4}[:=,]\s{0,4}|--cookie[ ]|curl(?=[ ])(?:[^\r\n]|\\\r?\n){0,200}?[ ]-b[ ]?)"
+    header = compiled("(?i)" + given + QUOTE + r"[^\r\n\"'\\`]{4,8192}")
     return header.sub(lambda match: pair.sub(replace, match.group()), text)
 
 

@@ -26,7 +26,7 @@ WORDS = frozenset("""
     value values varchar weak wrong yaml
 """.split())
 # names of configuration files, where nothing but a value can follow
-CONFIGURED = ("ansible_", "wpa_passphrase", "spring.", "quarkus.", "tf_var_")
+CONFIGURED = ("ansible_", "wpa_passphrase", "spring.", "-dspring.", "quarkus.", "-dquarkus.", "tf_var_")
 LABELS = ("pass", "secret", "field", "label", "error")  # what a name for a password has in it
 # …, and what names of three words have in them besides
 MORE_LABELS = ("auth", "button", "confirm", "cred", "current", "default", "enter", "form", "hash", "input", "invalid", "key",
@@ -56,6 +56,7 @@ _AFTER = r"""(?x)
                 (?:(?P<block>[|>][+-]?)?(?:[\r\n]|\\{1,31}[nr])(?:[ \t\r\n+-]|\\{1,31}[nrt]){0,40}  # in the next line
                     (?:\d{1,6}(?:[\t\u2192]|\\{1,31}(?:t|u2192))[ \t]{0,40})?(?(block)|(?=\\{0,31}["'])))?)
     |   (?P<comma>,[ \t]{0,8})
+    |   (?P<call>\([ \t]{0,4}(?=\\{0,31}["'`]))
     |   (?P<blank>[ \t]{1,4})
     )"""
 _OPEN = r"[rbfuRBFU@]{0,2}\\{0,31}([\"'`])"
@@ -132,6 +133,8 @@ def _value_at(text, at, word, family):
     option = prefix.startswith("--") or stem.endswith(" --")
     if match["xml"]:
         return _in_element(text, match, family) if stem.endswith("<") else None
+    if match["call"] and not (prefix.endswith(".") or prefix.rpartition(".")[2].lower().startswith(("set", "with"))):
+        return None  # of a function, which may do anything with it
     if match["comma"] is not None and (short or not match["closed"]):
         return None  # words in a row
     if match["blank"] and not option and not stem.endswith(("ENV ", "setx ", "#define ")):
@@ -168,7 +171,7 @@ def _in_quotes(text, match, opened, family, name, alone):
     if not value or value.group().lstrip()[:1] in (",", ":", "]", "}", ")", ""):
         return None  # that quote closed a string, and what follows is in none
     made_up = value.group()
-    if (match["comma"] is not None and made_up.isalpha()) or (alone and _is_wordlike(made_up)):
+    if ((match["comma"] is not None or match["call"]) and made_up.isalpha()) or (alone and _is_wordlike(made_up)):
         return None
     if not _believed(made_up, family, True, match["sep"] == "=" and name.isupper(), ""):
         return None

@@ -180,6 +180,11 @@ def _assigned(word):
     return guard
 
 
+def _cookie(low):
+    """Whether cookies are named, or given to curl."""
+    return _assigned("cookie")(low) or "--cookie " in low or "curl " in low and " -b" in low
+
+
 def _telegram(low):
     return any(low[at - 8:at].isdigit() for at in places(low, ":aa") if at >= 8)
 
@@ -223,8 +228,7 @@ _GUARDS = {"login-pair": _user_and_password, "said-password": _said,
            "sql-password": _in_a_statement, "sql-identified": _identified_by,
            "url-password": _url_with_password,
            "telegram-token": _telegram, "access-token": _access_token, "salesforce-token": _salesforce,
-           "cookie": _assigned("cookie"),
-           "authorization": _assigned("authorization")}
+           "cookie": _cookie, "authorization": _assigned("authorization")}
 
 
 def places(text, piece):
@@ -261,6 +265,8 @@ def is_given_a_value(low, at, word, family):
         if first == ",":
             if rest[:1] not in ("\\", '"', "'", "`"):
                 return False
+        elif first == "(":  # .setPassword("…")
+            return value[1:].lstrip(" \\")[:1] in ("'", '"', "`")
         elif first == "[" or first == "s" and value[:8] == "string =":  # char password[16] = "…", var password string = "…"
             value = value.lstrip("[" + ALNUM).lstrip(QUOTING)
             if value[:1] != "=":

@@ -197,7 +197,9 @@ TRACES = (
     ("gradle-password", ("storepassword ",)),
     ("gradle-password", ("keypassword ",)),
     ("piped-password", ("|", "chpasswd")),
-    ("login-pair", ("(",)),
+    ("settings-password", ("=", "psk=")),
+    ("login-pair", ("(", "auth")),
+    ("login-pair", ("(", ".login(")),
     ("said-password", ("password ",)),
 )
 # The same for commands with options: where none is, none of these is looked for.
@@ -219,6 +221,10 @@ OF_COMMANDS = (
     ("client-password", ("zip ", " -p")),
     ("client-password", ("7z", " -p")),
     ("client-password", ("-asplaintext",)),
+    ("client-password", ("ssh-keygen", " -n")),
+    ("client-password", ("gpg", "--passphrase")),
+    ("cookie", ("curl ", " -b")),
+    ("settings-password", ("requirepass ",)),
     ("piped-password", ("|", "sudo -", "echo")),
     ("piped-password", ("|", "sudo -", "printf")),
     ("piped-password", ("|", "--password-stdin")),
@@ -230,11 +236,11 @@ DISCORD = (24, 6, 27)  # characters of the parts of a Discord bot's token, at le
 
 # Words that the name of a secret contains, and the family that decides which values are believed.
 NAMES = (("mnemonic", "phrase"), ("seed_phrase", "phrase"), ("secret", "secret"), ("token", "token"),
-         ("pass", "password"), ("pwd", "password"), ("key", "key"))
+         ("pass", "password"), ("pwd", "password"), ("_pw", "password"), ("key", "key"))
 # A key is a secret only with one of these before it.
 KEYS = ("api", "access", "account", "auth", "encryption", "jwt", "master", "private", "secret", "security",
         "service_role", "shared", "signing", "webhook", "storage", "admin", "consumer", "deploy", "hmac",
-        "app", "license", "write")
+        "app", "license", "write", "fernet", "cipher", "aes", "subscription")
 # What may stand before these words' end.
 LONGER = {"pass": ("word", "wd", "phrase", "wort", "code")}
 NAME = ALNUM + "_-"
