@@ -11,13 +11,16 @@ _JUDGED = {word: judged for judged, words in WORDS.items() for word in words}
 _SIGNS = tuple(word for word in _JUDGED if len(word) == 1)
 _NOUNS = ("success", "failure", "failures", "error", "errors", "crash", "crashes", "timeout")  # what a check may be named by
 _AROUND = "`*\" "  # marks around a verdict
+_IN_FRONT = _AROUND + "=-"  # and what else stands in front of one: === 12 passed ===, --- FAIL
 _DIGITS = "0123456789"
+_FAILING = tuple(word for word in _SIGNS if not _JUDGED[word])
 _COUNTED = ["; %s %s" % (word, number) for word in ("failed", "failures", "errors") for number in _DIGITS[1:]]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _LOWER = str.maketrans(_LETTERS.upper(), _LETTERS)  # as SQLite's lower()
 # One way of writing for several, in this order: what is left is a number before a word, or a word. A 0 tells of nothing.
-_SAME = (("*", ""), (", ", "; "), (" all ", " "), (" tests ", " "), (" test ", " "), (" checks ", " "), (" 100% ", " 100 "),
-         (" of ", "/"), (" / ", "/"), (": 0 ", "-0 "), (": 0;", "-0;"), (": ", " "), (" 0 ", " 0-"), ("not ok", "fail"),
+_SAME = (("*", ""), (", ", "; "), (" all ", " "), (" tests ", " "), (" test ", " "), (" checks ", " "), (" build ", " "),
+         (" found ", " "), (" 100% ", " 100 "), (" of ", "/"), (" / ", "/"), (": 0 ", "-0 "), (": 0;", "-0;"),
+         (": fail", ":fail"), (": ", " "), (" 0 ", " 0-"), ("(0 ", "(0-"), ("/0 ", "/0-"), (",0 ", ",0-"), ("not ok", "fail"),
          ("not pass", "fail"), ("timed out", "timeout"))
 
 
@@ -44,26 +47,44 @@ def passed(verdict):
 
     A verdict that begins with a number is a summary: it failed where a number of what failed is told, wherever it stands;
     else it passed where a number of what passed is told, and not of fewer than all (`10 of 12 passed`). 0 tells of nothing.
-    Where words stand before their numbers (`passed 10, failed 2`), it failed likewise.
+    Where words stand before their numbers (`passed 10, failed 2`), it failed likewise; and where a further check failed
+    (`ok; lint: fail`). One that passed, and then tells of a number of what failed, says neither.
     """
     said = _plain(verdict)
-    parts = said.split(" ")
     if said.startswith("0/"):
         return None
-    if ";" in said and any(counted in said for counted in _COUNTED):
+    more = said.partition("; ")[2]
+    if more and any(counted in said for counted in _COUNTED) or _another_failed(said, more):
         return False
     if said[:1] not in tuple(_DIGITS):
-        return _JUDGED.get(_first(said))
-    counted = {_JUDGED.get(_word(parts[n])) for n in range(1, len(parts)) if parts[n - 1][-1:] in tuple(_DIGITS)}
+        judged = _JUDGED.get(_first(said))
+        return None if judged and False in _counted(more, _is_above_0) else judged
+    counted = _counted(said)
     rest = said.lstrip(_DIGITS + ",")
     all_of_them = "/" + said[:len(said) - len(rest)]
     few = rest[:1] == "/" and (not rest.startswith(all_of_them) or rest[len(all_of_them):][:1] in tuple(_DIGITS + ","))
     return False if False in counted else True if True in counted and not few else None
 
 
+def _counted(said, is_number=lambda end: end[-1:] in tuple(_DIGITS)):
+    """What is judged by the words that stand behind numbers, by how what stands before a word ends: some of True, False, None."""
+    parts = said.split(" ")
+    return {_JUDGED.get(_word(parts[n])) for n in range(1, len(parts)) if is_number(parts[n - 1][-2:])}
+
+
+def _is_above_0(end):
+    return end[-1:] in tuple(_DIGITS[1:]) or len(end) == 2 and not end.strip(_DIGITS)
+
+
+def _another_failed(said, more):
+    """Whether a further check failed, by what stands behind the first part."""
+    return "; fails " in said or " but fails " in said or any(sign in more for sign in _FAILING) or any(
+        part[:1] in tuple(" ;.esi") for part in more.split(":fail")[1:])
+
+
 def _plain(verdict):
     """A verdict in lower case, without the marks in front, in the one way of writing that is judged; a space ends it."""
-    said = " " + verdict.translate(_LOWER).lstrip(_AROUND) + " "
+    said = " " + verdict.translate(_LOWER).lstrip(_IN_FRONT) + " "
     for written, same in _SAME:
         said = said.replace(written, same)
     return said.lstrip(" ")
@@ -76,8 +97,11 @@ def _word(text):
 
 
 def _first(said):
-    """The sign that a verdict begins with, or its word."""
-    return said[:1] if said[:1] in _SIGNS else _word(said)
+    """The sign that a verdict begins with, or its word; nothing where that is asked, or one of several (`pass or fail`)."""
+    word = _word(said)
+    if said[len(word):len(word) + 1] in ("/", "?") or said[len(word):len(word) + 4] == " or ":
+        return ""
+    return said[:1] if said[:1] in _SIGNS else word
 
 
 def _alone(part):
