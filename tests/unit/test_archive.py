@@ -201,13 +201,19 @@ def test_what_is_gone_does_not_stand_in_the_way(place, monkeypatch):
 
 
 def test_one_that_may_not_be_read_stops_no_other(place):
-    """A transcript that this user may not open, or that is a folder, counts as missing; the next is kept."""
-    path = place.execution("e", ended=OLD)
+    """A transcript that this user may not open, or that is a folder or a pipe, counts as missing; the next is kept. Asking
+    for such a one is answered with a sentence."""
+    path, pipe = place.execution("e", ended=OLD), place.execution("p", ended=OLD)
     path.unlink()
     path.mkdir()
+    pipe.unlink()
+    os.mkfifo(pipe)
     place.execution("f", ended=NEW)
     assert later(place) == (True, ["f"])
     assert later(place, hours=1) == (False, ["f"])
+    for name in ("e", "p"):
+        with pytest.raises(OrchestratorError, match="is gone"):
+            place.text(name)
 
 
 def test_what_went_from_the_archive_is_told_and_kept_again(place):
@@ -300,6 +306,25 @@ def test_a_folder_in_the_place_of_a_kept_transcript(place):
     place.con.execute("UPDATE executions SET transcript_hash = NULL")
     kept = place.keep()
     assert os.path.isdir(path) and [owner for _, owner, _ in kept.missing] and kept.transcripts + len(kept.missing) == 2
+
+
+def test_no_row_names_what_another_process_let_go_of_just_then(place, monkeypatch):
+    """A copy whose content another lets go of between its writing and its row stays due; and what a row came to name meanwhile
+    is not removed."""
+    place.execution("e")
+    pack, others = archive.pack, []
+
+    def meanwhile(*given):
+        written = pack(*given)
+        others.pop()(place.files())
+        return written
+    monkeypatch.setattr(archive, "pack", meanwhile)
+    others.append(lambda files: archive.let_go(place.con, files))
+    assert place.keep().transcripts == 0 and archive.faulty(place.con) == ([], []) and place.files() == []
+    others.append(lambda files: None)
+    assert place.keep().transcripts == 1 and archive.faulty(place.con) == ([], [])
+    archive.let_go(place.con, place.files())
+    assert len(place.files()) == 1
 
 
 def test_main_conversations_are_kept_on_request(place):

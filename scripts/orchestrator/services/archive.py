@@ -132,8 +132,8 @@ def keep(con, due, now, most=None, progress=None):
             break
         kept.looks += 1
         try:
-            source = open(path, encoding="utf-8", errors="replace", newline="\n")
-        except (OSError, TypeError, ValueError):  # it went, or is out of reach: it stays due; or there is no such path
+            source = paths.readable(path, encoding="utf-8", errors="replace", newline="\n")
+        except (OSError, TypeError, ValueError):  # it went, or is out of reach: it stays due; or there is no such file
             kept.missing.append((kind, owner, path))
             source = None
         if progress:
@@ -148,12 +148,15 @@ def keep(con, due, now, most=None, progress=None):
                 continue
         with writing(con):
             before = _address(con, kind, owner)
-            con.execute("INSERT OR REPLACE INTO archive VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                        (owner, kind, address, lines, size, packed, said(masked), now))  # fmt: skip
-            _point(con, kind, owner, address)
-            replaced = before and con.execute("SELECT 1 FROM archive WHERE hash = ?", (before,)).fetchone() is None
-        if replaced:  # what it was before it grew
-            _unlink(path_of(folder, before))
+            there = os.path.exists(path_of(folder, address))
+            if there:
+                con.execute("INSERT OR REPLACE INTO archive VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                            (owner, kind, address, lines, size, packed, said(masked), now))  # fmt: skip
+                _point(con, kind, owner, address)
+        if not there:  # another let go of the same content just then: it stays due
+            continue
+        if before:  # what it was before it grew
+            let_go(con, [path_of(folder, before)])
         kept.transcripts, kept.read, kept.packed = kept.transcripts + 1, kept.read + size, kept.packed + packed
         for what, times in masked.items():
             kept.masked[what] = kept.masked.get(what, 0) + times
@@ -169,6 +172,15 @@ def _address(con, kind, owner):
     """Where a transcript was kept before, or None."""
     row = con.execute("SELECT hash FROM archive WHERE owner = ? AND kind = ?", (owner, kind)).fetchone()
     return row[0] if row else None
+
+
+def let_go(con, files):
+    """Removes those of these files that no row names, while nobody else can name one."""
+    with writing(con):
+        named = {name_of(row[0]) for row in con.execute("SELECT hash FROM archive")} if files else ()
+        for path in files:
+            if os.path.basename(path) not in named:
+                _unlink(path)
 
 
 def _unlink(path):
@@ -286,7 +298,7 @@ def transcript_of(con, execution):
     if row is None:
         raise OrchestratorError("There is no execution %s." % execution)
     kept, path, status, size = row
-    if path and os.path.exists(path):
+    if path and os.path.isfile(path):
         return _redacted(con, path)
     copy = path_of(folder_of(con), kept) if kept else None
     if copy and os.path.exists(copy):
@@ -310,7 +322,7 @@ def conversation(con, session):
     row = con.execute("SELECT a.hash, s.transcript_path, a.size FROM claude_sessions s LEFT JOIN archive a ON a.owner = "
                       "s.claude_session_id AND a.kind = 'session' WHERE s.claude_session_id = ?",
                       (session,)).fetchone()  # fmt: skip
-    if row and row[1] and os.path.exists(row[1]):
+    if row and row[1] and os.path.isfile(row[1]):
         return _redacted(con, row[1])
     copy = path_of(folder_of(con), row[0]) if row and row[0] else None
     if copy and os.path.exists(copy):
@@ -344,7 +356,7 @@ def unpack(path, size):
 
 
 def _redacted(con, path):
-    with open(path, encoding="utf-8", errors="replace", newline="\n") as f:
+    with paths.readable(path, encoding="utf-8", errors="replace", newline="\n") as f:
         for line in _whole(con, path, f):
             yield redact(line)[0]
 

@@ -115,11 +115,7 @@ def prune(con: Any, cutoff: str) -> Going:
         con.execute("DELETE FROM archive WHERE (owner, kind) IN (SELECT owner, kind FROM temp.old_transcripts)")
         con.execute("DELETE FROM blobs WHERE hash IN temp.old_blobs")
         con.execute(f"UPDATE events SET text = NULL WHERE {_PROMPTS}", (cutoff,))
-    for path in found.files:
-        try:
-            os.unlink(path)
-        except OSError:
-            pass  # it had gone
+    archive.let_go(con, found.files)
     return found
 
 
