@@ -26,7 +26,8 @@ def _met(e):
 
 def _odd(e, why):
     """An event that lacks what it is about, or contradicts what is known: kept as it is, and nobody's."""
-    record.append(e.con, "malformed", e.now, e.p.text, claude_session_id=e.p.session, reason=why, text=e.p.text[:20000])
+    text = record.clean(e.p.text)[:20000]
+    record.append(e.con, "malformed", e.now, e.p.text, claude_session_id=e.p.session, reason=why, text=text)
 
 
 def _project(e, execution=None):
