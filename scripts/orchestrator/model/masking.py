@@ -241,7 +241,9 @@ def _replacer(kind, believed, found):
         keep, also = groups.get("keep") or "", groups.get("also") or ""
         whole = match.group()
         value = whole[len(keep):len(whole) - len(also)]
-        if "[masked:" in value or not believed(value) or keep[-1:] == '"' and _is_between_strings(value):
+        if "[masked:" in value or keep.endswith("[masked:") or not believed(value):
+            return whole
+        if keep[-1:] == '"' and _is_between_strings(value):
             return whole
         found[kind] = found.get(kind, 0) + 1
         return "%s[masked:%s]%s" % (keep, kind, also)
