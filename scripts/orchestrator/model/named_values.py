@@ -122,7 +122,7 @@ def _value_at(text, at, word, family):
     prefix = before[len(stem):]
     if stem.endswith("\\") and prefix[:1] in tuple("nrtbfu"):  # the rest of an escape
         prefix = prefix[5 if prefix[0] == "u" else 1:]
-    short = word == "pass" and after == at + 4
+    short = word in ("pass", "pw") and after == at + len(word)
     if short and prefix[-1:].isalpha() and text[at] != "P":
         return None  # bandpass, bypass
     if stem.endswith("::") or (stem.endswith(":") and match["sep"] == ":"):

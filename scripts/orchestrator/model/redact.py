@@ -219,16 +219,9 @@ def _user_and_password(low):
                for word in ("auth=(", "auth = (", "basicauth(", ".login(") for at in places(low, word))
 
 
-def _said(low):
-    """Whether a sentence says what a password is."""
-    return any(low.startswith(("is ", "was ", "`"), at + 9) for at in places(low, "password "))
-
-
-_GUARDS = {"login-pair": _user_and_password, "said-password": _said,
-           "sql-password": _in_a_statement, "sql-identified": _identified_by,
-           "url-password": _url_with_password,
-           "telegram-token": _telegram, "access-token": _access_token, "salesforce-token": _salesforce,
-           "cookie": _cookie, "authorization": _assigned("authorization")}
+_GUARDS = {"login-pair": _user_and_password, "sql-password": _in_a_statement, "sql-identified": _identified_by,
+           "url-password": _url_with_password, "telegram-token": _telegram, "access-token": _access_token,
+           "salesforce-token": _salesforce, "cookie": _cookie, "authorization": _assigned("authorization")}
 
 
 def places(text, piece):

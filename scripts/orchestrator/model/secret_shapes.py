@@ -200,7 +200,8 @@ TRACES = (
     ("settings-password", ("=", "psk=")),
     ("login-pair", ("(", "auth")),
     ("login-pair", ("(", ".login(")),
-    ("said-password", ("password ",)),
+    ("said-password", ("password is ",)),
+    ("said-password", ("`", "password `")),
 )
 # The same for commands with options: where none is, none of these is looked for.
 OPTION = " -"
@@ -236,11 +237,11 @@ DISCORD = (24, 6, 27)  # characters of the parts of a Discord bot's token, at le
 
 # Words that the name of a secret contains, and the family that decides which values are believed.
 NAMES = (("mnemonic", "phrase"), ("seed_phrase", "phrase"), ("secret", "secret"), ("token", "token"),
-         ("pass", "password"), ("pwd", "password"), ("_pw", "password"), ("key", "key"))
+         ("pass", "password"), ("pw", "password"), ("key", "key"))
 # A key is a secret only with one of these before it.
 KEYS = ("api", "access", "account", "auth", "encryption", "jwt", "master", "private", "secret", "security",
         "service_role", "shared", "signing", "webhook", "storage", "admin", "consumer", "deploy", "hmac",
         "app", "license", "write", "fernet", "cipher", "aes", "subscription")
 # What may stand before these words' end.
-LONGER = {"pass": ("word", "wd", "phrase", "wort", "code")}
+LONGER = {"pass": ("word", "wd", "phrase", "wort", "code"), "pw": ("d",)}
 NAME = ALNUM + "_-"
