@@ -1,5 +1,6 @@
 """Archive and prune: transcripts kept, masked and found again; what is large and old let go, rows kept."""
 
+import errno
 import gzip
 import json
 import os
@@ -7,11 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from orchestrator.edges.cli import main
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.ids import content_hash
 from orchestrator.services import archive, details, prune, transcripts, unarchived
-from orchestrator.store import blobs
+from orchestrator.store import blobs, workspace
 from orchestrator.store.open import open_history
 
 DATA = Path(__file__).parent.parent / "data" / "transcripts" / "2.1.329"
@@ -325,6 +328,28 @@ def test_no_row_names_what_another_process_let_go_of_just_then(place, monkeypatc
     assert place.keep().transcripts == 1 and archive.faulty(place.con) == ([], [])
     archive.let_go(place.con, place.files())
     assert len(place.files()) == 1
+
+
+def test_a_full_disk_is_said(place, monkeypatch):
+    """Where the archive cannot be written, that is one sentence; what was archived before is kept, nothing half written stays."""
+    data = str(place.folder / "data")
+    monkeypatch.setenv("ORCHESTRATOR_DATA", data)
+    Path(place.workspace, "origin").write_text(workspace.install_mark(data) + "\n")
+    place.execution("e"), place.execution("f", text="another\n")
+    pack = archive.pack
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def packed(*given):
+        if place.files():
+            monkeypatch.setattr(os, "fsync", full)
+        return pack(*given)
+    monkeypatch.setattr(archive, "pack", packed)
+    said = CliRunner().invoke(main, ["--project", str(place.folder), "archive"])
+    assert said.exit_code == 1 and "cannot be written (No space left on device)" in said.output, said.output
+    assert place.value("SELECT count(*) FROM archive") == len(place.files()) == 1
+    archive.in_passing(place.con, str(place.folder), NOW)
 
 
 def test_main_conversations_are_kept_on_request(place):

@@ -6,6 +6,7 @@ import click
 
 from orchestrator.edges.cli import tables
 from orchestrator.edges.cli.place import Place, pass_place
+from orchestrator.errors import OrchestratorError
 
 
 def measured(size: int) -> str:
@@ -44,7 +45,11 @@ def archive(place: Place, conversations: bool, everything: bool, as_json: bool) 
     if everything:
         due += service.running(con)
     due = list(dict.fromkeys(due))
-    kept = service.keep(con, due, place.now(), progress=place.progress("archived"))
+    try:
+        kept = service.keep(con, due, place.now(), progress=place.progress("archived"))
+    except OSError as problem:
+        raise OrchestratorError(f"The archive {tables.one_line(service.folder_of(con))} cannot be written "
+                                f"({problem.strerror}): what was archived until then is kept.") from problem
     lost = len(set(kept.missing) & set(emptied))  # neither the copy nor what it was made from
     gone = len(kept.missing) - lost
     if as_json:
