@@ -107,7 +107,9 @@ HOSTILE = {
     "pairs of a login": "auth=(\"a\", ", "blocks": "password: |\n  ", "sentences": "password is ", "continued": "curl \\\n ",
     "default": "\ndefault login b ", "accounts": "machine a account b login c ", "secure strings": "ConvertTo-SecureString \"",
     "curls with cookies": "curl -b ", "setters": ".setPassword(\"", "keys of ssh": "ssh-keygen -t ", "shared": "psk=\"",
-    "patterns": "_pat = ", "secrets of a shell": "--from-literal=password=", "stores' passwords": "storePassword '",
+    "cells": "| password | ", "bold": "**password:** ", "greps": "a-1-password=", "colours": "\x1b[32mtoken=",
+    "numbered pairs": "token\n 1\t", "patterns": "_pat = ",
+    "secrets of a shell": "--from-literal=password=", "stores' passwords": "storePassword '",
 }
 
 

@@ -112,6 +112,7 @@ FRAGMENTS = st.sampled_from([
     "\u0130", "?", "&", ";", "name", "kty", "\"d\"", "hooks.slack.com/services/", "ENV ", "true", "null",
     "x" * 20, "password is ", "echo ", " | sudo -S", "|chpasswd", "auth=(", "'a', '", "')", "|\n  ", ">-\n", "[16]",
     " string =", "_pw", ".set", "(", "-pass pass:", "zip ", " -P ", "required|min:8", "default login a ", "\\" * 32,
+    "\x1b[32m", "\x1b[0m", "**", " | ", "| ", "     7\t", "-12-", "38;5;208m", "\n  value: ",
     "{\"a\":\"", "psk=", "curl -b ", "DB_PASSWORD: ", "spring.password=",
 ])
 NEAR = st.lists(FRAGMENTS, max_size=14).map("".join)

@@ -15,7 +15,8 @@ QUOTE = r"(?:\\{0,31}[\"'`])?"
 NEXT = BREAK + r"{1,16}(?:(?:\d{1,6}(?:[\t:|\u2192]|\\{1,31}(?:t|u2192))|[+>-])" + BREAK + "{0,8})?"
 SLASH = r"\\{0,31}/"  # also as JSON may write it, and JSON in JSON
 # A word's first character: none that is the letter of an escape.
-START = r"(?:(?<![A-Za-z0-9\\])|(?<=\\)(?![nrtbfu])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-F]{2}))"
+START = r"(?:(?<![A-Za-z0-9\\])|(?<=\\)(?![nrtbfu])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-F]{2})" \
+    r"|(?<=\[[Km])|(?<=\[\dm)|(?<=[\[;]\d\dm))"  # behind a colour
 HEADER = START + r"(?P<keep>(?i:(?:proxy-)?authorization)" + QUOTE + r"\]?\s{0,4}(?:=>|[:=,])\s{0,4}" + QUOTE
 WORD = r"[^\s\"'\\]"
 MACHINE = "machine" + BREAK + "{1,8}" + WORD + "{1,256}"
@@ -189,7 +190,7 @@ _RULES = {
     "gradle-password": (("password", r"(?P<keep>(?:store|key)Password[ ]{1,4}" + QUOTED, _given),),
     "access-token": (("token", r"(?P<keep>(?i:_pat)" + QUOTE + r"[ ]{0,4}[=:][ ]{0,4}" + QUOTE + r")[A-Za-z0-9_-]{20,256}",
                       is_random),),
-    "npmrc": (("password", r"(?P<keep>(?:(?<![A-Za-z0-9_.$\\-])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4}))_(?:auth|password)[ ]?=[ ]?"
+    "npmrc": (("password", r"(?P<keep>(?:(?<![A-Za-z0-9_.$\\])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4}))_(?:auth|password)[ ]?=[ ]?"
                + QUOTE + r")[A-Za-z0-9+/]{8,4096}={0,2}(?![A-Za-z0-9(.\[])", _in_base64),),
     "server-key": (("key", r"(?P<keep>(?i:server_?key)" + QUOTE + r"\s{0,4}(?:=>|[:=])\s{0,4}\\{0,31}[\"'])"
                            r"[A-Za-z0-9_:-]{20,256}", is_random),),

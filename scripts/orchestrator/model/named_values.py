@@ -26,7 +26,7 @@ WORDS = frozenset("""
     value values varchar weak wrong yaml
 """.split())
 # names of configuration files, where nothing but a value can follow
-CONFIGURED = ("ansible_", "wpa_passphrase", "spring.", "-dspring.", "quarkus.", "-dquarkus.", "tf_var_")
+CONFIGURED = ("ansible_", "wpa_passphrase", "spring.", "dspring.", "quarkus.", "dquarkus.", "tf_var_")
 LABELS = ("pass", "secret", "field", "label", "error")  # what a name for a password has in it
 # …, and what names of three words have in them besides
 MORE_LABELS = ("auth", "button", "confirm", "cred", "current", "default", "enter", "form", "hash", "input", "invalid", "key",
@@ -46,15 +46,16 @@ _MORE = (
     r"|again|repeat|[a-z]?\d{1,4}))*\Z")
 _AFTER = r"""(?x)
     (?P<more>[A-Za-z0-9_-]{0,32})
-    (?P<closed>\[\d{0,6}\]|(?:\\{0,31}["'`])?\]?)
-    (?: (?P<pair>[,;]?(?:[ \t\r\n]|\\{1,31}[nrt]){0,40}
+    (?P<closed>\[\d{0,6}\]|\*\*(?=:)|(?:\\{0,31}["'`])?\]?)
+    (?: (?P<pair>[,;]?(?:[ \t\r\n]|\\{1,31}[nrt]){0,40}(?:(?:\d{1,6}[\t\u2192]|\d{1,6}\\{1,31}(?:t|u2192)|[+>-])[ \t]{0,40})?
                  (?:\\{0,31}["'])?[vV]alue(?:\\{0,31}["'])?[ \t]{0,4}[:=][ \t]{0,4})
     |   (?P<xml>>)
     |   (?P<sep>(?:[ \t]string(?=[ \t]=))?[ \t]{0,8}
                 (?::[ \t]?[A-Za-z&\[][\w\[\]<>|?&.']{0,30}[ \t]{1,4}(?==[^=]))?   # a type
-                (?:=>|:=|\?=|\+=|={1,3}|:)[ \t]{0,8}
+                (?:=>|:=|\?=|\+=|={1,3}|:\*\*|:)[ \t]{0,8}
                 (?:(?P<block>[|>][+-]?)?(?:[\r\n]|\\{1,31}[nr])(?:[ \t\r\n+-]|\\{1,31}[nrt]){0,40}  # in the next line
                     (?:\d{1,6}(?:[\t\u2192]|\\{1,31}(?:t|u2192))[ \t]{0,40})?(?(block)|(?=\\{0,31}["'])))?)
+    |   (?P<cell>[ \t]{1,40}\|[ \t]{1,4})
     |   (?P<comma>,[ \t]{0,8})
     |   (?P<call>\([ \t]{0,4}(?=\\{0,31}["'`]))
     |   (?P<blank>[ \t]{1,4})
@@ -62,12 +63,12 @@ _AFTER = r"""(?x)
 _OPEN = r"[rbfuRBFU@]{0,2}\\{0,31}([\"'`])"
 _INSIDE = {quote: r"(?:[^%s\\\r\n]|\\\\(?![\\\"'`nrtu/])){1,80}" % ends
            for quote, ends in (('"', '"'), ("'", "'\""), ("`", "`\""))}
-_BARE = r"[^\s\"'`\\<>]{1,80}"
-_BARE_IN_CODE = r"[^\s\"'`\\<>,;|)}\]&]{1,80}"
+_BARE = r"[^\s\"'`\\<>\x1b]{1,80}"
+_BARE_IN_CODE = r"[^\s\"'`\\<>\x1b,;|)}\]&]{1,80}"
 _ELEMENT = r"[^<\"'`\\\r\n]{1,512}(?=<)"
 _NUMBER = r"(?:-?[\d.eE+-]+|true|false|null)\Z"
 _NO_TEXT = r"\(*(?:0[xX][0-9A-Fa-f]+[uUlL]*\)*(?![A-Za-z0-9_])|[A-Za-z_][A-Za-z0-9_]{0,80}[ ]?\()"  # a number or a call in C
-_ALONE = r"[a-z]{6,40}(?=[ \t]{0,8}(?:[\r\n\\\"]|\Z))"  # a word that is all of a line of settings
+_ALONE = r"[a-z]{6,40}(?=[ \t]{0,8}(?:[\r\n\\\"'`]|\Z))"  # a word that is all of a line of settings
 _RULES = r"[a-z_]+(?::[\w,]+)?(?:\|[a-z_]+(?::[\w,]+)?)+\Z"  # required|min:8
 _DOTTED = r"[A-Za-z_$][\w$]*(?:[.][A-Za-z_$][\w$]*)+\Z"
 _CONNECTION = (
@@ -122,6 +123,10 @@ def _value_at(text, at, word, family):
     prefix = before[len(stem):]
     if stem.endswith("\\") and prefix[:1] in tuple("nrtbfu"):  # the rest of an escape
         prefix = prefix[5 if prefix[0] == "u" else 1:]
+    if stem.endswith(("\x1b[", "1b[", "33[", ";")) and prefix.lstrip("0123456789")[:1] == "m":
+        prefix = prefix.partition("m")[2]  # a colour
+    if "-" in prefix:
+        prefix = compiled(r"\A.*-\d{1,6}-").sub("", prefix)  # file-12-, as grep writes it
     short = word in ("pass", "pw") and after == at + len(word)
     if short and prefix[-1:].isalpha() and text[at] != "P":
         return None  # bandpass, bypass
@@ -137,6 +142,8 @@ def _value_at(text, at, word, family):
         return None  # of a function, which may do anything with it
     if match["comma"] is not None and (short or not match["closed"]):
         return None  # words in a row
+    if match["cell"] and not stem.rstrip(" \t`*").endswith("|"):
+        return None
     if match["blank"] and not option and not stem.endswith(("ENV ", "setx ", "#define ")):
         return None
     opened = compiled(_OPEN).match(text, match.end())
@@ -153,7 +160,7 @@ def _value_at(text, at, word, family):
         as_is = option or (name.isupper() and stem[-1:] not in (".", "(", ",")) or (
             family == "password" and (stem[-1:] in ("?", "&") or bool(compiled(_CONNECTION).search(before))))
         as_is = as_is or stem.rstrip("\\\"' =").endswith(("--from-literal", "--set", "--set-string", "-var"))
-    if match["sep"] in ("=", ":", ": ") and family in ("password", "phrase") and name.lower().startswith(CONFIGURED):
+    if match["sep"] in ("=", ":", ": ") and family in ("password", "phrase") and name.lower().lstrip("-").startswith(CONFIGURED):
         as_is = True
     return _in_the_open(text, match, family, as_is, as_is and name.isupper())
 

@@ -121,7 +121,7 @@ def traces(text):
     tokens, rules = [shape for shape in _BROKEN if shape[0] in text], []
     for word in text.translate(_APART).split():
         if len(word) >= SHORTEST_TOKEN:
-            for cut in (0, 1, 2, 5):  # the letters of an escape before it: \n, %3D, \u000a
+            for cut in range(6):  # the letters of an escape before it: \n, %3D, \u000a, those of a colour
                 rest = word[cut:].lstrip("_.-")
                 for shape in _shapes(rest[:2]):
                     if rest.startswith(shape[0]) and shape not in tokens:
@@ -260,13 +260,16 @@ def is_given_a_value(low, at, word, family):
                 return False
         elif first == "(":  # .setPassword("…")
             return value[1:].lstrip(" \\")[:1] in ("'", '"', "`")
+        elif first == "*" or first == "|":  # **Password**: …, a table's cell
+            if value.lstrip("*")[:1] not in (":", "|"):
+                return False
         elif first == "[" or first == "s" and value[:8] == "string =":  # char password[16] = "…", var password string = "…"
             value = value.lstrip("[" + ALNUM).lstrip(QUOTING)
             if value[:1] != "=":
                 return False
         elif not (rest[:1] in (" ", "\t") and _takes_a_word(low, at)):
             return False
-    run = value.lstrip(QUOTING + ":=,>?+|").replace('"', " ").replace("'", " ").replace("\\", " ")
+    run = value.lstrip(QUOTING + ":=,>?+|*").replace('"', " ").replace("'", " ").replace("\\", " ")
     run = run.split(None, 1)
     if not run or family == "phrase" or pair:
         return bool(run)
@@ -331,6 +334,8 @@ def _starts_here(text, at, sure):
         return True
     if text[at - 1] in "nrtbf" and text[at - 2:at - 1] == "\\":
         return True
+    if text[at - 1] in "mK" and text[max(0, at - 12):at - 1].rstrip("0123456789;").endswith(("\x1b[", "1b[", "33[")):
+        return True  # a colour
     return at >= 3 and (text[at - 3] == "%" or text[max(0, at - 6):at - 4] == "\\u")
 
 
