@@ -100,6 +100,12 @@ WRITTEN = {
     "tests: pass (was: fail)": ("tests", "pass (was: fail)", True),
     "build: passes on Linux, fails on Windows": ("build", "passes on Linux, fails on Windows", False),
     "build: passes on Linux but fails on Windows": ("build", "passes on Linux but fails on Windows", False),
+    "tests: 12 ✓, 0 ✗": ("tests", "12 ✓, 0", None),
+    "tests: ✓ 12, ✗ 0": ("tests", "✓ 12, ✗ 0", True),
+    "tests: ✓ 12, ✗ 2": ("tests", "12, ✗ 2", False),
+    "tests: success: 12, failure: 2": ("tests: success", "12, failure: 2", False),
+    "manual: passed for admin, failed for guest": ("manual", "passed for admin, failed for guest", False),
+    "npm test: PASS src/a.test.js; FAIL src/b.test.js": ("npm test", "PASS src/a.test.js; FAIL src/b.test.js", False),
     "tests: pass; lint: 3 errors": ("tests: pass; lint", "3 errors", False),
     "tests: passed, 2 errors mended": ("tests", "passed, 2 errors mended", None),
     "tests: pass; lint: 0 errors": ("tests", "pass; lint: 0 errors", True),
@@ -134,7 +140,8 @@ PIECES = ["pass", "Fail", "ok", "not ", "error", "0", "12", " ", "`", "*", "✅"
           ", ", "/", " of ", "-", "_", " all ", " tests ", "timed out", '"', "s", "passed", " failed", "1,2", "100%", "; ", " 3",
           "\u212a", "; lint: fail", "; ", "(0 ", "/0 ", ",0 ", "?", " or ", "===== ", "--- ", "found ", "build ",
           " but fails ", "fails",
-          "; fails ", ": fail", " errors", " error"]  # fmt: skip
+          "; fails ", "; fail ", "; failed ", " but failed ", "✗ 0", "0 ✗",
+          "; failure", ";", ": fail", " errors", " error"]  # fmt: skip
 
 
 @pytest.mark.parametrize("written", WRITTEN)

@@ -14,7 +14,7 @@ _AROUND = "`*\" "  # marks around a verdict
 _IN_FRONT = _AROUND + "=-"  # and what else stands in front of one: === 12 passed ===, --- FAIL
 _DIGITS = "0123456789"
 _FAILING = tuple(word for word in _SIGNS if not _JUDGED[word])
-_COUNTED = ["; %s %s" % (word, number) for word in ("failed", "failures", "errors") for number in _DIGITS[1:]]
+_COUNTED = ["; %s %s" % (word, number) for word in ("failed", "failure", "failures", "errors") for number in _DIGITS[1:]]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _LOWER = str.maketrans(_LETTERS.upper(), _LETTERS)  # as SQLite's lower()
 # One way of writing for several, in this order: what is left is a number before a word, or a word. A 0 tells of nothing.
@@ -77,9 +77,15 @@ def _is_above_0(end):
 
 
 def _another_failed(said, more):
-    """Whether a further check failed, by what stands behind the first part."""
-    return "; fails " in said or " but fails " in said or any(sign in more for sign in _FAILING) or any(
-        part[:1] in tuple(" ;.esi") for part in more.split(":fail")[1:])
+    """Whether a further check failed, by what stands behind the first part. A sign of which there are none says nothing."""
+    if "; fails " in said or " but fails " in said or " but failed " in said:
+        return True
+    if any(part[:1] in tuple(_LETTERS) for word in ("; fail ", "; failed ") for part in said.split(word)[1:]):
+        return True
+    if any(part[:1] in tuple(" ;.esi") for part in more.split(":fail")[1:]):
+        return True
+    return any(char in _FAILING and ";" in said[:at - 1] and said[at - 1] != "-" and not said.startswith(" 0", at + 1)
+               for at, char in enumerate(said) if at)
 
 
 def _plain(verdict):
