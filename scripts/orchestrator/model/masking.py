@@ -178,7 +178,7 @@ _RULES = {
         ("password", START + r"(?P<keep>psk=\\{0,31}[\"'])[^\"'\\\r\n]{8,63}(?P<also>\\{0,31}[\"'])", _given)),
     "login-pair": (("password", r"(?P<keep>(?:auth(?: = |=)\(|BasicAuth\(|\.login\()[ ]{0,4}\\{0,31}[\"'][^\"'\\\r\n]{1,128}"
                                 r"\\{0,31}[\"'],[ ]{0,4}\\{0,31}[\"'])[^\"'\\\r\n]{3,128}(?P<also>\\{0,31}[\"']\))", _made_up),),
-    "said-password": (("password", r"(?P<keep>(?i:password)[ ](?:is[ ]{1,2}" + QUOTE + "|`))" + WORD
+    "said-password": (("password", r"(?P<keep>(?i:password)[ ](?:is[ ]{1,2}" + QUOTE + "|(?:to[ ])?`))" + WORD
                                    + r"{5,128}(?<![.,;:)`])", _said),),
     "join-token": (("token", r"(?P<keep>--token[ =]" + QUOTE + r")[a-z0-9]{6}\.[a-z0-9]{16}(?![A-Za-z0-9])", _given),),
     "login-key": (

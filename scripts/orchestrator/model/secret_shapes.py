@@ -202,6 +202,7 @@ TRACES = (
     ("login-pair", ("(", ".login(")),
     ("said-password", ("password is ",)),
     ("said-password", ("`", "password `")),
+    ("said-password", ("`", "password to `")),
 )
 # The same for commands with options: where none is, none of these is looked for.
 OPTION = " -"
