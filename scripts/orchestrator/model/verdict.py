@@ -16,7 +16,7 @@ _DIGITS = "0123456789"
 _FAILING = tuple(word for word in _SIGNS if not _JUDGED[word])
 _COUNTED = ["; %s %s" % (word, number) for word in ("failed", "failure", "failures", "errors") for number in _DIGITS[1:]]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_LOWER = str.maketrans(_LETTERS.upper(), _LETTERS)  # as SQLite's lower()
+_LOWER = str.maketrans(_LETTERS.upper(), _LETTERS)  # no other letter becomes one of these
 # One way of writing for several, in this order: what is left is a number before a word, or a word. A 0 tells of nothing.
 _SAME = (("*", ""), (", ", "; "), (" all ", " "), (" tests ", " "), (" test ", " "), (" checks ", " "), (" build ", " "),
          (" found ", " "), (" 100% ", " 100 "), (" of ", "/"), (" / ", "/"), (": 0 ", "-0 "), (": 0;", "-0;"),
