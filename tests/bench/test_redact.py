@@ -27,11 +27,11 @@ def seconds(work, rounds):
 
 
 def test_an_innocent_event_costs_a_fraction_of_a_start():
-    """Redacting an event of 5 KB without a secret takes at most a twentieth of `python3 -I -S -c pass`."""
+    """Redacting an event of 5 KB without a secret takes at most a fifteenth of `python3 -I -S -c pass`."""
     bare = seconds(lambda: subprocess.run([sys.executable, "-I", "-S", "-c", "pass"]), 20)
     ours = seconds(lambda: redact(EVENT), 200)
     print("\ninnocent event: %.0f microseconds, %.3f x" % (ours * 1e6, ours / bare))
-    assert ours <= bare / 20
+    assert ours <= bare / 15
 
 
 @pytest.mark.parametrize("name", [*secret_corpus.HOSTILE, "secrets", "innocents"])

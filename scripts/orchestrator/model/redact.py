@@ -136,8 +136,8 @@ def traces(text):
                 if len(word) >= least and piece in word and rule not in rules:
                     rules.append(rule)
     low = lowered(text)
-    for rule, pieces in TRACES + OF_COMMANDS if OPTION in low else TRACES:
-        if all(map(low.__contains__, pieces)) and rule not in rules and _GUARDS.get(rule, _always)(low):
+    for rule, one, two, three in TRACES + OF_COMMANDS if OPTION in low else TRACES:
+        if one in low and two in low and three in low and rule not in rules and _GUARDS.get(rule, _always)(low):
             rules.append(rule)
     return tokens, rules, _names_a_value(low)
 
@@ -245,16 +245,18 @@ def is_given_a_value(low, at, word, family):
     """Whether the word at this place of a lower-case text ends the name of what is given a value."""
     if word == "key" and not low[max(0, at - 16):at].rstrip("_- ").endswith(KEYS):
         return False
-    tail = low[at + len(word):at + len(word) + 128]
-    for more in LONGER.get(word, ()):
-        if tail.startswith(more):
-            tail = tail[len(more):]
+    tail, longer = low[at + len(word):at + len(word) + 128], LONGER.get(word)
+    if longer and tail.startswith(longer):
+        for more in longer:
+            if tail.startswith(more):
+                tail = tail[len(more):]
+                break
     rest = tail.lstrip(NAME)
     if tail[:1] == "s" or len(tail) - len(rest) > 32:
         return False  # tokens, secrets: a number or a list of them
     value, pair = rest.lstrip(QUOTING), "value" in rest
-    if value[:1] not in (":", "=", ">", "?", "+") and not pair:
-        first = value[:1]
+    first = value[:1]
+    if first not in _GIVES and not pair:
         if first == ",":
             if rest[:1] not in ("\\", '"', "'", "`"):
                 return False
@@ -267,7 +269,7 @@ def is_given_a_value(low, at, word, family):
             value = value.lstrip("[" + ALNUM).lstrip(QUOTING)
             if value[:1] != "=":
                 return False
-        elif not (rest[:1] in (" ", "\t") and _takes_a_word(low, at)):
+        elif rest[:1] not in (" ", "\t") or not _takes_a_word(low, at):
             return False
     run = value.lstrip(QUOTING + ":=,>?+|*").replace('"', " ").replace("'", " ").replace("\\", " ")
     run = run.split(None, 1)
@@ -278,9 +280,12 @@ def is_given_a_value(low, at, word, family):
     return len(run[0]) >= 4 and (family == "password" or not run[0].rstrip(",;)]}").isdigit())
 
 
+_GIVES = (":", "=", ">", "?", "+")  # what stands between a name and its value
+
+
 def _takes_a_word(low, at):
     """Whether the name here is an option of a command or the name in a Dockerfile's ENV."""
-    before = low[max(0, at - 40):at]
+    before = low[at - 40 if at > 40 else 0:at]
     return "--" in before or "env " in before or "setx " in before or "define " in before
 
 
