@@ -1,6 +1,8 @@
 """In a terminal: a wave as a person sees it, types meanwhile, breaks it off; the question about a workflow."""
 
+import os
 import re
+import signal
 import time
 
 from orchestrator.edges.scripted_model import Play, call, say
@@ -138,3 +140,16 @@ def test_a_conversation_that_is_cleared_while_its_agent_works(terminal, project)
     window.wait_for("woken")
     assert ask(project, "SELECT status, final_message FROM executions") == [("completed", "found by t1")]
     assert states(project) == {"t1": "completed"}
+
+
+def test_a_client_that_is_killed_and_whose_conversation_goes_on(terminal, claude, project):
+    """What was at work is lost, also when the conversation goes on without deploying it again, whatever the client says of it."""
+    play = Play().when(main, submit(task("t1")), deploy("t1"), "one at work").when("DO t1.", once(lambda: False, "never said"))
+    window = terminal(project, play, *MANUAL)
+    window.type("go")
+    window.wait_for("one at work")
+    window.wait_until(lambda: ask(project, "SELECT 1 FROM events WHERE kind = 'started'") and idle(project))
+    ((session, pid),) = ask(project, "SELECT claude_session_id, pid FROM claude_sessions")
+    os.kill(pid, signal.SIGKILL)
+    assert claude.run("hello", Play(otherwise=say("hello")), project, resume=session).text == "hello"
+    assert states(project) == {"t1": "lost"}

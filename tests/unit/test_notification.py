@@ -52,6 +52,16 @@ def test_without_a_result(status):
     assert (found.status, found.result, found.tokens) == (status, None, None)
 
 
+@pytest.mark.parametrize("status, summary", [
+    ("stopped", 'Background agent "look around" didn\'t finish before the previous session ended'),
+    ("failed", 'Background agent "look around" was running when the previous Claude Code process exited and did not complete.'),
+], ids=["2.1.329", "2.1.197"])  # fmt: skip
+def test_what_another_process_says_of_an_earlier_ones_agent(status, summary):
+    """That a process which goes on with a conversation heard of no end is none."""
+    found = parse(notification(None, status, summary, None))
+    assert (found.task_id, found.status) == ("a3678332c5b69295c", None)
+
+
 @given(HOSTILE)
 def test_the_agents_words_stay_words(words):
     """Whatever an agent wrote, tags of the client included, is its result and changes nothing else."""

@@ -7,6 +7,7 @@ from orchestrator.recording.payload import mend
 
 OPEN = "<task-notification>"
 _END = "</task-notification>"
+_EARLIER = 'Background agent "'  # so a process that goes on with a conversation speaks of what an earlier one had at work
 REPORT = '<agent-message from="'  # 2.1.329 in auto mode: agents report through a tool, and no notification comes
 _HANDED, _FOLLOWS, _CLOSE = "[Subagent hand-back]", "The report follows:\n", "</agent-message>"
 
@@ -33,6 +34,8 @@ def parse(prompt):
     found = Notification()
     found.task_id, found.call = _tag(head, "task-id"), _tag(head, "tool-use-id")
     found.status, found.summary = _tag(head, "status"), _tag(head, "summary")
+    if (found.summary or "").startswith(_EARLIER) and found.status != "completed":
+        found.status = None  # that nobody heard how it ended is no end
     found.result = body if closed else (rest if begun else None)
     tokens = _tag(after if closed else head, "subagent_tokens")
     found.tokens = int(tokens) if tokens and tokens.isdecimal() and len(tokens) < 13 else None
