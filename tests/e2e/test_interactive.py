@@ -6,7 +6,7 @@ import signal
 import time
 
 from orchestrator.edges.scripted_model import Play, call, say
-from plays import ask, deploy, digests, idle, main, news, noticed, once, results, shell, states, submit, task
+from plays import ask, deploy, digests, idle, main, news, noticed, once, results, shell, spawn, states, submit, task
 
 MANUAL = ("--permission-mode", "default")
 RUN = call("Workflow", name="orchestrator:run")
@@ -153,3 +153,29 @@ def test_a_client_that_is_killed_and_whose_conversation_goes_on(terminal, claude
     os.kill(pid, signal.SIGKILL)
     assert claude.run("hello", Play(otherwise=say("hello")), project, resume=session).text == "hello"
     assert states(project) == {"t1": "lost"}
+
+
+def test_a_conversation_in_two_processes(terminal, claude, project):
+    """An agent of a terminal is at work, and its task in flight, while its conversation goes on elsewhere, too; so is what is
+    at work there while the terminal's turn ends. Each end is heard, at its time."""
+    asked = []
+    play = Play().when(main, submit(task("t1")), deploy("t1"), "one at work", "hi there", "woken")
+    window = terminal(project, play.when("DO t1.", once(lambda: asked, "found by t1")), *MANUAL)
+    window.type("go")
+    window.wait_for("one at work")
+    window.wait_until(lambda: ask(project, "SELECT 1 FROM events WHERE kind = 'started'") and idle(project))
+    ((session,),) = ask(project, "SELECT claude_session_id FROM claude_sessions")
+
+    def beside(_):
+        window.type("hello")
+        window.wait_for("hi there")
+        window.wait_until(lambda: idle(project))
+        asked.append((states(project), ask(project, "SELECT status FROM executions")))
+        return say("three")
+
+    other = Play().when(main, spawn("COUNT them", run_in_background=True), "two at work", "seen").when("COUNT", beside)
+    claude.run("go on", other, project, resume=session)
+    window.wait_until(lambda: states(project)["t1"] == "completed")
+    assert asked == [({"t1": "in_flight"}, [("deployed",), ("deployed",)])]
+    late = "SELECT 1 FROM executions e JOIN events v USING (execution_id) WHERE kind = 'stopped' AND v.at != completed_at"
+    assert ask(project, late) == []

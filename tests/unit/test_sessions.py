@@ -201,6 +201,126 @@ def test_a_conversation_in_two_processes(tmp_path):
     assert history.con.execute("SELECT ended_at FROM claude_sessions").fetchall() == [(None,)]
 
 
+@pytest.fixture
+def both(tmp_path):
+    """A conversation whose agent is at work in one process, and that another, which lives too, goes on with; (history, start)."""
+    world = World(str(tmp_path))
+    history = History(world)
+    history.process = sessions.process_of(ME)
+    world.agent(10)
+    for event in world.events[:5]:
+        history.take(event)
+    history.process = sessions.process_of(os.getppid())
+    history.take({**world.events[0], "source": "resume"})
+    return history, world.events[0]
+
+
+def test_a_conversation_in_two_living_processes(both):
+    """What works in the one is not lost because the other goes on with its conversation, nor over because that does not list
+    it; when the one ends, what it had at work is lost, and the other's is not."""
+    history, start = both
+    first, stop = next(iter(history.world.pairs)), {**start, "hook_event_name": "Stop"}
+    assert at_work(history) == (1, 0)
+    call = next(event for event in history.world.events if event["hook_event_name"] == "PreToolUse")
+    history.take({**call, "tool_use_id": "toolu_2"})
+    history.take({**call, "hook_event_name": "PostToolUse", "tool_use_id": "toolu_2",
+                  "tool_response": {"isAsync": True, "status": "async_launched", "agentId": "a2"}})  # fmt: skip
+    assert at_work(history) == (2, 0)
+    history.take({**stop, "background_tasks": [{"id": "a2", "type": "subagent", "status": "running"}]})
+    assert at_work(history) == (2, 0)
+    history.process = sessions.process_of(ME)
+    history.take({**stop, "background_tasks": [{"id": first, "type": "subagent", "status": "running"}]})
+    assert at_work(history) == (2, 0)
+    history.take({**start, "hook_event_name": "SessionEnd", "reason": "other"})
+    assert at_work(history) == (1, 1)
+    history.process = sessions.process_of(os.getppid())
+    history.take({**stop, "background_tasks": []})
+    assert at_work(history) == (0, 1) and history.ends()["a2"] == ("failed", "ended", 1)
+    history.take({**start, "hook_event_name": "SessionEnd", "reason": "other"})
+    assert history.con.execute("SELECT ended_at IS NULL FROM claude_sessions").fetchall() == [(0,)]
+
+
+def test_the_earlier_of_two_processes_is_killed(both):
+    """Its conversation goes on in the other, with what that has at work; when that is gone as well, the conversation is over."""
+    history, start = both
+    history.take({**history.world.events[2], "tool_use_id": "toolu_2"})
+    os.unlink(history.world.path(next(iter(history.world.pairs))))
+    other = {**start, "session_id": "5ec0d000-0000-4000-8000-000000000009", "source": "startup"}
+    lives, history.process = [os.getppid()], (HOST, BOOT, 1, "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "alive", lambda host, boot, pid, started: pid in lives)
+        history.take(other)
+        rows = "SELECT pid, end_reason FROM claude_sessions WHERE claude_session_id = ?"
+        assert history.con.execute(rows, (SESSION,)).fetchone() == (os.getppid(), None) and at_work(history) == (1, 1)
+        lives.clear()
+        history.take({**other, "source": "compact"})
+        assert history.con.execute(rows, (SESSION,)).fetchone() == (os.getppid(), "gone")
+
+
+def test_the_earlier_of_two_processes_is_there_alone_again(both):
+    """When the other is gone, what is not listed has ended."""
+    history, start = both
+    os.unlink(history.world.path(next(iter(history.world.pairs))))
+    history.take({**history.world.events[2], "tool_use_id": "toolu_2"})
+    history.process, stop = sessions.process_of(ME), {**start, "hook_event_name": "Stop", "background_tasks": []}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "alive", lambda host, boot, pid, started: pid == ME)
+        history.take(stop)
+    assert sorted(history.ends().values()) == [("failed", "ended", 1), ("failed", "never_started", 1)]
+
+
+@pytest.mark.parametrize("lives", [True, False], ids=["lives", "is gone"])
+def test_a_process_whose_start_was_not_heard(tmp_path, monkeypatch, lives):
+    """What goes on in another process is at work there, also where its start was not heard, whether the earlier one lives
+    or not."""
+    living = [1, 2, 3]
+    monkeypatch.setattr(sessions, "alive", lambda host, boot, pid, started: pid in living)
+    world = World(str(tmp_path))
+    world.agent(10)
+    history = History(world)
+    history.process = (HOST, BOOT, 1, "1")
+    history.take(world.events[0])
+    living[:1] = [1] if lives else []
+    history.process = (HOST, BOOT, 2, "1")
+    for event in world.events[1:5]:
+        history.take(event)
+    history.process = (HOST, BOOT, 3, "1")
+    history.take({**world.events[0], "session_id": "5ec0d000-0000-4000-8000-000000000008"})
+    living.remove(2)
+    os.unlink(world.path(next(iter(world.pairs))))
+    assert at_work(history) == (1, 0)
+    history.take({**world.events[0], "session_id": "5ec0d000-0000-4000-8000-000000000008", "source": "compact"})
+    assert at_work(history) == ((1, 0) if lives else (0, 1))
+
+
+def test_an_end_that_is_heard_when_its_conversation_goes_on(both):
+    """An end that is told late of a conversation which another process has by now, which lives, is none of that."""
+    history, start = both
+    history.process = (HOST, BOOT, ME, "1")
+    history.take({**start, "hook_event_name": "SessionEnd", "reason": "other"}, 1, late=True)
+    assert history.con.execute("SELECT ended_at FROM claude_sessions").fetchall() == [(None,)] and at_work(history) == (1, 0)
+
+
+def test_a_conversation_that_is_come_back_to_unheard(tmp_path):
+    """What a conversation that had been left has at work is its own again as soon as it is heard of, though its start was not;
+    and a start that is heard of late opens none that has ended since."""
+    world = World(str(tmp_path))
+    world.agent(10)
+    history = History(world)
+    history.process = sessions.process_of(ME)
+    over, second = {**world.events[0], "hook_event_name": "SessionEnd"}, "5ec0d000-0000-4000-8000-000000000002"
+    history.take(world.events[0])
+    history.take({**over, "reason": "clear"})
+    history.take({**world.events[0], "session_id": second, "source": "clear"})
+    history.take({**over, "session_id": second, "reason": "resume"})
+    for event in world.events[1:5]:
+        history.take(event)
+    rows = "SELECT claude_session_id, ended_at IS NULL FROM claude_sessions ORDER BY claude_session_id"
+    assert at_work(history) == (1, 0) and history.con.execute(rows).fetchall() == [(SESSION, 1), (second, 0)]
+    history.take({**world.events[0], "session_id": second, "source": "resume"}, 2, late=True)
+    assert history.con.execute(rows).fetchall() == [(SESSION, 1), (second, 0)]
+
+
 def test_a_call_that_was_let_through_before_the_conversation_was_left(left):
     """An agent's call that was let through before /clear, and came back after it, is one call."""
     history, second = left

@@ -346,6 +346,8 @@ def stop(e):
     woken = not e.late and turn.sure_to_wake(e.con, e.p, running or set(), e.now)
     with writing(e.con):
         _seen(e)
+        if sessions.of_another(e.con, e.p.session, e.pid):
+            running = None  # what it lists is what this process has at work
         if not e.late:
             bury(e)
             if running is not None and runs.open_runs(e.con, e.p.session):
@@ -383,13 +385,13 @@ def session_end(e):
     with writing(e.con):
         _seen(e)
         usage.due(e.con, e.project, e.now, session=e.p.session, most=usage.MOST_IN_PASSING)
-        if not e.late and sessions.of_another(e.con, e.p.session, e.pid):
+        if sessions.of_another(e.con, e.p.session, e.pid):
             return None  # it goes on there
         if e.p.why in sessions.LEFT:
             sessions.leave(e.con, e.p.session, e.p.why, e.now)
             return None
         for session in (e.p.session, *sessions.left(e.con, e.p.session)):
-            sessions.ended(e.con, session, e.p.why or "ended", e.now)
-            _lost(e, session)
+            if sessions.ended(e.con, session, e.p.why or "ended", e.now):
+                _lost(e, session)
     _project(e)
     return None

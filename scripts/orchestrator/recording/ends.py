@@ -169,12 +169,12 @@ def sweep(con, p, project, running, now):
 
 def _sweep(con, p, project, session, running, now):
     """The same for one conversation: the one that ended its turn, or one that was left for it."""
-    gone = []
+    gone, unsure = [], sessions.beside_since(con, session) or "~"
     began = con.execute("SELECT COALESCE(max(started_at), '') FROM claude_sessions WHERE claude_session_id = ?",
                         (session,)).fetchone()[0]
     for execution, agent, runtime, origin, call, parent, deployed, begun in _open(con, session):
-        if max(deployed, begun or "") > now or max(deployed, begun or "") < began:
-            continue  # this Stop was heard of late: what it lists is older than this; or it was lost with an earlier process
+        if max(deployed, begun or "") > now or not began <= max(deployed, begun or "") < unsure:
+            continue  # this Stop was heard of late: what it lists is older than this; or it is of another process, earlier or now
         if agent is None and parent is None:
             if not begun and not agents.unexplained(con, session, execution):
                 never_started(con, project, execution, now)

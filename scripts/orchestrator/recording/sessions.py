@@ -105,7 +105,7 @@ def seen(con, p, pid, now, late=False):
             "?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (p.session,) + process_of(pid) + (now, p.cwd if main else None, p.transcript, p.source, p.model,
                                               p.mode if main else None, None if late else _client()))
-        return not late and _replaces(con, p.session, now)
+        return not late and (_replaces(con, p.session, now) or _is_beside(con, pid))
     if row[6] == "imported" and not late:  # a conversation from before the plugin goes on with it
         _goes_on(con, p.session, process_of(pid), now)
     elif row[2] is None:  # a command of ours made the row; the process is known only now
@@ -113,18 +113,22 @@ def seen(con, p, pid, now, late=False):
                     "transcript_path = COALESCE(?, transcript_path) WHERE claude_session_id = ?",
                     process_of(pid) + (p.cwd if main else None, p.transcript, p.session))
     elif p.event == "SessionStart" and main:
-        process = process_of(pid)
-        if not _same(row[:4], process) and not late or row[4] is not None and p.source != "startup":
-            _goes_on(con, p.session, process, now)
-        con.execute("UPDATE claude_sessions SET end_reason = NULL WHERE claude_session_id = ? AND ended_at IS NULL", (p.session,))
-        if not late:
-            _replaces(con, p.session, now)
-        con.execute("UPDATE claude_sessions SET source = COALESCE(source, ?), model = COALESCE(?, model), cwd = COALESCE(?, cwd) "
+        if late or not _elsewhere(con, p.session, row, pid, now):
+            if row[4] is not None and p.source != "startup" and not (late and row[4] > now):
+                _goes_on(con, p.session, process_of(pid), now)
+            if not late:
+                _comes_back(con, p.session, now)
+        con.execute("UPDATE claude_sessions SET source = COALESCE(source, ?), model = COALESCE(model, ?), cwd = COALESCE(?, cwd) "
                     "WHERE claude_session_id = ?", (p.source, p.model, p.cwd, p.session))
-    elif row[4] and main and not late and p.event != "SessionEnd" and not _same(row[:4], process_of(pid)):
-        _goes_on(con, p.session, process_of(pid), now)  # it was in two processes, and one of them has ended
+    elif main and not late and p.event != "SessionEnd" and (row[4] or row[2] != (pid[2] if isinstance(pid, tuple) else pid)) and (
+            _elsewhere(con, p.session, row, pid, now)):
+        pass  # what began it there was not heard
     elif row[6] == "gone" and not late and _same(row[:4], process_of(pid)):  # it was only thought to be gone
         con.execute("UPDATE claude_sessions SET ended_at = NULL, end_reason = NULL WHERE claude_session_id = ?", (p.session,))
+    elif row[6] and main and not late and p.event in ("UserPromptSubmit", "PreToolUse"):  # left, and nobody heard it go on
+        if row[4]:
+            _goes_on(con, p.session, process_of(pid), now)
+        _comes_back(con, p.session, now)
     if p.transcript and row[8] and p.transcript != row[8] and not late:  # 2.1.329 takes it along into a worktree, and back
         from orchestrator.recording import transcript
 
@@ -139,6 +143,28 @@ def _client():
     """The client's version, as it tells its hooks: claude-code_2-1-329_harness."""
     words = (variable("AI_AGENT") or "").split("_")
     return words[1].replace("-", ".")[:40] if len(words) > 1 and words[0] == "claude-code" else None
+
+
+def _comes_back(con, session, now):
+    """A conversation is its process's present one, whether it was left or not."""
+    con.execute("UPDATE claude_sessions SET end_reason = NULL WHERE claude_session_id = ? AND ended_at IS NULL", (session,))
+    _replaces(con, session, now)
+
+
+def _elsewhere(con, session, row, pid, now):
+    """Whether a conversation is by now in another process than its row says: it goes on there, or, as long as the former one
+    lives and is in it, beside that."""
+    process = process_of(pid)
+    if _same(row[:4], process):
+        return False
+    if row[4] is None and alive(*row[:4]):
+        from orchestrator.recording import beside
+
+        beside.comes(con, session, process, now)
+        return True
+    _goes_on(con, session, process, now)
+    _replaces(con, session, now)
+    return True
 
 
 def _goes_on(con, session, process, now):
@@ -210,15 +236,36 @@ def _replaces(con, session, now):
     return any(not works(con, other) for (other,) in before)
 
 
+def beside_since(con, session):
+    """Since when a conversation is in other processes, too, which live; None where it is not, as almost always."""
+    if con.execute("SELECT 1 FROM meta WHERE key > 'beside.' || ?1 || '.' AND key < 'beside.' || ?1 || '/'",
+                   (session,)).fetchone() is None:
+        return None
+    from orchestrator.recording import beside
+
+    return beside.since(con, session)
+
+
+def _is_beside(con, pid):
+    """Whether a process began in a conversation that is another one's, which lives: on 2.1.197 a fork does."""
+    return con.execute("SELECT 1 FROM meta WHERE key > 'beside.' AND key < 'beside/' AND key GLOB '*.' || ?",
+                       (process_of(pid)[2],)).fetchone() is not None
+
+
 def ended(con, session, reason, now):
-    """Closes a Claude session's row."""
-    con.execute("UPDATE claude_sessions SET ended_at = ?2, end_reason = ?3 WHERE claude_session_id = ?1 "
+    """Closes a Claude session's row. Returns whether it is over: in another process it goes on there."""
+    if beside_since(con, session):
+        from orchestrator.recording import beside
+
+        return not beside.takes_over(con, session)
+    con.execute("UPDATE claude_sessions SET ended_at = ?2, end_reason = COALESCE(?3, end_reason) WHERE claude_session_id = ?1 "
                 "AND ended_at IS NULL", (session, now, reason))
+    return True
 
 
 def over(con, session, now):
     """Closes the row of a conversation that was left, when the last agent at work for it has ended."""
-    con.execute("UPDATE claude_sessions SET ended_at = ? WHERE claude_session_id = ?", (now, session))
+    ended(con, session, None, now)
 
 
 def gone(con, now):
@@ -254,10 +301,7 @@ def unread(con, now):
 
 def bury(con, now):
     """Closes the rows of sessions whose process is gone. Returns their ids."""
-    found = gone(con, now)
-    for session in found:
-        ended(con, session, "gone", now)
-    return found
+    return [session for session in gone(con, now) if ended(con, session, "gone", now)]
 
 
 def _still(con, session, now):
