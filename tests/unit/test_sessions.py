@@ -334,6 +334,89 @@ def test_a_call_that_was_let_through_before_the_conversation_was_left(left):
     assert rows == [("toolu_010", agent, None), ("toolu_inner", "a2", agent)]
 
 
+@pytest.mark.parametrize("moved", [True, False], ids=["wrote on", "wrote nothing yet"])
+@pytest.mark.parametrize("heard", ["PostToolUse", "SubagentStop", "UserPromptSubmit", "Stop"])
+def test_an_agent_whose_call_did_not_come_back_before_the_conversation_was_left(tmp_path, heard, moved):
+    """Whichever signal in the next conversation names its call, the agent is that call's, and the one execution there is."""
+    world = World(str(tmp_path))
+    agent = world.agent(10)
+    world.stop()
+    history = History(world)
+    history.process = sessions.process_of(ME)
+    os.rename(world.main[:-6], world.main[:-6] + "-not-yet")
+    for event in world.events[:4]:
+        history.take(event)
+    assert history.con.execute("SELECT agent_id FROM executions").fetchall() == [(None,)]
+    history.take({**world.events[0], "hook_event_name": "SessionEnd", "reason": "clear"})
+    second = {"session_id": "5ec0d000-0000-4000-8000-000000000002", "transcript_path": world.main.replace(".jsonl", "-2.jsonl")}
+    history.take({**world.events[0], **second, "source": "clear"})
+    os.rename(world.main[:-6] + "-not-yet", world.main[:-6] + ("-2" if moved else ""))  # where the client goes on with it
+    history.count += 10
+    for event in world.events[4:]:
+        if event["hook_event_name"] == heard:
+            history.take({**event, **second})
+    assert history.con.execute("SELECT tool_use_id, agent_id FROM executions").fetchall() == [("toolu_010", agent)]
+
+
+def test_an_agent_of_a_conversation_that_an_earlier_process_left(left):
+    """When the conversation that followed it goes on in another process, and puts the agent to work again from there, it is at
+    work as long as it is listed there, and no longer than that process."""
+    history, second = left
+    agent = next(iter(history.world.pairs))
+    end = next(event for event in history.world.events if event["hook_event_name"] == "SubagentStop")
+    history.take({**end, "session_id": second["session_id"]})
+    history.take({**second, "hook_event_name": "SessionEnd", "reason": "other"})
+    history.process = sessions.process_of(os.getppid())
+    history.take({**second, "source": "resume"})
+    sent = {"tool_name": "SendMessage", "tool_use_id": "toolu_more", "tool_input": {}, "tool_response": {"resumedAgentId": agent}}
+    history.take({**second, "hook_event_name": "PostToolUse", "prompt_id": "more", **sent})
+    history.take({**second, "hook_event_name": "SubagentStart", "agent_id": agent, "prompt_id": "more"})
+    assert at_work(history) == (1, 0)
+    listed = [{"id": agent, "type": "subagent", "status": "running"}]
+    history.take({**second, "hook_event_name": "Stop", "background_tasks": listed})
+    assert at_work(history) == (1, 0)
+    history.take({**second, "hook_event_name": "SessionEnd", "reason": "other"})
+    assert at_work(history) == (0, 0)
+    rows = "SELECT ended_at IS NULL FROM claude_sessions"
+    assert history.con.execute(rows).fetchall() == [(0,), (0,)]
+
+
+def test_an_agent_of_a_conversation_that_another_process_has_by_now(left):
+    """A message puts it to work again from the process in which it was: that the other process does not list it says nothing."""
+    history, second = left
+    agent = next(iter(history.world.pairs))
+    end = next(event for event in history.world.events if event["hook_event_name"] == "SubagentStop")
+    history.take({**end, "session_id": second["session_id"]})
+    history.take({**second, "hook_event_name": "Stop", "background_tasks": []})
+    history.process = sessions.process_of(os.getppid())
+    history.take({**history.world.events[0], "source": "resume"})
+    history.process = sessions.process_of(ME)
+    history.take({**second, "hook_event_name": "SubagentStart", "agent_id": agent, "prompt_id": "more"})
+    history.process = sessions.process_of(os.getppid())
+    history.count += 10
+    history.take({**history.world.events[0], "hook_event_name": "Stop", "background_tasks": []})
+    assert at_work(history) == (1, 0)
+
+
+def test_what_is_heard_late_of_a_conversation_that_was_left(tmp_path):
+    """An agent that began before its conversation was left, and is heard of only then, is at work for the one that followed."""
+    world = World(str(tmp_path))
+    world.agent(10)
+    history = History(world)
+    history.process = sessions.process_of(ME)
+    history.take(world.events[0])
+    history.count = 10
+    history.take({**world.events[0], "hook_event_name": "SessionEnd", "reason": "clear"})
+    second = {**world.events[0], "session_id": "5ec0d000-0000-4000-8000-000000000002", "source": "clear"}
+    history.take(second)
+    for number, event in enumerate(world.events[1:5], 2):
+        history.take(event, number, late=True)
+    assert at_work(history) == (1, 0)
+    os.rename(world.main[:-6], world.main[:-6] + "-gone")
+    history.take({**second, "hook_event_name": "Stop", "background_tasks": []})
+    assert at_work(history) == (0, 0) and list(history.ends().values()) == [("failed", "ended", 1)]
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system has no /proc")
 def test_a_process_that_nobody_waited_for(tmp_path):
     """One that is over and was not waited for, as under an init that does not, is gone."""

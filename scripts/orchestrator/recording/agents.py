@@ -1,6 +1,6 @@
 """Agents: whose execution a signal is about, as the call, the agent's id, its meta file and its place on disk tell."""
 
-from orchestrator.recording import record, runs, transcript
+from orchestrator.recording import record, runs, sessions, transcript
 
 
 def of_start(con, p, now):
@@ -8,7 +8,7 @@ def of_start(con, p, now):
     yet). An agent that no call can explain is opened by itself."""
     execution = record.by_agent(con, p.agent)
     if execution is None:
-        meta = transcript.meta(con, p.transcript, p.agent)
+        meta = _meta(con, p.session, p.transcript, p.agent)
         if meta:
             execution = by_meta(con, p.session, p.agent, meta, now, _type(p), p.prompt_id)
         elif p.agent_type and not _candidate(con, p.session, _type(p)):
@@ -16,6 +16,14 @@ def of_start(con, p, now):
     if execution:
         record.fill(con, execution, agent_type=_type(p), surely=True, prompt_id=p.prompt_id)
     return execution
+
+
+def _meta(con, session, main, agent):
+    """The Meta of an agent, whose files may still lie with a conversation that its process has left for this one."""
+    found = transcript.meta(con, main, agent)
+    for other in () if found else sessions.left(con, session):
+        found = found or transcript.meta(con, transcript.main_of(con, other), agent)
+    return found
 
 
 def _type(p):
@@ -32,7 +40,7 @@ def of_end(con, p, now):
     """The execution of an agent that says it ended; its meta file is there by now. None for compaction's hidden agent,
     which has no type and leaves no file, and while one of several calls may be its own."""
     execution = record.by_agent(con, p.agent)
-    meta = transcript.meta(con, p.transcript, p.agent)
+    meta = _meta(con, p.session, p.transcript, p.agent)
     if meta:
         execution = by_meta(con, p.session, p.agent, meta, now, _type(p), p.prompt_id) or execution
     elif execution is None and p.agent_type and not _candidate(con, p.session, _type(p)):
@@ -45,11 +53,12 @@ def of_end(con, p, now):
 def of_other(con, session, main, agent, call, now, is_agent):
     """The execution that a signal of the main conversation (a notification) is about, by the agent's id, its call or both.
     None when it is no agent's, or nobody knows which; `is_agent`: the signal itself says that it is one."""
+    session = asked(con, session, call)
     execution = record.join(con, session, call, agent)
     if execution or not agent:
         return execution
     execution = record.by_agent(con, agent)
-    meta = transcript.meta(con, main, agent)
+    meta = _meta(con, session, main, agent)
     if meta:
         return by_meta(con, session, agent, meta, now) or execution
     if execution is None and is_agent and record.by_call(con, session, call) is None and not _candidate(con, session):
@@ -57,20 +66,30 @@ def of_other(con, session, main, agent, call, now, is_agent):
     return execution
 
 
-def explain(con, p, now):
+def asked(con, session, call, execution=None):
+    """The conversation in which a call was let through: this one, or one that its process has left for it, or that of an
+    execution which the call is of."""
+    if call and record.by_call(con, session, call) is None:
+        others = sessions.left(con, session) + [row[0] for row in con.execute(
+            "SELECT claude_session_id FROM executions WHERE execution_id = ?", (execution,))]
+        return next((other for other in others if record.by_call(con, other, call)), session)
+    return session
+
+
+def explain(con, session, main, now):
     """At Stop: agents whose call was not known when they were heard of are looked up again."""
     for agent, agent_type in con.execute(
             "SELECT agent_id, max(agent_type) FROM events WHERE claude_session_id = ?1 AND "
             "execution_id IS NULL AND agent_id "
             "IS NOT NULL AND kind IN ('started', 'stopped', 'api_error', 'notified') GROUP BY agent_id",
-            (p.session,)).fetchall():
+            (session,)).fetchall():
         agent_type = None if is_mate(agent, agent_type) else agent_type
-        meta = transcript.meta(con, p.transcript, agent)
+        meta = transcript.meta(con, main, agent)
         execution = record.by_agent(con, agent)
         if meta:
-            execution = by_meta(con, p.session, agent, meta, now, agent_type) or execution
-        elif execution is None and agent_type and not _candidate(con, p.session, agent_type):
-            execution = _open(con, p.session, agent, now, agent_type)
+            execution = by_meta(con, session, agent, meta, now, agent_type) or execution
+        elif execution is None and agent_type and not _candidate(con, session, agent_type):
+            execution = _open(con, session, agent, now, agent_type)
         if execution:
             record.adopt(con, execution, agent)
             record.fill(con, execution, agent_type=agent_type, surely=True)
@@ -78,17 +97,17 @@ def explain(con, p, now):
     for execution, agent in con.execute(
             "SELECT execution_id, agent_id FROM executions e WHERE claude_session_id = ? AND runtime = 'agent' AND agent_id IS "
             "NOT NULL AND origin NOT IN ('skill', 'tracker', 'imported') AND NOT EXISTS (SELECT 1 FROM events v WHERE "
-            "v.execution_id = e.execution_id AND v.kind = 'met') ORDER BY tool_use_id IS NULL", (p.session,)).fetchall():
+            "v.execution_id = e.execution_id AND v.kind = 'met') ORDER BY tool_use_id IS NULL", (session,)).fetchall():
         if record.by_agent(con, agent) != execution:
             continue
-        meta = transcript.meta(con, p.transcript, agent)
+        meta = transcript.meta(con, main, agent)
         if meta:
-            joined = by_meta(con, p.session, agent, meta, now)
+            joined = by_meta(con, session, agent, meta, now)
         else:
             told = con.execute("SELECT e.execution_id, v.tool_use_id FROM events v JOIN executions e ON e.claude_session_id = "
                                "?2 AND e.tool_use_id = v.tool_use_id AND e.runtime = 'agent' WHERE v.execution_id = ?1 AND "
-                               "v.kind = 'notified'", (execution, p.session)).fetchone()
-            joined = record.join(con, p.session, told[1], agent) if told else None
+                               "v.kind = 'notified'", (execution, session)).fetchone()
+            joined = record.join(con, session, told[1], agent) if told else None
         if joined:
             record.settle(con, joined)
 
@@ -149,7 +168,9 @@ def by_meta(con, session, agent, meta, now, agent_type=None, prompt=None):
     """The execution that an agent's files lead to, opened when there is none."""
     if meta.mate and not meta.call:
         meta.call = _called_mate(con, session, agent, meta.mate)
-    called, working = record.by_call(con, session, meta.call), record.by_agent(con, agent)
+    working = record.by_agent(con, agent)
+    session = asked(con, session, meta.call, working)
+    called = record.by_call(con, session, meta.call)
     if called and called != working:  # where another signal named the wrong agent, the client's own file knows better
         if working and con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND tool_use_id IS NOT NULL AND runtime = "
                                    "'agent'", (working,)).fetchone():

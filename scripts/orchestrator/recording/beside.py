@@ -8,9 +8,10 @@ from orchestrator.recording import sessions
 
 
 def comes(con, session, process, now):
-    """Another process goes on with a conversation that is still in its former one."""
-    con.execute("INSERT OR IGNORE INTO meta VALUES ('beside.' || ? || '.' || ?, ?)", (
-        session, process[2], "\n".join([str(part or "") for part in (*process, now)])))
+    """Another process than the row's goes on with a conversation."""
+    con.execute("INSERT OR IGNORE INTO meta SELECT 'beside.' || ?1 || '.' || ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM "
+                "claude_sessions WHERE claude_session_id = ?1 AND pid = ?2)", (
+                    session, process[2], "\n".join([str(part or "") for part in (*process, now)])))
 
 
 def _there(con, session):

@@ -157,9 +157,11 @@ def sweep(con, p, project, running, now):
     """At Stop: what the client no longer lists has ended, what was asked for and never began never will."""
     from orchestrator.recording import disk
 
-    disk.unheard(con, p.session, p.transcript, now)
-    agents.explain(con, p, now)
     others = sessions.left(con, p.session)
+    for session in (p.session, *others):
+        main = p.transcript if session == p.session else transcript.main_of(con, session)
+        disk.unheard(con, session, main, now)
+        agents.explain(con, session, main, now)
     for session in (p.session, *others):
         _sweep(con, p, project, session, running, now)
     for session in others:

@@ -113,14 +113,14 @@ def seen(con, p, pid, now, late=False):
                     "transcript_path = COALESCE(?, transcript_path) WHERE claude_session_id = ?",
                     process_of(pid) + (p.cwd if main else None, p.transcript, p.session))
     elif p.event == "SessionStart" and main:
-        if late or not _elsewhere(con, p.session, row, pid, now):
+        if not _elsewhere(con, p.session, row, pid, now, late):
             if row[4] is not None and p.source != "startup" and not (late and row[4] > now):
                 _goes_on(con, p.session, process_of(pid), now)
             if not late:
                 _comes_back(con, p.session, now)
         con.execute("UPDATE claude_sessions SET source = COALESCE(source, ?), model = COALESCE(model, ?), cwd = COALESCE(?, cwd) "
                     "WHERE claude_session_id = ?", (p.source, p.model, p.cwd, p.session))
-    elif main and not late and p.event != "SessionEnd" and (row[4] or row[2] != (pid[2] if isinstance(pid, tuple) else pid)) and (
+    elif not late and p.event != "SessionEnd" and (row[4] or row[2] != (pid[2] if isinstance(pid, tuple) else pid)) and (
             _elsewhere(con, p.session, row, pid, now)):
         pass  # what began it there was not heard
     elif row[6] == "gone" and not late and _same(row[:4], process_of(pid)):  # it was only thought to be gone
@@ -129,6 +129,8 @@ def seen(con, p, pid, now, late=False):
         if row[4]:
             _goes_on(con, p.session, process_of(pid), now)
         _comes_back(con, p.session, now)
+    elif late and row[4] and row[6] in LEFT and row[4] >= now:  # it may tell of what works on
+        con.execute("UPDATE claude_sessions SET ended_at = NULL WHERE claude_session_id = ?", (p.session,))
     if p.transcript and row[8] and p.transcript != row[8] and not late:  # 2.1.329 takes it along into a worktree, and back
         from orchestrator.recording import transcript
 
@@ -151,17 +153,19 @@ def _comes_back(con, session, now):
     _replaces(con, session, now)
 
 
-def _elsewhere(con, session, row, pid, now):
+def _elsewhere(con, session, row, pid, now, late=False):
     """Whether a conversation is by now in another process than its row says: it goes on there, or, as long as the former one
     lives and is in it, beside that."""
     process = process_of(pid)
     if _same(row[:4], process):
         return False
-    if row[4] is None and alive(*row[:4]):
+    if row[4] is None and (alive(*row[:4]) or not late and not ended(con, session, "gone", now)):
         from orchestrator.recording import beside
 
         beside.comes(con, session, process, now)
         return True
+    if late:
+        return False
     _goes_on(con, session, process, now)
     _replaces(con, session, now)
     return True
@@ -210,15 +214,29 @@ def _shares(con, session):
     con.execute("UPDATE claude_sessions SET forked = 2 WHERE claude_session_id = ?", (session,))
 
 
-def works_beside(con, session, execution):
-    """An agent of a conversation that its process has left is put to work from the one it has now: it is not over."""
-    if con.execute("SELECT 1 FROM executions WHERE execution_id = ? AND claude_session_id != ?", (execution, session)).fetchone():
-        con.execute(
-            "UPDATE claude_sessions SET ended_at = NULL, forked = 2 WHERE claude_session_id IN (SELECT o.claude_session_id FROM "
-            "executions e JOIN claude_sessions o USING (claude_session_id) JOIN claude_sessions s ON " + _SAME + " WHERE "
-            "e.execution_id = ? AND s.claude_session_id = ? AND o.end_reason IN ('%s', '%s', '%s'))" % LEFT, (execution, session))
-        if left(con, session):
-            _shares(con, session)
+def works_beside(con, session, execution, now):
+    """An agent of a conversation that its process has left is put to work from the one it has now: it is not over. One that
+    was left in an earlier process is by now left in this one; one that another process is in, this one is in, too."""
+    row = con.execute("SELECT o.claude_session_id, host, boot_id, pid, process_started, ended_at, o.end_reason FROM executions e "
+                      "JOIN claude_sessions o USING (claude_session_id) WHERE execution_id = ? AND o.claude_session_id != ?",
+                      (execution, session)).fetchone()
+    if row is None:
+        return
+    process = con.execute("SELECT host, boot_id, pid, process_started FROM claude_sessions WHERE claude_session_id = ?",
+                          (session,)).fetchone()
+    of = row[0]
+    if _same(row[1:5], process):
+        if row[6] in LEFT:
+            con.execute("UPDATE claude_sessions SET ended_at = NULL, forked = 2 WHERE claude_session_id = ?", (of,))
+    elif row[5] or not alive(*row[1:5]):
+        _goes_on(con, of, process, now)
+        con.execute("UPDATE claude_sessions SET end_reason = 'replaced', forked = 2 WHERE claude_session_id = ?", (of,))
+    else:
+        from orchestrator.recording import beside
+
+        beside.comes(con, of, process, now)
+    if left(con, session):
+        _shares(con, session)
 
 
 def _replaces(con, session, now):
