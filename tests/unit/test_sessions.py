@@ -358,6 +358,30 @@ def test_an_agent_whose_call_did_not_come_back_before_the_conversation_was_left(
     assert history.con.execute("SELECT tool_use_id, agent_id FROM executions").fetchall() == [("toolu_010", agent)]
 
 
+@pytest.mark.parametrize("turn", [None, "the person's"], ids=["2.1.329", "2.1.197"])
+def test_an_agent_that_works_again_in_the_next_conversation(left, turn):
+    """An agent that was woken by its own agent's end, after /clear: each stretch of work has its own end and time, though the
+    turn in which the client tells the end of the one is that in which the next begins, and though they say the same."""
+    history, second = left
+    agent = next(iter(history.world.pairs))
+    os.unlink(history.world.path(agent))
+    who = {**second, "agent_id": agent, "agent_type": "general-purpose"}
+    end = {**who, "hook_event_name": "SubagentStop", "last_assistant_message": "done"}
+    words = ("<task-notification>\n<task-id>%s</task-id>\n<status>completed</status>\n<summary>Agent \"it\" finished</summary>\n"
+             "<result>done</result>\n</task-notification>") % agent  # fmt: skip
+    told = {**second, "hook_event_name": "UserPromptSubmit", "prompt": words}
+    times = []
+    for number, event in enumerate((
+            {**end, "prompt_id": turn}, {**who, "hook_event_name": "SubagentStart", "prompt_id": turn},
+            {**end, "prompt_id": "one more"}, told, {**who, "hook_event_name": "SubagentStart", "prompt_id": "one more"},
+            {**end, "prompt_id": "and another"}, {**told, "prompt": words + "\n"})):  # fmt: skip
+        history.take(event)
+        if number not in (3, 6):
+            times.append(history.at(history.count))
+    found = history.con.execute("SELECT started_at, ended_at, final_message FROM segments ORDER BY ordinal").fetchall()
+    assert found == [(history.at(4), times[0], "done"), (times[1], times[2], "done"), (times[3], times[4], "done")]
+
+
 def test_an_agent_of_a_conversation_that_an_earlier_process_left(left):
     """When the conversation that followed it goes on in another process, and puts the agent to work again from there, it is at
     work as long as it is listed there, and no longer than that process."""

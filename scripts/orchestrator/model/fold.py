@@ -132,7 +132,7 @@ def _dealt(events):
         if event.kind == "notified" and not event.call:  # of what a person typed to the agent
             waiting = [s for s in segments if "notified" not in s.found]
             same = [s for s in waiting if event.text and s.said() and event.text in [e.text for e in s.all]]
-            (same or _begun(waiting, event) or waiting or segments)[-1].add(event)
+            (_begun(same, event) or same or _begun(waiting, event) or waiting or segments)[-1].add(event)
     for event in events:
         begun = _begun(segments, event)
         if event.kind == "killed":
@@ -226,7 +226,7 @@ def _deal_ends(segments, ends, killed):
             loose.append(group)
     waiting = [s for s in segments if not s.said()]
     of_turn = {s.prompt: s for s in waiting}
-    begun = [of_turn[g[0].prompt] for g in loose if g[0].prompt in of_turn]
+    begun = [of_turn[g[0].prompt] for g in loose if g[0].prompt and g[0].prompt in of_turn]
     if not len(waiting) == len(of_turn) or not len(loose) == len(begun) == len(set(begun)):
         begun = []  # turns do not tell them apart
     for number, group in enumerate(loose):

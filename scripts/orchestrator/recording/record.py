@@ -9,6 +9,9 @@ _EVENT = ("claude_session_id", "agent_id", "parent_agent_id", "tool_use_id", "pr
           "execution_id", "agent_type", "model", "status", "reason", "text", "body")
 _FOLDED = ("status", "started_at", "completed_at", "end_reason", "inferred", "final_message", "error_message", "success",
            "resolved_model", "context_size")
+# in another conversation than its own, to which its process went on, an agent's end is told of whichever turn that is in
+_EVENTS = "SELECT %s FROM events WHERE execution_id = ?1" % fold.COLUMNS.replace(
+    "prompt_id", "CASE WHEN kind NOT IN ('%s', '%s', '%s') OR claude_session_id IS ?2 THEN prompt_id END" % fold.SAID)
 _SHOWN = {"status", "end_reason", "final_message", "error_message"}  # what projections show of an execution
 moved = []  # executions of which that changed in this process
 ORIGINS = ("unplanned", "skill", "workflow", "nested", "teammate")  # of an agent nobody planned
@@ -190,8 +193,7 @@ def settle(con, execution):
                          ", ".join(_FOLDED), (execution,)).fetchone()
     if before is None:
         return None, None, ()
-    events = [tuple(e) for e in con.execute(
-        "SELECT %s FROM events WHERE execution_id = ?" % fold.COLUMNS, (execution,))]
+    events = [tuple(e) for e in con.execute(_EVENTS, (execution, before[2]))]
     row = fold.fold(events)
     deployed = _deployed(con, before[0], before[2], events)
     row.started_at = row.started_at and max(row.started_at, deployed)  # a clock that jumped back makes no negative times
