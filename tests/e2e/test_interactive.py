@@ -142,6 +142,25 @@ def test_a_conversation_that_is_cleared_while_its_agent_works(terminal, project)
     assert states(project) == {"t1": "completed"}
 
 
+def test_a_conversation_that_is_cleared_while_its_workflow_runs(terminal, project):
+    """After /clear the client lets the workflow run on: its later agents get their briefings, and are their tasks'."""
+    asked = []
+    play = Play().when(main, submit(task("t1"), task("t2", ["t1"])), RUN, "under way").when("TELL", "told")
+    play.when("orchestrator brief t1\n", shell("orchestrator brief t1"), once(lambda: asked, "t1 done"))
+    play.when("orchestrator brief t2\n", shell("orchestrator brief t2"), lambda request: say(results(request)[-1]))
+    window = consent(terminal, project, play, "Yes")
+    window.wait_for("under way")
+    window.wait_until(lambda: ask(project, "SELECT 1 FROM events WHERE kind = 'briefed'") and idle(project))
+    window.type("/clear")
+    window.wait_until(lambda: ask(project, "SELECT 1 FROM claude_sessions WHERE source = 'clear'"))
+    asked.append(True)
+    window.wait_until(lambda: set(states(project).values()) == {"completed"})
+    window.wait_until(lambda: ask(project, "SELECT 1 FROM events WHERE kind = 'workflow_ended'"))
+    found = ask(project, "SELECT task_id, origin, end_reason, instr(final_message, 'DO t2.') > 0 FROM executions ORDER BY number")
+    assert found == [("t1", "planned", "end_turn", 0), ("t2", "planned", "end_turn", 1)]
+    window.wait_until(lambda: len(ask(project, "SELECT 1 FROM claude_sessions WHERE ended_at IS NULL")) == 1)
+
+
 def test_a_client_that_is_killed_and_whose_conversation_goes_on(terminal, claude, project):
     """What was at work is lost, also when the conversation goes on without deploying it again, whatever the client says of it."""
     play = Play().when(main, submit(task("t1")), deploy("t1"), "one at work").when("DO t1.", once(lambda: False, "never said"))

@@ -422,6 +422,37 @@ def test_an_agent_of_a_conversation_that_another_process_has_by_now(left):
     assert at_work(history) == (1, 0)
 
 
+@pytest.mark.parametrize("how, reason", [("TaskStop", "stopped"), ("Stop", "ended")])
+def test_a_workflow_that_runs_on_when_its_conversation_is_left(tmp_path, how, reason):
+    """It is the next conversation's to stop, and its agents, also those that begin there, end with it; till then it keeps the
+    conversation it was called in open, though no agent is at work."""
+    world = World(str(tmp_path))
+    world.workflow(10, ("normal", "normal"))
+    history = History(world)
+    history.process = sessions.process_of(ME)
+    os.rename(world.main[:-6], world.main[:-6] + "-gone")  # else it shows how they ended
+    begun = [event for event in world.events if event["hook_event_name"] == "SubagentStart"]
+    for event in world.events[:4]:
+        history.take(event)
+    history.take({**world.events[0], "hook_event_name": "SessionEnd", "reason": "clear"})
+    second = {**world.events[0], "session_id": "5ec0d000-0000-4000-8000-000000000002", "source": "clear"}
+    history.take(second)
+    stop = {**second, "hook_event_name": "Stop"}
+    history.take({**stop, "background_tasks": [{"id": "w%08x" % 10, "type": "workflow", "status": "running"}]})
+    assert history.con.execute("SELECT count(*) FROM claude_sessions WHERE ended_at IS NULL").fetchone() == (2,)
+    for event in begun:
+        history.take({**event, "session_id": second["session_id"]})
+    history.take({**stop, "background_tasks": [{"id": "w%08x" % 10, "type": "workflow", "status": "running"}]})
+    assert at_work(history) == (2, 0)
+    if how == "TaskStop":
+        history.take({**second, "hook_event_name": "PostToolUse", "tool_name": "TaskStop", "tool_use_id": "toolu_stop",
+                      "tool_input": {"task_id": "w%08x" % 10}, "tool_response": {"message": "ok"}})  # fmt: skip
+    history.take({**stop, "background_tasks": []})
+    rows = history.con.execute("SELECT runtime, tool_use_id, end_reason FROM executions").fetchall()
+    assert rows == [("workflow", "toolu_wf10", reason)] * 2
+    assert history.con.execute("SELECT count(*) FROM claude_sessions WHERE ended_at IS NULL").fetchone() == (1,)
+
+
 def test_what_is_heard_late_of_a_conversation_that_was_left(tmp_path):
     """An agent that began before its conversation was left, and is heard of only then, is at work for the one that followed."""
     world = World(str(tmp_path))

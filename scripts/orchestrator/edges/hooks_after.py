@@ -215,7 +215,7 @@ def _stopped(e):
     if execution is None:
         from orchestrator.recording import runs
 
-        if any(body == name for _, body, _ in runs.open_runs(e.con, e.p.session)):
+        if any(body == name for _, body, _ in runs.under_way(e.con, e.p.session)):
             from orchestrator.services import handover
 
             for each in handover.stopped(e.con, e.p, e.project, name, e.now):
@@ -348,7 +348,7 @@ def stop(e):
             running = None  # what it lists is what this process has at work
         if not e.late:
             bury(e)
-            if running is not None and runs.open_runs(e.con, e.p.session):
+            if running is not None and runs.under_way(e.con, e.p.session):
                 from orchestrator.services import handover
 
                 handover.sweep(e.con, e.p, e.project, running, e.now)

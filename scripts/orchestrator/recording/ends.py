@@ -236,13 +236,13 @@ def _listed(con, execution, running):
 def _within(con, p, session, agent, runtime, call, running):
     """Whether a workflow's agent may still be at work: its workflow is still listed. One without a call may be one, until its
     meta file says what it is (its start may be heard of before its workflow's)."""
-    if runtime != "workflow":
-        from orchestrator.recording import runs
+    from orchestrator.recording import runs
 
-        listed = call is None and any(body in running for _, body, _ in runs.open_runs(con, session))
+    if runtime != "workflow":
+        listed = call is None and any(body in running for _, body, _ in runs.under_way(con, session))
         return listed and transcript.meta(con, p.transcript, agent) is None
     run = con.execute("SELECT body FROM events WHERE kind = 'workflow' AND claude_session_id = ? AND tool_use_id = ?",
-                      (session, call)).fetchone() if call else None
+                      (runs.of_call(con, session, call), call)).fetchone() if call else None
     return run[0] in running if run else bool(running)
 
 

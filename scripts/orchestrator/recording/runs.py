@@ -1,6 +1,6 @@
 """Runs of the client's Workflow engine in a Claude session: which are open, and what explains an agent without a call."""
 
-from orchestrator.recording import record
+from orchestrator.recording import record, sessions
 
 
 def launched(con, p, now):
@@ -13,10 +13,20 @@ def launched(con, p, now):
 
 
 def call_of(con, session, run):
-    """The Workflow call that a run's folder belongs to, or None."""
-    row = con.execute("SELECT tool_use_id FROM events WHERE kind = 'workflow' AND claude_session_id = ? AND reason = ?",
-                      (session, run)).fetchone()
-    return row[0] if row else None
+    """The Workflow call that a run's folder belongs to, or None. It may run on from a conversation that was left for this one."""
+    for each in (session, *sessions.left(con, session)):
+        row = con.execute("SELECT tool_use_id FROM events WHERE kind = 'workflow' AND claude_session_id = ? AND reason = ?",
+                          (each, run)).fetchone()
+        if row:
+            return row[0]
+    return None
+
+
+def of_call(con, session, call):
+    """The conversation that a workflow was called in: this one, or one that was left for it."""
+    found = ("SELECT 1 FROM events INDEXED BY events_of_runs WHERE (kind = 'handed' OR kind = 'workflow' OR kind = "
+             "'workflow_ended') AND claude_session_id = ? AND tool_use_id = ?")
+    return next((s for s in (session, *sessions.left(con, session)) if con.execute(found, (s, call)).fetchone()), session)
 
 
 def orchestration_of(con, call):
@@ -38,10 +48,14 @@ def open_runs(con, session):
             if "workflow_ended" not in kinds]
 
 
+def under_way(con, session):
+    """The same with those of the conversations that were left for this one."""
+    return [run for each in (session, *sessions.left(con, session)) for run in open_runs(con, each)]
+
+
 def running(con, session):
     """The call of a workflow that runs in a session, which an agent may be of that no Agent call explains; or None."""
-    runs = open_runs(con, session)
-    return runs[0][0] if runs else None
+    return next((call for call, _, _ in under_way(con, session)), None)
 
 
 def take_back(con, session):

@@ -188,9 +188,12 @@ _WORKS = ("(e.status = 'deployed' OR e.execution_id IN (SELECT execution_id FROM
 
 
 def works(con, session):
-    """Whether agents are at work for a conversation, in its present process."""
-    return con.execute("SELECT 1 FROM claude_sessions s JOIN executions e USING (claude_session_id) WHERE claude_session_id = ? "
-                       "AND " + _WORKS, (session,)).fetchone() is not None
+    """Whether agents, or a workflow, are at work for a conversation, in its present process."""
+    return con.execute("SELECT 1 FROM claude_sessions s JOIN executions e USING (claude_session_id) WHERE claude_session_id = ?1 "
+                       "AND " + _WORKS + " UNION ALL SELECT 1 FROM claude_sessions s JOIN events v USING (claude_session_id) "
+                       "WHERE claude_session_id = ?1 AND v.kind IN ('handed', 'workflow', 'workflow_ended') AND v.at >= "
+                       "s.started_at GROUP BY v.tool_use_id HAVING max(v.kind = 'workflow') AND NOT max(v.kind = "
+                       "'workflow_ended')", (session,)).fetchone() is not None
 
 
 def leave(con, session, reason, now):

@@ -3,7 +3,7 @@
 import os
 import time
 
-from orchestrator.recording import ends, record, runs, transcript
+from orchestrator.recording import ends, record, runs, sessions, transcript
 from orchestrator.recording.graph import Graph, rise
 from orchestrator.recording.sessions import current
 from orchestrator.services.digest import line, unfit_for_workflow
@@ -72,7 +72,7 @@ def brief_call(con, p, project, task, now):
 
     Returns the execution whose briefing the command is to print.
     """
-    orchestration = current(con, p.session)
+    orchestration = _orchestration(con, p.session, task)
     if orchestration is None:
         raise Refused("this Claude session drives no orchestration.")
     mine = record.by_agent(con, p.agent)
@@ -112,6 +112,18 @@ def brief_call(con, p, project, task, now):
     return mine
 
 
+def _orchestration(con, session, task):
+    """The orchestration that a conversation drives; where it did not hand over the task, that of one which was left for it, and
+    whose workflow runs on, as after /clear."""
+    driven = current(con, session)
+    for each in (session, *sessions.left(con, session)):
+        found = current(con, each)
+        if found and con.execute("SELECT handed_to FROM tasks WHERE orchestration_id = ? AND task_id = ? AND handed_to IS NOT "
+                                 "NULL", (found, task)).fetchone():
+            return found
+    return driven
+
+
 def _join_ended(con, p):
     """Joins ended agents that never asked for their briefing, and whose transcripts were not there yet when they ended."""
     for execution, agent in con.execute(
@@ -136,17 +148,18 @@ def refused(con, session, call, now):
 
 def ended(con, p, project, call, now, status="ended"):
     """A workflow ended: its agents have ended too, and what it did not do is the main conversation's again."""
-    if not record.append(con, "workflow_ended", now, "%s %s" % (p.session, call), claude_session_id=p.session,
+    session = runs.of_call(con, p.session, call)
+    if not record.append(con, "workflow_ended", now, "%s %s" % (session, call), claude_session_id=session,
                          tool_use_id=call, orchestration_id=runs.orchestration_of(con, call), status=status):
         return
     from orchestrator.recording import disk
 
     disk.unheard(con, p.session, p.transcript, now)
-    disk.journals(con, p.session, p.transcript, call, now)
+    disk.journals(con, session, p.transcript if session == p.session else transcript.main_of(con, session), call, now)
     for execution, agent, task in con.execute(
-            "SELECT execution_id, agent_id, task_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? AND "
-            "runtime = 'workflow'", (p.session, call)).fetchall():
-        path = transcript.path_of(p.transcript, agent) if agent else None
+            "SELECT execution_id, agent_id, task_id FROM executions WHERE claude_session_id IN (?, ?) AND tool_use_id = ? AND "
+            "runtime = 'workflow'", (session, p.session, call)).fetchall():
+        path = ends.place(con, execution, p.transcript, agent) if agent else None
         if task is None:
             join_by_prompt(con, p.session, execution, path)
         if con.execute("SELECT status FROM executions WHERE execution_id = ?", (execution,)).fetchone()[0] != "deployed":
@@ -210,12 +223,12 @@ def join_by_prompt(con, session, execution, path):
 
 def stopped(con, p, project, run, now):
     """TaskStop of a workflow: which of its agents were under way."""
-    for call, body, _ in runs.open_runs(con, p.session):
+    for call, body, _ in runs.under_way(con, p.session):
         if body == run:
             under_way = [r[0] for r in con.execute(
-                "SELECT execution_id FROM executions WHERE claude_session_id = ? AND tool_use_id = ? "
-                "AND status = 'deployed'",
-                (p.session, call))]
+                "SELECT execution_id FROM executions WHERE claude_session_id IN (?, ?) AND tool_use_id = ? AND status = "
+                "'deployed'",
+                (runs.of_call(con, p.session, call), p.session, call))]
             for execution in under_way:
                 record.append(con, "killed", now, "%s %s" % (p.call, execution), claude_session_id=p.session,
                               tool_use_id=p.call, execution_id=execution)
@@ -235,6 +248,6 @@ def given_up(con, session, now):
 def sweep(con, p, project, running, now):
     """At Stop: a workflow that is no longer listed has ended; one that never began was refused."""
     given_up(con, p.session, now)
-    for call, run, _ in runs.open_runs(con, p.session):
+    for call, run, _ in runs.under_way(con, p.session):
         if run is not None and run not in running:
             ended(con, p, project, call, now)
