@@ -90,6 +90,20 @@ def test_a_turns_end_leaves_what_an_earlier_process_lost(resumed):
     assert set(said(resumed).values()) == {True}
 
 
+def test_what_had_ended_when_its_conversation_goes_on(tmp_path, monkeypatch):
+    """An agent whose end nobody heard before its process was killed has ended, as its transcript shows, as soon as the
+    conversation goes on, though that is left again at once."""
+    monkeypatch.setattr(sessions, "alive", lambda *process: process == NEXT)
+    world = World(str(tmp_path))
+    agent = world.agent(10)
+    history = History(world)
+    for event in world.events[:5]:
+        history.take(event)
+    history.process = NEXT
+    history.take({**world.events[0], "source": "resume"})
+    assert history.ends()[agent] == ("completed", "end_turn", 1)
+
+
 def test_a_clock_that_jumped_back_between_two_processes(resumed):
     """What was put to work again in a process is lost with it, also where the next begins earlier by its clock."""
     message(resumed)

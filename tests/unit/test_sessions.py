@@ -491,6 +491,8 @@ def test_what_an_earlier_process_lost_stays_lost(left):
     history.process = (HOST, BOOT, ME, "1")
     history.take(lost, 0)
     history.take({**call, "session_id": lost["session_id"], "tool_use_id": "toolu_lost"}, 0)
+    history.take({**call, "session_id": lost["session_id"], "hook_event_name": "PostToolUse", "tool_use_id": "toolu_lost",
+                  "tool_response": {"isAsync": True, "status": "async_launched", "agentId": "a3"}}, 0)  # fmt: skip
     history.process = sessions.process_of(ME)
     history.take({**second, "hook_event_name": "SessionEnd", "reason": "resume"})
     history.take({**lost, "source": "resume"})

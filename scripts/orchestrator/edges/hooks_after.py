@@ -56,8 +56,8 @@ def session_start(e):
     if e.p.agent is None:
         hooks.export(e.project)
     with writing(e.con):
+        bury(e)  # its own, too: what an earlier process had at work is looked at before it goes on in this one
         _seen(e)
-        bury(e)
         for session in sessions.unread(e.con, e.now):
             _lost(e, session)
         if e.p.agent is None:  # what others left unread; a fork's parent before the fork
