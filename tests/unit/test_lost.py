@@ -104,6 +104,19 @@ def test_what_had_ended_when_its_conversation_goes_on(tmp_path, monkeypatch):
     assert history.ends()[agent] == ("completed", "end_turn", 1)
 
 
+def test_what_a_lost_one_took_that_was_put_to_work_again(resumed):
+    """What it took is without the time between what was last heard of it, or what it last wrote, and the message."""
+    agent, con = next(iter(resumed.world.pairs)), resumed.con
+    resumed.count += 3600
+    message(resumed)
+    began = resumed.at(resumed.count)
+    resumed.take(resumed.world.events[-2])
+    assert resumed.ends()[agent][0] == "completed"
+    (row,) = con.execute("SELECT (julianday(?) - julianday(at)) * 86400000, paused_ms FROM events, executions WHERE kind = "
+                         "'launched'", (began,))
+    assert abs(row[0] - row[1]) < 1 and row[1] > 3_600_000
+
+
 def test_a_clock_that_jumped_back_between_two_processes(resumed):
     """What was put to work again in a process is lost with it, also where the next begins earlier by its clock."""
     message(resumed)

@@ -200,7 +200,7 @@ def settle(con, execution):
     row.completed_at = row.completed_at and max(row.completed_at, row.started_at or deployed)
     folded = [getattr(row, n) for n in _FOLDED[:7]] + [None if row.status == "deployed" else int(row.status == "completed")]
     folded += [now if now is not None else was for now, was in zip((row.resolved_model, row.context_size), before[-2:])]
-    folded += [deployed, _paused(con, row.segments)]
+    folded += [deployed, _paused(con, row.segments, events)]
     names = _FOLDED + ("deployed_at", "paused_ms")
     changed = [(n, now) for n, now, was in zip(names, folded, before[3:] + before[:2]) if now != was]
     if changed:  # only what changed: SQLite prepares the triggers of every column that a statement names
@@ -211,11 +211,18 @@ def settle(con, execution):
     return before[3], row.status, _segments(con, execution, row.segments)
 
 
-def _paused(con, segments):
-    """How many milliseconds lie between segments that ended."""
-    return sum([con.execute("SELECT CAST(max(0, julianday(?2) - julianday(?1)) * 86400000 + 0.5 AS INTEGER)",
-                            (before[3], started)).fetchone()[0]
-                for (_, before), (started, end) in zip(segments, segments[1:]) if before and started and end])
+def _paused(con, segments, events):
+    """How many milliseconds lie between segments, the later of which ended: since the earlier's end, or, where that was lost,
+    since the last that was heard of it, or written."""
+    return sum([con.execute("SELECT CAST(max(0, julianday(?2) - julianday(?1)) * 86400000 + 0.5 AS INTEGER)", (
+                    before[3] if before else _heard(events, began, started), started)).fetchone()[0]
+                for (began, before), (started, end) in zip(segments, segments[1:]) if started and end])
+
+
+def _heard(events, began, until):
+    """When the last was heard of an agent that began then, or what it wrote is from, `until` it was put to work again."""
+    found = [e[9] if e[0] == "tail" else e[1] for e in events if e[0] in ("intent", "launched", "started", "tail")]
+    return max([at for at in found + [began] if at and at < until], default=until)
 
 
 def _segments(con, execution, segments):
