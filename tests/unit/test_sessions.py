@@ -453,6 +453,28 @@ def test_a_workflow_that_runs_on_when_its_conversation_is_left(tmp_path, how, re
     assert history.con.execute("SELECT count(*) FROM claude_sessions WHERE ended_at IS NULL").fetchone() == (1,)
 
 
+def test_a_stretch_of_work_that_an_earlier_process_lost(left):
+    """An agent whose second stretch of work was lost with an earlier process, and whose third has ended in this one, is not at
+    work: the conversation is over when it is left."""
+    history, second = left
+    agent = next(iter(history.world.pairs))
+    who = {**second, "agent_id": agent, "agent_type": "general-purpose"}
+    end = {**who, "hook_event_name": "SubagentStop", "last_assistant_message": "done"}
+    again = {**history.world.events[0], "source": "resume"}
+    os.unlink(history.world.path(agent))
+    history.take({**end, "session_id": SESSION, "prompt_id": "prompt-1"})
+    history.take(again)
+    history.take({**who, "session_id": SESSION, "hook_event_name": "SubagentStart", "prompt_id": "two"})
+    history.process = sessions.process_of(os.getppid())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "alive", lambda host, boot, pid, started: pid != ME)
+        history.take(again)
+        history.take({**who, "session_id": SESSION, "hook_event_name": "SubagentStart", "prompt_id": "three"})
+        history.take({**end, "session_id": SESSION, "prompt_id": "three", "last_assistant_message": "all"})
+    assert at_work(history) == (0, 0) and not sessions.works(history.con, SESSION)
+    assert history.con.execute("SELECT ended_at IS NULL FROM segments").fetchall() == [(0,), (1,), (0,)]
+
+
 def test_what_is_heard_late_of_a_conversation_that_was_left(tmp_path):
     """An agent that began before its conversation was left, and is heard of only then, is at work for the one that followed."""
     world = World(str(tmp_path))

@@ -3,7 +3,7 @@
 import os
 
 from orchestrator.paths import variable
-from orchestrator.store.open import BEGAN
+from orchestrator.store.open import AGAIN, BEGAN
 
 LEFT = ("clear", "resume", "replaced")  # why a conversation ended whose process goes on with another one
 FOREIGN_DAYS = 14  # a session of which nothing can be told from here is over after that
@@ -183,8 +183,7 @@ def _goes_on(con, session, process, now):
 
 _SAME = ("o.pid = s.pid AND (o.host = s.host OR o.boot_id IS NOT NULL) AND o.boot_id IS s.boot_id AND o.process_started IS "
          "s.process_started AND o.claude_session_id != s.claude_session_id")  # two conversations of one process
-_WORKS = ("(e.status = 'deployed' OR e.execution_id IN (SELECT execution_id FROM segments WHERE ended_at IS NULL AND ordinal > "
-          "1)) AND " + BEGAN)
+_WORKS = "(e.status = 'deployed' AND " + BEGAN + " OR " + AGAIN + ")"
 
 
 def works(con, session):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.store import search
+from orchestrator.store.open import AGAIN as WORKS_AGAIN
 from orchestrator.store.open import BEGAN, NOW
 
 TYPE_CHECKING = False  # what hooks and lists load costs them time: typing is for the checker only
@@ -42,9 +43,9 @@ _LOST = "SELECT number FROM lost_executions"
 # of those that had ended and that a message put to work again; by the index of stretches that have not ended
 THAT_WORK_AGAIN = """executions e CROSS JOIN claude_sessions s USING (claude_session_id) WHERE e.status != 'deployed' AND
     e.execution_id IN (SELECT execution_id FROM segments INDEXED BY segments_under_way WHERE ended_at IS NULL AND ordinal > 1)"""
-AGAIN = """e.status != 'deployed' AND EXISTS (SELECT 1 FROM segments g JOIN claude_sessions s ON s.claude_session_id =
-    e.claude_session_id WHERE g.execution_id = e.execution_id AND g.ended_at IS NULL AND g.ordinal > 1 AND s.ended_at IS NULL
-    AND g.started_at >= s.started_at)"""  # of an execution `e`: it is at work again
+# of an execution `e`: it is at work again
+AGAIN = f"""e.status != 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id AND
+    s.ended_at IS NULL AND {WORKS_AGAIN})"""
 AT_WORK = f"""
 SELECT e.number FROM executions e INDEXED BY executions_in_flight LEFT JOIN claude_sessions s USING (claude_session_id)
 WHERE e.status = 'deployed' AND (s.claude_session_id IS NULL OR s.ended_at IS NULL AND {BEGAN})

@@ -16,6 +16,9 @@ NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 # SQL: whether an execution `e` was deployed, or put to work again by a message, in the present process of its Claude session `s`
 BEGAN = ("(e.deployed_at >= s.started_at OR EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND "
          "g.started_at >= s.started_at))")
+# the same of one that had ended, or was lost, and works again: its present stretch of work has not ended
+AGAIN = ("EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND g.ended_at IS NULL AND g.ordinal > 1 AND "
+         "g.started_at >= s.started_at)")
 Error = sqlite.Error
 
 
