@@ -228,3 +228,15 @@ def test_an_agent_that_is_stopped_before_it_said_anything_again(world):
     (_, *first), (_, *second) = history.rows()[agent][1]
     assert first[:2] == ["completed", "end_turn"] and second == ["failed", "stopped", None]
     assert history.rows()[agent][0][15] == first[2]
+
+
+def test_an_end_that_a_conversation_was_told_before_it_was_left(world):
+    """The next conversation's Stop finds it where it was told."""
+    agent = one(world)
+    unheard(world)
+    second = {**world.events[0], "session_id": "5ec0d000-0000-4000-8000-000000000002", "source": "clear",
+              "transcript_path": world.main.replace(".jsonl", "-2.jsonl")}  # fmt: skip
+    left = {**over(world), "reason": "clear"}
+    history = taken(world, left, second, {**second, "hook_event_name": "Stop", "background_tasks": []})
+    assert history.ends()[agent] == ("failed", "max_turns", 1)
+    assert history.con.execute("SELECT count(*) FROM claude_sessions WHERE ended_at IS NULL").fetchone() == (1,)

@@ -184,7 +184,8 @@ def _sweep(con, p, project, session, running, now):
                 origin == "teammate" and _listed(con, execution, running)):
             gone.append((execution, agent, deployed, begun, parent and _just_begun(con, max(deployed, begun or ""), now)))
     if gone:
-        _found_told(con, project, p.session, p.transcript, {row[1]: row[2] for row in gone}, now)
+        for main in {p.transcript: 0, transcript.main_of(con, session): 0}:  # told before it was left, or since
+            _found_told(con, project, p.session, main, {row[1]: row[2] for row in gone}, now)
         still = {row[0] for row in _open(con, session)}
         for execution, agent, _, begun, unsure in gone:
             if execution in still and not unsure:
