@@ -9,9 +9,6 @@ _EVENT = ("claude_session_id", "agent_id", "parent_agent_id", "tool_use_id", "pr
           "execution_id", "agent_type", "model", "status", "reason", "text", "body")
 _FOLDED = ("status", "started_at", "completed_at", "end_reason", "inferred", "final_message", "error_message", "success",
            "resolved_model", "context_size")
-# in another conversation than its own, to which its process went on, an agent's end is told of whichever turn that is in
-_EVENTS = "SELECT %s FROM events WHERE execution_id = ?1" % fold.COLUMNS.replace(
-    "prompt_id", "CASE WHEN kind NOT IN ('%s', '%s', '%s') OR claude_session_id IS ?2 THEN prompt_id END" % fold.SAID)
 _SHOWN = {"status", "end_reason", "final_message", "error_message"}  # what projections show of an execution
 moved = []  # executions of which that changed in this process
 ORIGINS = ("unplanned", "skill", "workflow", "nested", "teammate")  # of an agent nobody planned
@@ -22,6 +19,9 @@ def one_of(column, *words):
     return "(%s)" % " OR ".join(["%s = '%s'" % (column, word) for word in words])
 
 
+# in another conversation than its own, to which its process went on, an agent's end is told of whichever turn that is in
+_EVENTS = "SELECT %s FROM events WHERE execution_id = ?1" % fold.COLUMNS.replace(
+    "prompt_id", "CASE WHEN claude_session_id IS ?2 OR NOT %s THEN prompt_id END" % one_of("kind", *fold.SAID))
 _UNPLANNED = one_of("origin", *ORIGINS)
 _OF_A_CALL = one_of("kind", "intent", "launched", "returned", "refused", "met")
 

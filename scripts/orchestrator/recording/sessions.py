@@ -189,10 +189,10 @@ _WORKS = "(e.status = 'deployed' AND " + BEGAN + " OR " + AGAIN + ")"
 def works(con, session):
     """Whether agents, or a workflow, are at work for a conversation, in its present process."""
     return con.execute("SELECT 1 FROM claude_sessions s JOIN executions e USING (claude_session_id) WHERE claude_session_id = ?1 "
-                       "AND " + _WORKS + " UNION ALL SELECT 1 FROM claude_sessions s JOIN events v USING (claude_session_id) "
-                       "WHERE claude_session_id = ?1 AND v.kind IN ('handed', 'workflow', 'workflow_ended') AND v.at >= "
-                       "s.started_at GROUP BY v.tool_use_id HAVING max(v.kind = 'workflow') AND NOT max(v.kind = "
-                       "'workflow_ended')", (session,)).fetchone() is not None
+                       "AND " + _WORKS + " UNION ALL SELECT 1 FROM claude_sessions s JOIN events v INDEXED BY events_of_runs "
+                       "USING (claude_session_id) WHERE claude_session_id = ?1 AND v.kind = 'workflow' AND v.at >= s.started_at "
+                       "AND NOT EXISTS (SELECT 1 FROM events o WHERE o.kind = 'workflow_ended' AND o.claude_session_id = ?1 AND "
+                       "o.tool_use_id = v.tool_use_id)", (session,)).fetchone() is not None
 
 
 def leave(con, session, reason, now):
