@@ -68,7 +68,7 @@ def once(condition: Callable[[], Any], *parts: Any) -> Callable[[Any], Any]:
         end = time.monotonic() + 10
         while not condition() and time.monotonic() < end:
             time.sleep(0.02)
-        return parts[0] if isinstance(parts[0], Reply) else say(*parts)
+        return parts[0] if parts and isinstance(parts[0], Reply) else say(*parts)
 
     return reply
 
