@@ -85,6 +85,14 @@ def test_an_open_orchestration_is_named_in_a_terminal(here):
     assert "/orchestrate resume" in here.says("stop")
 
 
+def test_what_is_closed_is_not_stopped(here):
+    """`stop` refuses an orchestration that has ended, which stays what it is."""
+    here.run("tracker", "init-session", "--scope", "x", "--session-id", "s")
+    here.run("tracker", "complete-session", "--session-id", "s")
+    assert "s is closed (completed): there is nothing to stop." in here.says("stop", code=1)
+    assert json.loads(here.run("status", "s", "--json").stdout)["state"] == "complete"
+
+
 def test_ready_skipped_and_done(here):
     """A ready task needs no retry, a skipped one is skipped once, and an end is said."""
     here.run("task", "add", "Look around", "--agent", "scout")

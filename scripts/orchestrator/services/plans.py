@@ -184,8 +184,11 @@ def adopt(con: Any, orchestration_id: str, session: str, now: str, take: bool = 
 
 
 def pause(con: Any, orchestration_id: str, now: str) -> None:
-    """Deploys nothing more until resumed; what is at work finishes."""
+    """Deploys nothing more until resumed; what is at work finishes. OrchestratorError when it is closed."""
     with writing(con):
+        status = con.execute("SELECT status FROM orchestrations WHERE orchestration_id = ?", (orchestration_id,)).fetchone()[0]
+        if status not in ("planning", "executing"):
+            raise OrchestratorError(f"{orchestration_id} is closed ({status}): there is nothing to stop.")
         con.execute("UPDATE orchestrations SET paused_at = COALESCE(paused_at, ?1), updated_at = ?1, rev = rev + 1 "
                     "WHERE orchestration_id = ?2", (now, orchestration_id))
         record.append(con, "paused", now, f"{orchestration_id} {now}", orchestration_id=orchestration_id)
