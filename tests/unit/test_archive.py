@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from orchestrator.edges import brief
 from orchestrator.edges.cli import main
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.ids import content_hash
@@ -513,6 +514,9 @@ def test_what_was_pruned_is_said(filled):
     prune.prune(filled.con, CUTOFF)
     with pytest.raises(OrchestratorError, match="pruned"):
         details.briefing(filled.con, "old")
+    filled.con.execute("UPDATE executions SET task_id = 't1' WHERE execution_id = 'old'")
+    with pytest.raises(OrchestratorError, match="NO BRIEFING: that of old was pruned"):
+        brief.text_of(filled.con, filled.workspace, "t1", None, None)
     assert filled.text("old") == '{"old": 1}\n'
     (filled.folder / "old.jsonl").unlink()
     with pytest.raises(OrchestratorError, match="prune` ours"):

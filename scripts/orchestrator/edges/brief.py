@@ -24,7 +24,11 @@ def text_of(con, workspace, task, execution, session, part=None):
         if con.execute("SELECT 1 FROM tasks WHERE task_id = ? LIMIT 1", (task,)).fetchone() is None:
             raise OrchestratorError("NO BRIEFING: there is no task %s here; `orchestrator list-tasks` names them." % task)
         raise OrchestratorError("NO BRIEFING: no execution of a task %s has one; it is made when the task is deployed." % task)
-    text = blobs.get(con, row[1]).decode("utf-8", "replace")
+    try:
+        text = blobs.get(con, row[1]).decode("utf-8", "replace")
+    except KeyError:
+        raise OrchestratorError("NO BRIEFING: that of %s was pruned; `orchestrator show %s --context` lists what it held."
+                                % (row[0], row[0])) from None
     parts = _parts(text)
     if part is not None:
         if not 1 <= part <= len(parts):
