@@ -456,7 +456,9 @@ def test_ids_may_be_cut_where_something_is_recorded(run, filled):
     """A recording command takes the beginning of an id too, and names the whole; a counted number is not cut."""
     assert run("tracker", "set-phase", "--session-id", "orch-2025", "--phase", "2").stderr == "orch-2025-01-17-001: phase 2\n"
     cut = run("outputs", "collect", "--execution-id", "exec-001"[:5], "--insights", "x")
-    assert cut.exit_code == 1 and "begins several ids" in cut.stderr
+    assert cut.exit_code == 1 and "begins several ids" in cut.stderr and " and more): write more of it" in cut.stderr
+    listed = run("outputs", "query", "--execution-id", "exec-")
+    assert listed.exit_code == 1 and " and more): write more of it" in listed.stderr
     other = run("tracker", "record-completion", "--execution-id", "exec-00")
     assert other.exit_code == 1 and "There is no execution 'exec-00'" in other.stderr
     assert ids.begins("exec-0", ids.execution_id()[:5] + "01234abcde") and ids.begins("t", "t10")

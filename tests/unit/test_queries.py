@@ -426,6 +426,15 @@ def test_what_names_nothing_or_several_is_refused(filled, given):
         details.find(filled.con, given, filled.orchestration)
 
 
+def test_of_many_ids_the_first_are_named_and_that_there_are_more(filled):
+    """An id that may be any of more than five things names five of them and says that there are more."""
+    assert filled.rows("SELECT count(*) FROM executions WHERE execution_id LIKE 'exec-%'") > [(5,)]
+    with pytest.raises(OrchestratorError, match="(exec-[^ ]+, ){4}exec-[^ ]+ and more: write more of it"):
+        details.find(filled.con, "exec-")
+    with pytest.raises(OrchestratorError, match=f"may be any of [^ ]+, {filled.orchestration}: write more of it"):
+        details.find(filled.con, "orch-")
+
+
 def test_an_execution_is_told_whole(filled):
     """Details hold usage by model, tools, files, outputs, context, window (S3-15, S3-30, S3-37)."""
     body = details.execution(filled.con, filled.id_of("t2", 2))

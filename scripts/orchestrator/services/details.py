@@ -92,9 +92,14 @@ def _by_prefix(con: Any, given: str, orchestration: Optional[str]) -> tuple[str,
         )
     if len({each[:3] for each in found}) > 1:
         raise OrchestratorError(
-            f"{given[:128]!r} may be any of {', '.join([each[3] for each in found[:5]])}: write more of it."
+            f"{given[:128]!r} may be any of {some([each[3] for each in found])}: write more of it."
         )
     return found[0][:3]
+
+
+def some(ids: list[str]) -> str:
+    """The first of several ids in a sentence, and whether there are more."""
+    return ", ".join(ids[:5]) + (" and more" if len(ids) > 5 else "")
 
 
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in queries.USAGE)

@@ -333,7 +333,9 @@ class Place:
             lists = "tracker query" if table == "orchestrations" else "history"
             raise OrchestratorError(f"Nothing here has an id that begins with {prefix!r}: `orchestrator {lists}` lists them.")
         if rows[0] != prefix and len(rows) > 1:
-            raise OrchestratorError(f"{prefix!r} begins several ids ({', '.join(rows[:5])}): write more of it.")
+            from orchestrator.services.details import some
+
+            raise OrchestratorError(f"{prefix!r} begins several ids ({some(rows)}): write more of it.")
         return str(rows[0])
 
     def recorded(self, table: str, column: str, given: str) -> str:
@@ -348,7 +350,9 @@ class Place:
         ids = list(ids)
         rows = [given] if given in ids else [each for each in ids if begins(given, each)]
         if len(rows) > 1:
-            raise OrchestratorError(f"{given!r} begins several ids ({', '.join(rows[:5])}): write more of it.")
+            from orchestrator.services.details import some
+
+            raise OrchestratorError(f"{given!r} begins several ids ({some(rows)}): write more of it.")
         return rows[0] if rows else given
 
 
