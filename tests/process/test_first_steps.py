@@ -24,7 +24,7 @@ def here(tmp_path, bare, data):
 def test_asking_makes_no_workspace(here, words):
     """Where nothing was recorded, a question is answered in a sentence and nothing is made."""
     said = here.says(*words, code=1)
-    assert "Nothing has been recorded in" in said or "Only a Claude Code conversation" in said
+    assert "Nothing has been recorded in" in said and "orchestrator import" in said or "Only a Claude Code conv" in said
     assert list(here.project.iterdir()) == []
 
 

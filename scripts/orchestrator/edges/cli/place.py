@@ -66,8 +66,8 @@ class Place:
             if self.named:
                 raise OrchestratorError(f"There is no history at {self.history}: look at "
                                         "--db, or at ORCHESTRATOR_DB_PATH.")
-            raise OrchestratorError(f"Nothing has been recorded in {self.project} yet: "
-                                    "`/orchestrate <goal>` in Claude Code, or `orchestrator plan FILE`.")
+            raise OrchestratorError(f"Nothing has been recorded in {self.project} yet: `/orchestrate <goal>` in Claude Code or "
+                                    "`orchestrator plan FILE` begins, `orchestrator import` takes in sessions of before.")
 
     @property
     def con(self) -> Connection:
