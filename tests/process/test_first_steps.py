@@ -28,6 +28,19 @@ def test_asking_makes_no_workspace(here, words):
     assert list(here.project.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [
+    ["outputs", "synthesize", "--session-id", "s"], ["outputs", "collect", "--execution-id", "e", "--insights", "x"],
+    ["tracker", "record-completion", "--execution-id", "e"], ["tracker", "complete-session", "--session-id", "s"],
+    ["tracker", "init-deployment", "--session-id", "s", "--agent-type", "scout"],
+    ["tracker", "set-phase", "--session-id", "s", "--phase", "2"], ["tracker", "validate", "--scope", "Look", "--session-id", "s"],
+    ["bundle", "record-allocation", "--execution-id", "e", "--bundle", "b"],
+], ids=" ".join)  # fmt: skip
+def test_in_the_wrong_folder_nothing_is_made(here, words):
+    """What adds to a session or an execution, where nothing was recorded, says so and makes no workspace."""
+    assert "othing has been recorded in %s" % here.project in here.says(*words, code=1)
+    assert list(here.project.iterdir()) == []
+
+
 def test_a_conversation_that_begins_is_told_how_to_plan(here):
     """`prime` in a Claude session of an untouched project says how to begin, and makes nothing."""
     assert "Plan one" in here.says("prime", CLAUDE_CODE_SESSION_ID="s1")

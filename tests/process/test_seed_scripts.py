@@ -198,6 +198,8 @@ def test_scripts_refuse_with_a_sentence_and_the_right_code(shell):
     """An unknown session is refused with what to do (1), wrong use is told (2), help is help (0)."""
     for line, code, said in (
         ("execution_tracker.py init-deployment --session-id nix --agent-type x", 1, "init-session"),
+        ("execution_tracker.py init-session --scope x --session-id orch-1", 0, ""),
+        ("execution_tracker.py init-deployment --session-id nix --agent-type x", 1, "init-session"),
         ("execution_tracker.py query --session-id nix", 1, "There is no session"),
         ("execution_tracker.py record-completion --execution-id nix", 1, "There is no execution"),
         ("execution_tracker.py init-session", 2, "--scope"),

@@ -156,6 +156,7 @@ def synthesize(
     if bool(files) == bool(session_id):
         raise click.UsageError("Name report files, or --session-id.")
     if session_id:
+        place.check_recorded()
         place.reconcile()
         report.write(place, place.orchestration(session_id), output, form, template, close=False)
         return

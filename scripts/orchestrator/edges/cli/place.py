@@ -339,8 +339,14 @@ class Place:
         return str(rows[0])
 
     def recorded(self, table: str, column: str, given: str) -> str:
-        """The one id that may be cut to what a recording command was given; as given where there is none."""
+        """The one id that may be cut to what a recording command was given; as given where there is none. Makes no history."""
         given = _masked(given)
+        if self._con is None and not self.named and not os.path.lexists(self.history):
+            what, then = "execution", "init-deployment` records one"
+            if table == "orchestrations":
+                what, then = "session", "init-session --scope … --session-id …` begins one"
+            raise OrchestratorError(f"There is no {what} {given}: nothing has been recorded in {self.project} yet; "
+                                    f"`orchestrator tracker {then}.")
         rows = [str(r[0]) for r in self.con.execute(f"SELECT {column} FROM {table} WHERE {column} >= ?1 AND "
                                                     f"{column} < ?1 || char(1114111) ORDER BY {column}", (given,))]
         return self.whole(given, rows)

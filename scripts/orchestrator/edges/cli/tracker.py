@@ -127,8 +127,8 @@ def record_completion(
         final_message = sys.stdin.buffer.read().decode("utf-8", "replace")
     if _off(place):
         return
-    con = place.con
     execution_id = place.recorded(*EXECUTION, execution_id)
+    con = place.con
     fresh = service.record_completion(
         con,
         place.project,
@@ -253,7 +253,8 @@ def validate(
 
     told = service.validate(place.project, scope, filters.names(context_files), place.data)
     if session_id and not _off(place):
-        service.note_validation(place.con, place.recorded(*SESSION, session_id), told, place.now())
+        session_id = place.recorded(*SESSION, session_id)
+        service.note_validation(place.con, session_id, told, place.now())
     if form == "json":
         click.echo(tables.dumps(told))
     elif told["files"]:
