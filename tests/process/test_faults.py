@@ -272,6 +272,10 @@ def test_a_history_in_a_project_that_can_only_be_read(hooked, mounts):
     for words in ASKED:
         assert mounts(script, hooked.project, *program, *words.split(), env=env) == there[words], words
     assert mounts(script, hooked.project, *program, *named.split(), *ASKED[0].split(), env=env) == there[ASKED[0]]
+    assert "is in %s: commands read it" % (hooked.workspace / "history.db") in mounts(
+        script, hooked.project, *program, "doctor", env=env)  # fmt: skip
+    mounts(script, hooked.project, *program, "backup", hooked.data / "copy.db", env=env)
+    assert mounts(script, hooked.project, *program, "--db", hooked.data / "copy.db", "stats", env=env) == there["stats"]
     con = sqlite3.connect(hooked.workspace / "history.db")
     con.execute("PRAGMA user_version = 2")
     con.close()

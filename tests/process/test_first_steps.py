@@ -32,7 +32,8 @@ def test_asking_makes_no_workspace(here, words):
     ["outputs", "synthesize", "--session-id", "s"], ["outputs", "collect", "--execution-id", "e", "--insights", "x"],
     ["tracker", "record-completion", "--execution-id", "e"], ["tracker", "complete-session", "--session-id", "s"],
     ["tracker", "init-deployment", "--session-id", "s", "--agent-type", "scout"],
-    ["tracker", "set-phase", "--session-id", "s", "--phase", "2"], ["tracker", "validate", "--scope", "Look", "--session-id", "s"],
+    ["tracker", "set-phase", "--session-id", "s", "--phase", "2"],
+    ["tracker", "validate", "--scope", "Look", "--session-id", "s"],
     ["bundle", "record-allocation", "--execution-id", "e", "--bundle", "b"],
 ], ids=" ".join)  # fmt: skip
 def test_in_the_wrong_folder_nothing_is_made(here, words):

@@ -340,7 +340,7 @@ def test_a_backup_replaces_nothing_unasked(here, tmp_path):
 
 def test_there_is_nothing_to_copy_yet(here, tmp_path):
     """Without a history no file is made."""
-    assert "no history" in here.says("backup", tmp_path / "copy.db", code=1)
+    assert "Nothing has been recorded" in here.says("backup", tmp_path / "copy.db", code=1)
     assert not (tmp_path / "copy.db").exists()
 
 

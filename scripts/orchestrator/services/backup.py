@@ -39,14 +39,28 @@ def backup(history: str, target: str, force: bool = False) -> int:
 
 
 def _copy(history: str, part: str) -> None:
-    source = "file:" + quote(history) + "?mode=ro"
-    with contextlib.closing(sqlite3.connect(source, uri=True, timeout=10)) as here:
+    with contextlib.closing(_reading(history)) as here:
         with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as there:
             here.backup(there)  # in one step: what others write meanwhile is in the next copy
             there.execute("PRAGMA journal_mode = DELETE")  # so that the copy is one file
             found = there.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise OrchestratorError(f"The history {history} is damaged ({found}), so no copy was kept.")
+
+
+def _reading(history: str) -> sqlite3.Connection:
+    """A connection that reads; where the folder cannot be written and no log lies in it, the file as it is."""
+    source, log = "file:" + quote(history) + "?", history + "-wal"
+    here = sqlite3.connect(source + "mode=ro", uri=True, timeout=10)
+    try:
+        here.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        return here
+    except sqlite3.OperationalError as problem:
+        here.close()
+        logged = os.path.exists(log) and os.path.getsize(log)
+        if "unable to open" not in str(problem) or logged or os.access(os.path.dirname(history), os.W_OK):
+            raise
+    return sqlite3.connect(source + "immutable=1", uri=True, timeout=10)
 
 
 def _name(part: str, target: str, force: bool) -> None:

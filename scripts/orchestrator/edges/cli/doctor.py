@@ -29,6 +29,9 @@ def doctor(place: Place, as_json: bool) -> None:
     findings = list(checks.installation(root, place.data, version()))
     at, workspace = place.project, place.workspace
     findings += checks_project.project(at, workspace, place.history, place.data, place.session)
+    if place.before:
+        findings.append(note("history", f"What was recorded before {at} could no longer be written is in {place.before}: "
+                             "commands read it while nothing newer is, and --db names it."))  # fmt: skip
     findings += checks_project.kept(workspace, place.history)
     findings += checks_project.own_prices(at)
     findings += checks_project.transcripts(at, place.history, paths.client_folder())

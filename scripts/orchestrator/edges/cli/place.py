@@ -45,6 +45,13 @@ class Place:
             raise NotOurs(f"The workspace {self.workspace} did not come from you (a clone, a copy, another user): "
                           "look at it, then run `orchestrator trust`.")
 
+    @property
+    def before(self) -> str | None:
+        """The history in a project that can no longer be written, or None."""
+        inside = os.path.join(self.project, paths.WORKSPACE)
+        found = None if self.named or self.workspace == inside else paths.history_of(inside, self.project)
+        return found if found and os.path.isfile(found) else None
+
     def check_recorded(self) -> None:
         """Raises OrchestratorError when nothing has been recorded here yet; makes nothing.
 
@@ -52,11 +59,9 @@ class Place:
         """
         if self._con is not None:
             return
-        inside = os.path.join(self.project, paths.WORKSPACE)
-        before = None if self.named or self.workspace == inside else paths.history_of(inside, self.project)
-        if before and os.path.isfile(before):
+        if before := self.before:
             if _is_blank(self.history):
-                self.workspace, self.history = inside, before
+                self.workspace, self.history = os.path.join(self.project, paths.WORKSPACE), before
                 return
             if not self._said:
                 self._said = True
@@ -342,9 +347,8 @@ class Place:
         """The one id that may be cut to what a recording command was given; as given where there is none. Makes no history."""
         given = _masked(given)
         if self._con is None and not self.named and not os.path.lexists(self.history):
-            what, then = "execution", "init-deployment` records one"
-            if table == "orchestrations":
-                what, then = "session", "init-session --scope … --session-id …` begins one"
+            what, then = (("session", "init-session --scope … --session-id …` begins one") if table == "orchestrations" else
+                          ("execution", "init-deployment` records one"))
             raise OrchestratorError(f"There is no {what} {given}: nothing has been recorded in {self.project} yet; "
                                     f"`orchestrator tracker {then}.")
         rows = [str(r[0]) for r in self.con.execute(f"SELECT {column} FROM {table} WHERE {column} >= ?1 AND "

@@ -119,6 +119,7 @@ def backup(place: Place, file: str, force: bool) -> None:
     from orchestrator.services.backup import backup as copy
     from orchestrator.store import inbox
 
+    place.check_recorded()
     place.check_trust()
     size = copy(place.history, file, force)
     click.echo(f"{one_line(os.path.abspath(file))}  {_size(size)}, checked")
