@@ -242,7 +242,7 @@ def test_a_workspace_of_somebody_else_is_shown_and_then_trusted(cloned):
 
 def test_nobody_there_to_answer_is_no_yes(cloned):
     """Without an answer nothing is trusted; a script says --yes."""
-    cloned.run("trust", code=1)
+    assert "Nothing was trusted; `--yes` trusts without asking." in cloned.says("trust", code=1)
     cloned.run("status", code=1)
     cloned.run("trust", "--yes")
     cloned.run("status")

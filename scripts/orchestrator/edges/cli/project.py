@@ -101,8 +101,8 @@ def trust(place: Place, yes: bool) -> None:
             "Whoever can push to the repository could change what is deployed here: take it out "
             f"(`git rm -r --cached {tracked[0]}`, and so on), or say `orchestrator trust --yes`."
         )
-    if not yes:
-        click.confirm("Trust it? What is planned in it can then be deployed; its settings hold", abort=True)
+    if not yes and not _agreed("Trust it? What is planned in it can then be deployed; its settings hold"):
+        raise OrchestratorError("Nothing was trusted; `--yes` trusts without asking.")
     try:
         service.grant(place.workspace, place.data, bool(tracked))
     except OSError as problem:
