@@ -212,6 +212,12 @@ def test_a_workspace_of_somebody_else(here):
     assert "orchestrator trust" in broken(here)[1]
 
 
+def test_something_else_in_the_workspaces_place(here):
+    """A file where the workspace should be is named as what is in the way."""
+    here.workspace.write_text("x")
+    assert "is no folder, so nothing is recorded here: move it away." in broken(here)[1]
+
+
 def test_a_workspace_that_git_tracks(here):
     """What git tracks is named, with the way to take it out."""
     here.run("init")

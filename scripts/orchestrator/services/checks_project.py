@@ -34,6 +34,8 @@ def project(at: str, workspace: str, history: str, data: str, session: Optional[
 
 def place(at: str, workspace: str, history: str, data: str) -> Finding:
     """Where the workspace is, and whose."""
+    if os.path.lexists(workspace) and not os.path.isdir(workspace):
+        return broken("workspace", f"{workspace} is no folder, so nothing is recorded here: move it away.")
     if not os.path.isdir(workspace):
         return fine("workspace", f"No workspace yet: {workspace} is made when there is something to record.")
     if not folder.trusted(workspace, data):
