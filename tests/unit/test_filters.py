@@ -33,6 +33,24 @@ def test_times_are_read_as_utc(text, moment):
 
 
 @pytest.mark.parametrize(
+    ("text", "last"),
+    [("2025-01-15", "2025-01-15T23:59:59.999Z"), ("2025-01-15T08:30", "2025-01-15T08:30:59.999Z"),
+     ("2025-01-15T08:30+02:00", "2025-01-15T06:30:59.999Z"), ("2025-01-15T08:30:05", None), ("2025-01-15T08:30:05.5Z", None)],
+)  # fmt: skip
+def test_at_a_minute_is_at_any_moment_of_it(text, last):
+    """What was running at 15:20 is what ran in that minute, and on a day what ran on it; a second is a moment."""
+    assert Moment("at").convert(text, None, None) == START.convert(text, None, None) + (f"/{last}" if last else "")
+
+
+def test_a_clock_means_when_it_last_showed_that():
+    """15:20 is that minute of today, or of yesterday where it is yet to come."""
+    since, until = [datetime.fromisoformat(each.replace("Z", "+00:00")) for each in Moment("at").convert(
+        "15:20", None, None).split("/")]  # fmt: skip
+    assert (since.hour, since.minute, until - since) == (15, 20, timedelta(minutes=1, milliseconds=-1))
+    assert timedelta() <= datetime.now(timezone.utc) - since < timedelta(days=1, minutes=1)
+
+
+@pytest.mark.parametrize(
     ("text", "ago"), [("30m", 1800), ("12h", 43200), ("7d", 604800), ("2 w", 1209600), ("400000d", 34_560_000_000)]
 )
 def test_a_time_may_be_so_long_ago(text, ago):

@@ -289,30 +289,52 @@ def test_what_was_running_ended_with_its_session(tmp_path, at, running):
     con.close()
 
 
+@pytest.fixture
+def stretches(tmp_path):
+    """Four executions that were put to work again: one still at work, one whose Claude session ended, or was killed, over it, and
+    one that ended twice."""
+    con = store.open_history(str(tmp_path / "history.db"))
+    for name, over, reason, last in (("again", None, None, None), ("ended", "12:00", "other", None),
+                                     ("killed", "12:00", "gone", None), ("twice", None, None, "11:00")):  # fmt: skip
+        con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at, end_reason) VALUES (?, ?, ?, ?)",
+                    (name, clock("08:00"), over and clock(over), reason))  # fmt: skip
+        con.execute("INSERT INTO events (dedupe_key, at, kind, execution_id) VALUES (?1, ?2, 'launched', ?1)",
+                    (name, clock("11:00")))  # fmt: skip
+        con.execute("INSERT INTO executions (execution_id, origin, agent_type, status, deployed_at, completed_at, "
+                    "claude_session_id) VALUES (?1, 'unplanned', 'x', 'completed', ?2, ?3, ?1)",
+                    (name, clock("08:00"), clock(last or "09:00")))  # fmt: skip
+        for ordinal, began, ended in ((1, "08:00", "09:00"), (2, "10:00", last)):
+            con.execute("INSERT INTO segments (execution_id, ordinal, started_at, ended_at) VALUES (?, ?, ?, ?)",
+                        (name, ordinal, clock(began), ended and clock(ended)))  # fmt: skip
+    yield con
+    con.close()
+
+
+def clock(time):
+    """A time of the day as the history writes it."""
+    return f"2026-11-20T{time}:00.000Z"
+
+
 @pytest.mark.parametrize("at, running", [
     ("08:30", ["again", "ended", "killed", "twice"]), ("09:30", []), ("10:30", ["again", "ended", "killed", "twice"]),
     ("11:30", ["again", "ended"]), ("12:30", ["again"]),
 ])  # fmt: skip
-def test_between_two_stretches_of_work_nothing_was_running(tmp_path, at, running):
+def test_between_two_stretches_of_work_nothing_was_running(stretches, at, running):
     """An execution was running in each of its stretches, not between them; in one that has no end until its Claude session
     ended, or until the last sign of it where that was killed; and so history lists it."""
-    con = store.open_history(str(tmp_path / "history.db"))
-    time = "2026-11-20T{}:00.000Z".format
-    for name, over, reason, last in (("again", None, None, None), ("ended", "12:00", "other", None),
-                                     ("killed", "12:00", "gone", None), ("twice", None, None, "11:00")):  # fmt: skip
-        con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at, end_reason) VALUES (?, ?, ?, ?)",
-                    (name, time("08:00"), over and time(over), reason))  # fmt: skip
-        con.execute("INSERT INTO events (dedupe_key, at, kind, execution_id) VALUES (?1, ?2, 'launched', ?1)",
-                    (name, time("11:00")))  # fmt: skip
-        con.execute("INSERT INTO executions (execution_id, origin, agent_type, status, deployed_at, completed_at, "
-                    "claude_session_id) VALUES (?1, 'unplanned', 'x', 'completed', ?2, ?3, ?1)",
-                    (name, time("08:00"), time(last or "09:00")))  # fmt: skip
-        for ordinal, began, ended in ((1, "08:00", "09:00"), (2, "10:00", last)):
-            con.execute("INSERT INTO segments (execution_id, ordinal, started_at, ended_at) VALUES (?, ?, ?, ?)",
-                        (name, ordinal, time(began), ended and time(ended)))  # fmt: skip
-    found = sorted(row[0] for row in con.execute(STATEMENTS["running_at"], {"at": time(at)}))
-    assert found == running and sorted(e["execution_id"] for e in queries.executions(con, at=time(at))) == running
-    con.close()
+    found = sorted(row[0] for row in stretches.execute(STATEMENTS["running_at"], {"at": clock(at)}))
+    assert found == running and sorted(e["execution_id"] for e in queries.executions(stretches, at=clock(at))) == running
+
+
+@pytest.mark.parametrize("since, until, running", [
+    ("07:00", "07:59", []), ("07:30", "08:30", ["again", "ended", "killed", "twice"]), ("09:10", "09:50", []),
+    ("08:50", "09:10", ["again", "ended", "killed", "twice"]), ("09:50", "10:10", ["again", "ended", "killed", "twice"]),
+    ("11:10", "11:50", ["again", "ended"]), ("11:50", "12:10", ["again", "ended"]), ("12:10", "13:00", ["again"]),
+])  # fmt: skip
+def test_what_was_running_at_any_moment_of_a_time(stretches, since, until, running):
+    """Asked for a time instead of a moment, history lists what was running at any moment of it."""
+    found = queries.executions(stretches, at=f"{clock(since)}/{clock(until)}")
+    assert sorted(e["execution_id"] for e in found) == running
 
 
 def test_durations_are_those_of_the_lists(filled):

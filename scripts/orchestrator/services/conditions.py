@@ -50,25 +50,25 @@ AT_WORK = f"""
 SELECT e.number FROM executions e INDEXED BY executions_in_flight LEFT JOIN claude_sessions s USING (claude_session_id)
 WHERE e.status = 'deployed' AND (s.claude_session_id IS NULL OR s.ended_at IS NULL AND {BEGAN})
 UNION SELECT e.number FROM {THAT_WORK_AGAIN} AND {AGAIN}"""
-# between two stretches of work
+# between two stretches of work, all the time from ?1 to ?2, as what follows: for a moment they are the same
 _PAUSED = """EXISTS (SELECT 1 FROM segments p JOIN segments n ON n.execution_id = p.execution_id AND n.ordinal = p.ordinal + 1
-    WHERE p.execution_id = e.execution_id AND p.ended_at <= ?1 AND n.started_at > ?1)"""
-# of a Claude session `s`: it went on at a moment; when one whose process is gone ended, nobody knows
+    WHERE p.execution_id = e.execution_id AND p.ended_at <= ?1 AND n.started_at > ?2)"""
+# of a Claude session `s`: it went on then; when one whose process is gone ended, nobody knows
 _GOING = "(s.ended_at IS NULL OR s.end_reason IS NOT 'gone' AND s.ended_at > ?1)"
 # of an execution `e`: when the last of it was heard, or written
 _HEARD = """COALESCE((SELECT max(CASE v.kind WHEN 'tail' THEN v.body ELSE v.at END) FROM events v WHERE v.execution_id =
     e.execution_id AND v.kind NOT IN ('met', 'absent', 'closed')), e.deployed_at)"""
-# at a moment: those that took at most a day, those that took longer, those that have not ended (+: by the index of the few),
+# at work then: those that took at most a day, those that took longer, those that have not ended (+: by the index of the few),
 # those that were at work again
 _RUNNING = f"""
-SELECT number FROM executions e WHERE deployed_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-1 day') AND deployed_at <= ?1
+SELECT number FROM executions e WHERE deployed_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-1 day') AND deployed_at <= ?2
     AND completed_at > ?1 AND NOT {_PAUSED}
 UNION SELECT number FROM executions e WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day')
-    AND deployed_at <= ?1 AND completed_at > ?1 AND NOT {_PAUSED}
+    AND deployed_at <= ?2 AND completed_at > ?1 AND NOT {_PAUSED}
 UNION SELECT e.number FROM executions e LEFT JOIN claude_sessions s USING (claude_session_id) WHERE e.status = 'deployed'
-    AND +e.deployed_at <= min(?1, {NOW}) AND (s.claude_session_id IS NULL OR {_GOING} AND {BEGAN} OR ?1 <= {_HEARD})
+    AND +e.deployed_at <= min(?2, {NOW}) AND (s.claude_session_id IS NULL OR {_GOING} AND {BEGAN} OR ?1 <= {_HEARD})
 UNION SELECT e.number FROM {THAT_WORK_AGAIN} AND EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND
-    g.ended_at IS NULL AND g.ordinal > 1 AND g.started_at <= min(?1, {NOW}) AND
+    g.ended_at IS NULL AND g.ordinal > 1 AND g.started_at <= min(?2, {NOW}) AND
     ({_GOING} AND g.started_at >= s.started_at OR ?1 <= {_HEARD}))"""
 
 
@@ -216,9 +216,10 @@ class Where:
             self.parts = ("rest",)
 
     def add_running(self, at: Optional[str]) -> None:
-        """Adds that it was at work at a moment; a lost one was until its Claude session ended."""
+        """Adds that it was at work at a moment, or at any from one to another (`FROM/TO`); a lost one was until its session ended."""
         if at:
-            self.add_members(_RUNNING, (at,), None, "number")
+            since, _, until = at.partition("/")
+            self.add_members(_RUNNING, (since, until or since), None, "number")
 
     def add_text(self, given: Optional[str]) -> None:
         """Adds that these words stand in a row (store/search.py)."""

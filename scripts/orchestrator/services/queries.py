@@ -103,7 +103,7 @@ def executions(
     """Executions that fit all that is given, the latest deployed first.
 
     `agent_type` may be a bare role of ours; `model` part of the name of one it used; `status` also lost, which deployed leaves
-    out; `at` a moment at which it was running; `text` words in scope, result or error (store/search.py);
+    out; `at` a moment, or FROM/TO, at which it was running; `text` words in scope, result or error (store/search.py);
     `file` a path or folder that was read, written or left.
     """
 

@@ -31,7 +31,8 @@ FILTERS = (
     Option(("--since",), "since", "since", None, "Not earlier: 2026-11-20, 2026-11-20T08:30 (UTC), 12h, 7d.", None),
     Option(("--until",), "until", "until", None, "Not later than this; a day is meant whole.", None),
     Option(("--at",), "at", "at", None,
-           "At work at this moment: 2026-11-20T15:20 (UTC); 15:20: when the clock last showed it, maybe yesterday.", None),
+           "At work then: 2026-11-20T15:20 (UTC), at any moment of that minute; 15:20: when the clock last showed it, maybe "
+           "yesterday.", None),
     Option(("--text",), "text", "words", None,
            'With these words in scope, result or error; "in quotes": in a row; word*: what begins so.', None),
     Option(("--file",), "file", "words", "PATH", "That read, wrote or left this file, or one below it.", None),

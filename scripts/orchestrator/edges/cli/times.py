@@ -14,24 +14,33 @@ _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "wee
 def moment(text: str, kind: str = "since") -> str:
     """A time as UTC text in milliseconds; ValueError for what is none.
 
-    `kind` until: a day is the end of that day. at: the last time the clock showed it.
+    `kind` until: a day is the end of that day. at: the last time the clock showed it, and FROM/TO of the minute, or the day,
+    where nothing finer is said.
     """
     text = text.strip()
-    ago, clock, now = _AGO.fullmatch(text), _CLOCK.fullmatch(text), datetime.now(timezone.utc)
+    ago, clock, written = _AGO.fullmatch(text), _CLOCK.fullmatch(text), _TIME.fullmatch(text)
+    whole, now = timedelta(), datetime.now(timezone.utc)  # how long what was said lasts
     try:
         if ago:
             found = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         elif clock:
             found = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=int(clock[4] or 0), microsecond=0)
             found -= timedelta(days=int(found > now))
-        elif _TIME.fullmatch(text):
+            whole = timedelta(minutes=not clock[3])
+        elif written:
             found = _read(text)
-            if kind == "until" and len(text) == 10:
-                found += timedelta(days=1) - timedelta(milliseconds=1)
+            whole = timedelta(days=not written[1], minutes=bool(written[1]) and not written[2])
         else:
             raise ValueError(text)
+        last = found + max(whole, timedelta(milliseconds=1)) - timedelta(milliseconds=1)
     except OverflowError:
         raise ValueError(text) from None
+    if kind == "at" and whole:
+        return _text(found) + "/" + _text(last)
+    return _text(last if kind == "until" and len(text) == 10 else found)
+
+
+def _text(found: datetime) -> str:
     return found.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
