@@ -158,13 +158,15 @@ def _sparing(module, tree, code, plain, later, is_run):
 def _defining(nodes, whole):
     """The code of some of a module's statements, with functions as in the `whole`: there Python knew what was imported."""
     code = compile(ast.Module(nodes, []), whole.co_filename, "exec", dont_inherit=True, optimize=2)
-    known = {_name(one): one for one in whole.co_consts}
-    return _bare(code.replace(co_consts=tuple([known.get(_name(one), one) for one in code.co_consts])))
+    known = {}  # by name and line, and in order: a line may hold several lambdas or comprehensions
+    for one in whole.co_consts:
+        known.setdefault(_name(one), []).append(one)
+    return _bare(code.replace(co_consts=tuple([known.get(_name(one), [one]).pop(0) for one in code.co_consts])))
 
 
 def _name(const):
-    """What a constant of a module's code is known by there: a function or a class by its name and line."""
-    return getattr(const, "co_name", const), getattr(const, "co_firstlineno", type(const))
+    """What a constant of a module's code is known by there: a function or a class by its name and line, another by itself."""
+    return (const.co_name, const.co_firstlineno) if hasattr(const, "co_name") else id(const)
 
 
 def _bare(code):

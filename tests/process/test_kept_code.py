@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,31 @@ def test_where_something_failed_is_said_to_the_line(plugin, hook):
     told = [json.loads(each) for each in (project / ".orchestrator/log.jsonl").read_text().splitlines()]
     assert len(told) >= 3 and {each["error"] for each in told} == {"KeyError: 'nothing'"}
     assert {each["where"].rpartition(" > ")[2] for each in told} == {"services/gate.py:%d _unplanned" % line}
+
+
+ALIKE = """
+import sys
+from collections import Counter
+from types import CodeType
+sys.path.insert(0, sys.argv[1] + "/hooks")
+import keep_code
+
+def within(code):
+    codes = [const for const in code.co_consts if isinstance(const, CodeType)]
+    return [code.replace(co_consts=()), *[each for one in codes for each in within(one)]]
+
+for name, (*_, tree, code, plain) in keep_code.compiled(sys.argv[1]).items():
+    pieces = [keep_code._defining([node], code) for node in tree.body]
+    found = Counter([each for piece in pieces for each in within(piece)[1:]])
+    if found != Counter(within(keep_code._bare(code))[1:]):
+        print(name)
+"""
+
+
+def test_each_function_is_kept_as_it_is():
+    """Each function, class, lambda and comprehension of what is kept is the source's own, also where a line holds several."""
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", ALIKE, str(ROOT)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_plugin_that_cannot_be_written(plugin, hook):
