@@ -194,7 +194,7 @@ class Kept:
         length, offset, told = self.index.get(WHOLE, (0, 0, b""))
         return source_hash(0, posix.pread(self.file, length, offset)) == told
 
-    def wake(self, space, name, length, offset, *args, **more):
+    def wake(self, space, name, length, offset, /, *args, **more):
         """Calls a function of a module, whose code was not read with its module's."""
         if type(space[name]) is partial:  # else somebody else's name for it was called
             try:

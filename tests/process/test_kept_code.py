@@ -177,6 +177,29 @@ def test_each_function_is_kept_as_it_is():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+WOKEN = """
+import marshal, os, sys, tempfile
+from functools import partial
+sys.path.insert(0, sys.argv[1] + "/hooks")
+import preload
+
+text = "def f(self, *, space, name, length=3, offset=4):\\n return self, space, name, length, offset"
+code = marshal.dumps(compile(text, "f", "exec"))
+with tempfile.TemporaryFile() as f:
+    f.write(b"head" + code)
+    f.flush()
+    kept, space = preload.Kept(sys.argv[1] + "/hooks", f.fileno(), {preload.LATER: (1,)}), {}
+    space["f"] = early = partial(kept.wake, space, "f", len(code), 3)
+    print(early(0, space=1, name=2), early(0, space=1, name=2, offset=5), space["f"] is not early)
+"""
+
+
+def test_a_function_that_is_read_when_it_is_called_takes_what_it_takes():
+    """Whatever a function's parameters are called, it gets them, by its first name and by its new one."""
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", WOKEN, str(ROOT)], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("(0, 1, 2, 3, 4) (0, 1, 2, 3, 5) True\n", "")
+
+
 def test_a_plugin_that_cannot_be_written(plugin, hook):
     """Where nothing can be kept, each hook loads the ordinary way and records all the same."""
     (plugin / "hooks/__pycache__").write_text("")
