@@ -22,7 +22,7 @@ def hook(plugin, bare, tmp_path):
     (project / ".git").mkdir(parents=True)
     env, count = bare(CLAUDE_PROJECT_DIR=project), []
 
-    def send():
+    def send(plugin=plugin):
         count.append(1)
         asked = {"description": "look", "prompt": "Look.", "subagent_type": "scout%d" % len(count)}
         event = {
@@ -150,6 +150,10 @@ def test_where_something_failed_is_said_to_the_line(plugin, hook):
     told = [json.loads(each) for each in (project / ".orchestrator/log.jsonl").read_text().splitlines()]
     assert len(told) >= 3 and {each["error"] for each in told} == {"KeyError: 'nothing'"}
     assert {each["where"].rpartition(" > ")[2] for each in told} == {"services/gate.py:%d _unplanned" % line}
+    moved = plugin.rename(plugin.with_name("moved"))  # and where that lay once is what was kept
+    hook.send(moved)
+    *_, last = (project / ".orchestrator/log.jsonl").read_text().splitlines()
+    assert json.loads(last)["where"].endswith(" > services/gate.py:%d _unplanned" % line)
 
 
 ALIKE = """

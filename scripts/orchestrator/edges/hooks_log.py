@@ -97,10 +97,10 @@ def _line(code, trace):
     """The line of our code that a traceback is at. What hooks keep is without lines: the source is compiled for them."""
     import dis
 
-    waiting, at = [code], trace.tb_lineno or code.co_firstlineno
+    waiting, at = [code], max(trace.tb_lineno or 0, code.co_firstlineno)  # 3.10 says -1, later ones None
     try:
-        with open(code.co_filename, "rb") as f:
-            waiting.append(compile(f.read(), code.co_filename, "exec", dont_inherit=True, optimize=2))
+        with open(trace.tb_frame.f_globals.get("__file__", code.co_filename), "rb") as f:  # the plugin may have been moved
+            waiting.append(compile(f.read(), f.name, "exec", dont_inherit=True, optimize=2))
     except (OSError, ValueError, SyntaxError):
         pass
     while waiting:
