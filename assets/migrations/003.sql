@@ -24,7 +24,7 @@ DROP TRIGGER check_kept;
 DROP TRIGGER check_gone;
 ALTER TABLE outputs ADD COLUMN passed INTEGER; -- of a validation result: 1 its check passed, 0 it failed, NULL it says neither
 UPDATE outputs SET passed = (              -- judged() is the code's own rule; of several checks one that failed counts
-    SELECT min(CASE v.type WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE judged(v.atom) END)
+    SELECT min(CASE v.type WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE judged(CAST(v.atom AS BLOB)) END)
     FROM json_each(CASE WHEN json_valid(content) THEN content ELSE 'null' END) v WHERE v.atom IS NOT NULL)
 WHERE output_type = 'validation_result';
 INSERT INTO daily_checks SELECT substr(created_at, 1, 10), sum(passed), sum(1 - passed) FROM outputs

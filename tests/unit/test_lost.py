@@ -261,9 +261,9 @@ def test_an_older_history_is_brought_up(tmp_path, version):
         old.execute("INSERT INTO segments (execution_id, ordinal, started_at, ended_at) VALUES ('e', ?, ?, ?)", (row[0], *times))
     kept = "INSERT INTO outputs (execution_id, output_type, content, created_at) VALUES ('e', "
     kept += "'validation_result', ?, '2026-11-20')"
-    for verdict in ("pass", "fail", "`pass", "85%", "n/a"):
+    for verdict in ("pass", "fail", "`pass", "85%", "n/a", "\\ud800"):  # the last is no text
         old.execute(kept, ('{"tests": "%s"}' % verdict,))
-    assert old.execute("SELECT * FROM daily_checks").fetchall() == [("2026-11-20", 1, 4)]
+    assert old.execute("SELECT * FROM daily_checks").fetchall() == [("2026-11-20", 1, 5)]
     old.execute("PRAGMA user_version = %d" % version)
     old.close()
     opened = store.open_history(str(tmp_path / "old.db"))

@@ -125,10 +125,10 @@ def _bring_up(con, path):
 
 
 def _judged(verdict):
-    """Whether a check passed, for migrations: 1, 0, or None where its verdict says neither."""
+    """Whether a check passed, for migrations: 1, 0, or None where its verdict (bytes, which may be no text) says neither."""
     from orchestrator.model.verdict import passed
 
-    found = passed(str(verdict))
+    found = passed(verdict.decode("utf-8", "replace"))
     return None if found is None else int(found)
 
 
