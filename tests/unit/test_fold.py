@@ -379,14 +379,15 @@ def test_a_lost_one_is_corrected_by_a_later_signal():
         world.close()
 
 
-def test_an_event_that_is_nobodys_is_masked_before_it_is_cut():
+@pytest.mark.parametrize("lacks", ["agent_id", "session_id"])
+def test_an_event_that_is_nobodys_is_masked_before_it_is_cut(lacks):
     """Of a secret at the place where a long odd event is cut nothing is kept."""
     world = World()
     try:
         world.agent(10)
         history = History(world)
         start = next(event for event in world.events if event["hook_event_name"] == "SubagentStart")
-        del start["agent_id"]
+        del start[lacks]
         secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
         history.take({**start, "zz": "x" * (19975 - len(json.dumps(start))) + " " + secret + " and more" * 100})
         (text,) = history.con.execute("SELECT text FROM events WHERE kind = 'malformed'").fetchone()

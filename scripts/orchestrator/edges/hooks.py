@@ -180,7 +180,7 @@ def handle(con, text, name, pid, now, project, workspace, once, late=False, kept
     except ValueError as problem:
         from orchestrator.recording import record
 
-        record.append(con, "malformed", now, text, reason=str(problem), text=text[:20000])
+        record.append(con, "malformed", now, text, reason=str(problem), text=record.clean(text)[:20000])
         return None
     if _left_out(con, p, _kept_settings(con) if kept is None else kept):
         return None
