@@ -45,8 +45,9 @@ GROUP BY c.context_source ORDER BY succeeded DESC, executions DESC;
 
 -- validation_of_session: What did the checks of this session say?
 SELECT e.execution_id, v.key AS "check", v.value AS verdict
-FROM outputs o JOIN agent_executions e USING (execution_id), json_each(o.content) v
-WHERE o.output_type = 'validation_result' AND e.session_id = :session_id ORDER BY o.output_id;
+FROM outputs o JOIN agent_executions e USING (execution_id),
+    json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v
+WHERE o.output_type = 'validation_result' AND v.key IS NOT NULL AND e.session_id = :session_id ORDER BY o.output_id;
 
 -- errors_of_session: What went wrong in this session?
 SELECT execution_id, agent_type, error_message FROM agent_executions
@@ -124,7 +125,8 @@ FROM executions WHERE completed_at IS NOT NULL GROUP BY agent_type ORDER BY aver
 -- validation_by_day: How do checks do over time?
 SELECT substr(o.created_at, 1, 10) AS day, v.key AS "check", count(*) AS runs, count(*) FILTER (WHERE o.passed = 1) AS passed,
     count(*) FILTER (WHERE o.passed = 0) AS not_passed
-FROM outputs o, json_each(o.content) v WHERE o.output_type = 'validation_result'
+FROM outputs o, json_each(CASE WHEN json_valid(o.content) THEN o.content ELSE 'null' END) v
+WHERE o.output_type = 'validation_result' AND v.atom IS NOT NULL
 GROUP BY day, "check" ORDER BY day DESC, "check";
 
 -- versions_of_deliverable: Which versions of this file were delivered, by whom?

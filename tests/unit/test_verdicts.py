@@ -197,3 +197,12 @@ def test_report_files_are_read_alike(tmp_path):
     report.write_text("Done.\nValidation:\n- npm run test:unit: **pass**\n- build\n")
     assert json.loads(json.dumps(report_files.of_files([str(report)])))["others"][0]["validation"] == {
         "npm run test:unit": "pass", "build": "named"}  # fmt: skip
+
+
+@pytest.mark.parametrize("long", ["a: " * 400_000, "pass; " * 200_000, "x: pass; lint: " * 80_000, "(: ok" * 200_000])
+def test_a_line_of_a_megabyte_is_judged_by_how_it_begins(long):
+    """Nobody writes a verdict as long; it is parted and judged all the same, by its beginning."""
+    for text in (long, "tests: pass " + long, "tests: fail " + long):
+        check, said = judge.halves(text)
+        assert judge.passed(said) == judge.passed(said[:2000])
+    assert judge.halves("tests: pass. " + "x" * 10**6)[0] == "tests"

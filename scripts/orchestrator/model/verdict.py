@@ -14,6 +14,7 @@ _AROUND = "`*\" "  # marks around a verdict
 _IN_FRONT = _AROUND + "=-"  # and what else stands in front of one: === 12 passed ===, --- FAIL
 _DIGITS = "0123456789"
 _FAILING = tuple(word for word in _SIGNS if not _JUDGED[word])
+_COLONS, _LONG = 100, 2000  # colons at which a line may part, and characters that judge: nobody writes as many
 _COUNTED = ["; %s %s" % (word, number) for word in ("failed", "failure", "failures", "errors") for number in _DIGITS[1:]]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _LOWER = str.maketrans(_LETTERS.upper(), _LETTERS)  # no other letter becomes one of these
@@ -31,7 +32,7 @@ def halves(text):
     Of several with a space it is the first behind which the verdict stands alone (`tests: fail: error in x`), else the last
     (`unit: error handling of a: passes`); of several without, the last; where no verdict follows any, the first.
     """
-    parts = text.replace("[masked:", "[masked\0").split(":")
+    parts = text.replace("[masked:", "[masked\0").split(":", _COLONS)
     places = [n for n in range(1, len(parts)) if passed(_said(":".join(parts[n:n + 9])[:500])) is not None]
     spaced = [n for n in places if parts[n][:1] == " "]
     spaced = [n for n in spaced if not _open(":".join(parts[:n]))] or spaced
@@ -90,7 +91,7 @@ def _another_failed(said, more):
 
 def _plain(verdict):
     """A verdict in lower case, without the marks in front, in the one way of writing that is judged; a space ends it."""
-    said = " " + verdict.translate(_LOWER).lstrip(_IN_FRONT) + " "
+    said = " " + verdict[:_LONG].translate(_LOWER).lstrip(_IN_FRONT) + " "
     for written, same in _SAME:
         said = said.replace(written, same)
     return said.lstrip(" ")

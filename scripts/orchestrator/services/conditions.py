@@ -216,7 +216,7 @@ class Where:
             self.parts = ("rest",)
 
     def add_running(self, at: Optional[str]) -> None:
-        """Adds that it was at work at a moment, or at any from one to another (`FROM/TO`); a lost one was until its session ended."""
+        """At work at a moment, or at any from one to another (FROM/TO); lost ones were until their session ended."""
         if at:
             since, _, until = at.partition("/")
             self.add_members(_RUNNING, (since, until or since), None, "number")
