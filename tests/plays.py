@@ -61,11 +61,11 @@ def shell(command: str) -> dict:
     return call("Bash", command=command)
 
 
-def once(condition: Callable[[], Any], *parts: Any) -> Callable[[Any], Any]:
-    """A reply, or what it consists of, that is given as soon as something holds, or after ten seconds."""
+def once(condition: Callable[[], Any], *parts: Any, most: float = 10) -> Callable[[Any], Any]:
+    """A reply, or what it consists of, that is given as soon as something holds, or after `most` seconds."""
 
     def reply(_: Any) -> Any:
-        end = time.monotonic() + 10
+        end = time.monotonic() + most
         while not condition() and time.monotonic() < end:
             time.sleep(0.02)
         return parts[0] if parts and isinstance(parts[0], Reply) else say(*parts)

@@ -125,7 +125,7 @@ def test_a_conversation_that_is_cleared_while_its_agent_works(terminal, project)
     asked = []
     play = Play().when("FIRST", submit(task("t1")), deploy("t1"), "one at work")
     play.when("SECOND", shell("orchestrator resume"), deploy("t1"), "and now", "woken")
-    play.when("DO t1.", once(lambda: asked, "found by t1"))
+    play.when("DO t1.", once(lambda: asked, "found by t1", most=60))
     window = terminal(project, play, *MANUAL)
     window.type("FIRST")
     window.wait_for("one at work")
