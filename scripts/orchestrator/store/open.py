@@ -108,7 +108,7 @@ def _bring_up(con, path):
             for statement in statements(_read("execution_db.schema.sql")):
                 con.execute(statement)
         elif found < VERSION:
-            con.create_function("judged", 1, _judged)
+            con.create_function("judged", 1, _judging())
             for step in range(found + 1, VERSION + 1):
                 for statement in statements(_read(os.path.join("migrations", "%03d.sql" % step))):
                     con.execute(statement)
@@ -124,12 +124,18 @@ def _bring_up(con, path):
         pass
 
 
-def _judged(verdict):
-    """Whether a check passed, for migrations: 1, 0, or None where its verdict (bytes, which may be no text) says neither."""
+def _judging():
+    """For migrations, what says of a verdict (bytes, which may be no text) whether its check passed: 1, 0, or None for neither."""
     from orchestrator.model.verdict import passed
 
-    found = passed(verdict.decode("utf-8", "replace"))
-    return None if found is None else int(found)
+    known = {}  # a history has few verdicts, each many times
+
+    def judged(verdict):
+        if verdict not in known:
+            known[verdict] = passed(verdict.decode("utf-8", "replace"))
+        return known[verdict]
+
+    return judged
 
 
 emptied = []  # histories that this process began anew, in a file that was empty though it had been written before
