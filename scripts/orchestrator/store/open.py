@@ -125,7 +125,7 @@ def _bring_up(con, path):
 
 
 def _judging():
-    """For migrations, what says of a verdict (bytes, which may be no text) whether its check passed: 1, 0, or None for neither."""
+    """For migrations, whether the check of a verdict (bytes, which may be no text) passed: true, false, None: neither."""
     from orchestrator.model.verdict import passed
 
     known = {}  # a history has few verdicts, each many times
