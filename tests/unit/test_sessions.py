@@ -321,6 +321,20 @@ def test_a_conversation_that_is_come_back_to_unheard(tmp_path):
     assert history.con.execute(rows).fetchall() == [(SESSION, 1), (second, 0)]
 
 
+def test_a_message_from_a_conversation_that_is_come_back_to_unheard(left):
+    """An agent that had ended, and that a message puts to work again from its own conversation, which had been left and of whose
+    going on nothing was heard, is at work."""
+    history, second = left
+    for event in history.world.events[5:]:
+        history.take({**event, "session_id": second["session_id"]})
+    history.take({**second, "hook_event_name": "Stop", "background_tasks": []})
+    history.world.message(next(iter(history.world.pairs)), 11, "more")
+    assert at_work(history) == (0, 0)
+    sent = next(event for event in history.world.events if event.get("tool_name") == "SendMessage")
+    history.take(sent)
+    assert at_work(history) == (1, 0)
+
+
 def test_a_call_that_was_let_through_before_the_conversation_was_left(left):
     """An agent's call that was let through before /clear, and came back after it, is one call."""
     history, second = left

@@ -125,7 +125,8 @@ def seen(con, p, pid, now, late=False):
         pass  # what began it there was not heard
     elif row[6] == "gone" and not late and _same(row[:4], process_of(pid)):  # it was only thought to be gone
         con.execute("UPDATE claude_sessions SET ended_at = NULL, end_reason = NULL WHERE claude_session_id = ?", (p.session,))
-    elif row[6] and main and not late and p.event in ("UserPromptSubmit", "PreToolUse"):  # left, and nobody heard it go on
+    elif row[6] and main and not late and (  # left, and nobody heard it go on
+            p.event in ("UserPromptSubmit", "PreToolUse") or p.tool == "SendMessage"):  # of which only the return is heard
         if row[4]:
             _goes_on(con, p.session, process_of(pid), now)
         _comes_back(con, p.session, now)
