@@ -240,6 +240,28 @@ def test_a_conversation_in_two_living_processes(both):
     assert history.con.execute("SELECT ended_at IS NULL FROM claude_sessions").fetchall() == [(0,)]
 
 
+def test_a_message_from_a_conversation_that_two_processes_are_in(tmp_path):
+    """An agent of a conversation that its process left for one in which another is, too, is at work there when a message puts it
+    to work again, also when the other process does not list it."""
+    world = World(str(tmp_path))
+    history = History(world)
+    agent, other = world.agent(10), {**world.events[0], "session_id": "5ec0d000-0000-4000-8000-000000000002"}
+    history.process = sessions.process_of(os.getppid())
+    history.take(other)
+    history.process = sessions.process_of(ME)
+    for event in world.events:
+        history.take(event)
+    history.take({**world.events[0], "hook_event_name": "SessionEnd", "reason": "resume"})
+    history.take({**other, "source": "resume"})
+    world.message(agent, 11, "more")
+    for event in world.events[-5:-2]:
+        history.take({**event, "session_id": other["session_id"]})
+    assert at_work(history) == (1, 0)
+    history.process, history.count = sessions.process_of(os.getppid()), history.count + 10
+    history.take({**other, "hook_event_name": "Stop", "background_tasks": []})
+    assert at_work(history) == (1, 0)
+
+
 def test_the_earlier_of_two_processes_is_killed(both):
     """Its conversation goes on in the other, with what that has at work; when that is gone as well, the conversation is over."""
     history, start = both

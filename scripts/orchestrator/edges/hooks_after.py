@@ -199,7 +199,7 @@ def _resumed(e):
     if e.p.resumed is None or e.p.call is None:
         return None  # to an agent at work, a teammate, another session
     execution = record.by_agent(e.con, e.p.resumed)
-    sessions.works_beside(e.con, e.p.session, execution, e.now)
+    sessions.works_beside(e.con, e.p.session, execution, e.pid, e.now)
     record.append(e.con, "resumed", e.now, "%s %s" % (e.p.session, e.p.call), claude_session_id=e.p.session,
                   agent_id=e.p.resumed, tool_use_id=e.p.call, prompt_id=e.p.prompt_id, execution_id=execution)
     if execution:
@@ -256,7 +256,7 @@ def agent_start(e):
             _odd(e, "a start without agent_id, or of an agent that was of another type")
             return None
         execution = agents.of_start(e.con, e.p, e.now)
-        sessions.works_beside(e.con, e.p.session, execution, e.now)
+        sessions.works_beside(e.con, e.p.session, execution, e.pid, e.now)
         record.append(e.con, "started", e.now, "%s %s %s" % (e.p.session, e.p.agent, e.p.prompt_id),
                       claude_session_id=e.p.session, agent_id=e.p.agent, prompt_id=e.p.prompt_id, execution_id=execution,
                       agent_type=e.p.agent_type)

@@ -217,7 +217,7 @@ def _shares(con, session):
     con.execute("UPDATE claude_sessions SET forked = 2 WHERE claude_session_id = ?", (session,))
 
 
-def works_beside(con, session, execution, now):
+def works_beside(con, session, execution, pid, now):
     """An agent of a conversation that its process has left is put to work from the one it has now: it is not over. One that
     was left in an earlier process is by now left in this one; one that another process is in, this one is in, too."""
     row = con.execute("SELECT o.claude_session_id, host, boot_id, pid, process_started, ended_at, o.end_reason FROM executions e "
@@ -225,9 +225,7 @@ def works_beside(con, session, execution, now):
                       (execution, session)).fetchone()
     if row is None:
         return
-    process = con.execute("SELECT host, boot_id, pid, process_started FROM claude_sessions WHERE claude_session_id = ?",
-                          (session,)).fetchone()
-    of = row[0]
+    of, process = row[0], process_of(pid)  # its own, also where another that is in this conversation has its row
     if _same(row[1:5], process):
         if row[6] in LEFT:
             con.execute("UPDATE claude_sessions SET ended_at = NULL, forked = 2 WHERE claude_session_id = ?", (of,))
