@@ -74,6 +74,7 @@ CREATE TABLE claude_sessions (           -- one Claude Code session and the proc
 CREATE INDEX claude_sessions_unread ON claude_sessions (claude_session_id) -- whose transcript may have grown
     WHERE transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at <= ended_at);
 CREATE INDEX claude_sessions_open ON claude_sessions (claude_session_id) WHERE ended_at IS NULL;
+CREATE INDEX claude_sessions_ended ON claude_sessions (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX claude_sessions_by_orchestration ON claude_sessions (orchestration_id);
 
 CREATE TABLE executions (                -- one attempt by one agent
@@ -146,8 +147,9 @@ CREATE INDEX executions_completed ON executions -- what one of a type and a mode
 CREATE INDEX executions_unmeasured ON executions (deployed_at, agent_type) WHERE models IS NULL; -- of which no usage is known
 CREATE INDEX executions_by_parent ON executions (parent_agent_id) WHERE parent_agent_id IS NOT NULL;
 CREATE INDEX executions_by_bundle ON executions (bundle_id) WHERE bundle_id IS NOT NULL;
-CREATE INDEX executions_unread ON executions (claude_session_id) -- whose transcript is still to be read
-    WHERE agent_id IS NOT NULL AND status != 'deployed' AND (usage_read_at IS NULL OR usage_read_at < completed_at);
+CREATE INDEX executions_unread ON executions (claude_session_id) -- whose transcript is still to be read, now or when they end
+    WHERE agent_id IS NOT NULL AND (usage_read_at IS NULL OR usage_read_at < completed_at);
+CREATE INDEX executions_deployed ON executions (deployed_at, origin, agent_type) WHERE status = 'deployed';
 
 CREATE INDEX executions_unarchived ON executions (COALESCE(completed_at, usage_read_at)) -- whose transcript is still to be kept
     WHERE transcript_hash IS NULL AND usage_read_at IS NOT NULL AND transcript_path IS NOT NULL;

@@ -7,6 +7,11 @@ CREATE INDEX executions_completed ON executions -- what one of a type and a mode
 CREATE INDEX executions_of_others ON executions -- models, beside the one it ran on: which, and that one
     (models || char(10) || COALESCE(resolved_model, model, ''), deployed_at)
     WHERE models != replace(COALESCE(resolved_model, model, ''), '[1m]', '');
+DROP INDEX executions_unread;
+CREATE INDEX executions_unread ON executions (claude_session_id) -- whose transcript is still to be read, now or when they end
+    WHERE agent_id IS NOT NULL AND (usage_read_at IS NULL OR usage_read_at < completed_at);
+CREATE INDEX executions_deployed ON executions (deployed_at, origin, agent_type) WHERE status = 'deployed';
+CREATE INDEX claude_sessions_ended ON claude_sessions (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX tasks_by_id ON tasks (task_id, created_at);
 CREATE INDEX tasks_left_out ON tasks (orchestration_id) WHERE skipped_at IS NOT NULL;
 CREATE INDEX executions_unmeasured ON executions (deployed_at, agent_type) WHERE models IS NULL; -- of which no usage is known

@@ -753,6 +753,16 @@ def test_days_that_are_not_listed_are_said(con, monkeypatch, since, until):
     assert [each["day"] for each in before["by_day"]] == every_day[1:] and before["days_before"] is None
 
 
+@pytest.mark.parametrize("since, until", [(None, None), DAY, ("2023-01-01", None), (None, DAY[0])])
+def test_statistics_count_as_lost_what_lists_do(con, since, until):
+    """What has neither ended nor is at work is lost, of each agent type and period: as many as the view of them has."""
+    told = stats.statistics(con, since, until)
+    asked = "SELECT agent_type, count(*) FROM lost_executions WHERE deployed_at >= ? AND deployed_at < ? || '~' GROUP BY 1"
+    wanted = dict(con.execute(asked, (since or "", until or "~")).fetchall())
+    assert told["fleet"]["lost"] == sum(wanted.values()) and (wanted or since or until)
+    assert {row["agent_type"]: row["lost"] for row in told["by_agent_type"] if row["lost"]} == wanted
+
+
 def test_statistics_are_json(con):
     """What --json prints is plain values."""
     assert json.loads(json.dumps(stats.statistics(con)))["fleet"]["executions"] == EXECUTIONS

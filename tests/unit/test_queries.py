@@ -178,10 +178,14 @@ def test_sessions_are_listed_with_their_counts(filled):
     assert len(queries.sessions(filled.con, since="2026-11-20T19:00:00.000Z")) == 1
 
 
-def test_tasks_of_all_orchestrations_are_all_of_them(tmp_path):
-    """Of every state each task is listed, in however many orchestrations they are, the latest orchestration first."""
+@pytest.mark.parametrize("few", [1, 1000])
+def test_tasks_of_all_orchestrations_are_all_of_them(tmp_path, monkeypatch, few):
+    """Of every state each task is listed, in however many orchestrations they are, the latest orchestration first; also where
+    many are lost."""
+    monkeypatch.setattr(queries, "FEW", few)
     con, draw = store.open_history(str(tmp_path / "history.db")), random.Random(3)
-    con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at) VALUES ('gone', '2026', '2026')")
+    con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at) VALUES ('gone', '2026', '2026'), "
+                "('here', '2026', NULL)")  # fmt: skip
     con.execute("BEGIN")
     for n in range(240):
         name, at = "orch-%d" % n, "2026-%02d-01" % (1 + n % 12)

@@ -67,6 +67,18 @@ def passed(verdict):
     return False if False in counted else True if True in counted and not few else None
 
 
+def judging():
+    """For migrations: what judges verdicts (bytes, which may be no text) as `passed` does, each of them once."""
+    known = {}  # a history has few verdicts, each many times
+
+    def judged(verdict):
+        if verdict not in known:
+            known[verdict] = passed(verdict.decode("utf-8", "replace"))
+        return known[verdict]
+
+    return judged
+
+
 def _counted(said, is_number=lambda end: end[-1:] in tuple(_DIGITS)):
     """What is judged by the words that stand behind numbers, by how what stands before a word ends: some of True, False, None."""
     parts = said.split(" ")

@@ -263,8 +263,8 @@ def salvage(con, project, session, now):
         _found_told(con, project, session, main[0], {row[1]: row[2] for row in left}, now)
         left = _at_work(con, session)
     for execution, agent, _, begun in left:
-        if begun:
-            con.execute("UPDATE executions SET usage_read_at = NULL WHERE execution_id = ?", (execution,))
+        con.execute("UPDATE executions SET usage_read_at = NULL WHERE execution_id = ? AND usage_read_at IS NOT NULL",
+                    (execution,))  # it is read once more
         meta = transcript.meta(con, main[0], agent) if main and main[0] else None
         if meta:
             execution = agents.by_meta(con, session, agent, meta, now) or execution

@@ -312,10 +312,11 @@ def unread(con, now):
     """The ids of sessions of the last day that said they ended, had agents at work whose transcripts were looked at only then,
     and whose process is gone by now: what it wrote on its way out is all there."""
     return [r[0] for r in con.execute(
-        "SELECT DISTINCT s.claude_session_id, s.host, s.boot_id, s.pid, s.process_started FROM lost_executions e JOIN "
-        "claude_sessions s USING (claude_session_id) WHERE s.ended_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?, '-1 day') AND "
-        "s.end_reason NOT IN ('gone', 'imported') AND (SELECT max(t.at) FROM events t WHERE t.execution_id = e.execution_id "
-        "AND t.kind = 'tail') <= s.ended_at", (now,)) if alive(*r[1:]) is False]
+        "SELECT claude_session_id, host, boot_id, pid, process_started FROM claude_sessions s INDEXED BY claude_sessions_ended "
+        "WHERE ended_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?, '-1 day') AND end_reason NOT IN ('gone', 'imported') AND EXISTS ("
+        "SELECT 1 FROM executions e WHERE e.claude_session_id = s.claude_session_id AND e.status = 'deployed' AND (SELECT "
+        "max(t.at) FROM events t WHERE t.execution_id = e.execution_id AND t.kind = 'tail') <= s.ended_at)", (now,))
+        if alive(*r[1:]) is False]
 
 
 def bury(con, now):

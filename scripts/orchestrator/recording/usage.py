@@ -2,15 +2,19 @@
 
 import os
 
+from orchestrator.store.open import BEGAN
+
 MOST_IN_HOOK = 8_000_000  # bytes of transcripts one hook reads; a later command reads the rest
 MOST_IN_PASSING = 2_000_000  # where a session begins or ends, which must not take long
 SUMS_COME = 10  # seconds after a session's end, of /clear above all, within which the client writes what it used
 MOST_TOKENS = 10**12  # of one message; what says more is no count
 
-_UNREAD = (
-    "executions INDEXED BY executions_unread WHERE agent_id IS NOT NULL AND status != 'deployed' AND "
-    "(usage_read_at IS NULL OR usage_read_at < completed_at)"
+_TO_READ = "WHERE agent_id IS NOT NULL AND (usage_read_at IS NULL OR usage_read_at < completed_at)"
+_ENDED = (  # what was lost has ended, too, without an end
+    "(status != 'deployed' OR EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id AND "
+    "(s.ended_at IS NOT NULL OR NOT %s)))" % BEGAN
 )
+_UNREAD = "executions e INDEXED BY executions_unread %s AND %s" % (_TO_READ, _ENDED)
 _GROWN = (
     "claude_sessions INDEXED BY claude_sessions_unread WHERE "
     "transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at <= ended_at)"
@@ -47,19 +51,14 @@ def due(con, project, now, session=None, execution=None, most=None):
     `most` bounds the bytes. With it a transcript that is missing is looked for again the next time.
     """
     # each by its index, so that how long the history is does not matter
-    by, name = ("execution_id", execution) if execution else ("claude_session_id", session)
+    if execution:
+        where = "executions %s AND status != 'deployed' AND execution_id = ?" % _TO_READ
+    else:
+        where = _UNREAD + (" AND claude_session_id = ?" if session else "")
+    name = execution or session
     rows = con.execute(
-        "SELECT execution_id, transcript_path, claude_session_id, agent_id FROM %s%s"
-        % (_UNREAD, " AND %s = ?" % by if name else ""),
-        (name,) if name else (),
+        "SELECT execution_id, transcript_path, claude_session_id, agent_id FROM " + where, (name,) if name else ()
     ).fetchall()
-    if execution is None:  # what was lost has ended too, without an end
-        rows += con.execute(
-            "SELECT execution_id, l.transcript_path, claude_session_id, agent_id FROM lost_executions l JOIN claude_sessions s "
-            "USING (claude_session_id) WHERE +agent_id IS NOT NULL AND (l.usage_read_at IS NULL OR l.usage_read_at < s.ended_at) "
-            + ("AND claude_session_id = ?" if session else ""),
-            (session,) if session else (),
-        ).fetchall()
     if rows:
         from orchestrator.recording import tally, transcript
 

@@ -39,16 +39,22 @@ UNION ALL SELECT execution_id FROM outputs WHERE path >= ? AND path < ?"""
 _TOUCHED = "SELECT execution_id FROM file_touches WHERE path = ? UNION ALL SELECT execution_id FROM outputs WHERE path = ?"
 FILE_OF_E = f"EXISTS ({_TOUCHED.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"
 _IN_IT = f"EXISTS ({_BELOW.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"  # of an execution `e`
-_LOST = "SELECT number FROM lost_executions"
+THE_LOST = "SELECT number FROM lost_executions"
+# of an execution `e`: it is lost, as that view has it
+IS_LOST = f"""e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id
+    AND (s.ended_at IS NOT NULL OR NOT {BEGAN}))"""
 # of those that had ended and that a message put to work again; by the index of stretches that have not ended
 THAT_WORK_AGAIN = """executions e CROSS JOIN claude_sessions s USING (claude_session_id) WHERE e.status != 'deployed' AND
     e.execution_id IN (SELECT execution_id FROM segments INDEXED BY segments_under_way WHERE ended_at IS NULL AND ordinal > 1)"""
 # of an execution `e`: it is at work again
 AGAIN = f"""e.status != 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id AND
     s.ended_at IS NULL AND {WORKS_AGAIN})"""
-AT_WORK = f"""
-SELECT e.number FROM executions e INDEXED BY executions_in_flight LEFT JOIN claude_sessions s USING (claude_session_id)
-WHERE e.status = 'deployed' AND (s.claude_session_id IS NULL OR s.ended_at IS NULL AND {BEGAN})
+# that were deployed and have not ended, by the few Claude sessions that are open, not among all that are lost
+IN_FLIGHT = f"""
+SELECT e.number FROM claude_sessions s INDEXED BY claude_sessions_open CROSS JOIN executions e INDEXED BY executions_in_flight
+    USING (claude_session_id) WHERE s.ended_at IS NULL AND e.status = 'deployed' AND {BEGAN}
+UNION ALL SELECT number FROM executions INDEXED BY executions_in_flight WHERE claude_session_id IS NULL AND status = 'deployed'"""
+AT_WORK = f"""{IN_FLIGHT}
 UNION SELECT e.number FROM {THAT_WORK_AGAIN} AND {AGAIN}"""
 # between two stretches of work, all the time from ?1 to ?2, as what follows: for a moment they are the same
 _PAUSED = """EXISTS (SELECT 1 FROM segments p JOIN segments n ON n.execution_id = p.execution_id AND n.ordinal = p.ordinal + 1
@@ -203,8 +209,11 @@ class Where:
 
     def add_status(self, status: Optional[str]) -> None:
         """Adds a status; lost, which is a question, counts as one, and deployed leaves it out. What works again is deployed."""
-        if status in ("deployed", "lost"):
-            self.add_members(_LOST if status == "lost" else AT_WORK, (), None, "number")
+        if status == "deployed":
+            self.add_members(AT_WORK, (), None, "number")
+        elif status == "lost":
+            if not self.add_members(THE_LOST, (), IS_LOST, "number"):
+                self.index = " INDEXED BY executions_deployed"
         elif status == "failed":
             if not self.add_members("SELECT number FROM executions WHERE status = 'failed'", (), "e.status = 'failed'", "number"):
                 self.index = " INDEXED BY executions_failed"

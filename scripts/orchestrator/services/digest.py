@@ -47,10 +47,10 @@ def places(con, graph, limit):
     return max(0, limit - busy)
 
 
-# not by the view of what is lost, which SQLite would have to prepare
+# by the few Claude sessions that are open, not among all that are lost; a planned one is always of one
 _BUSY = f"""
-SELECT count(*) FROM executions e INDEXED BY executions_in_flight LEFT JOIN claude_sessions s USING (claude_session_id)
-WHERE e.status = 'deployed' AND e.task_id IS NOT NULL AND s.ended_at IS NULL AND COALESCE({BEGAN}, 1)"""
+SELECT count(*) FROM claude_sessions s INDEXED BY claude_sessions_open CROSS JOIN executions e INDEXED BY executions_in_flight
+USING (claude_session_id) WHERE s.ended_at IS NULL AND e.status = 'deployed' AND e.task_id IS NOT NULL AND {BEGAN}"""
 
 
 def full(limit):

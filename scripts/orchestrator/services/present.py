@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.services.conditions import AGAIN, THAT_WORK_AGAIN
+from orchestrator.services.conditions import AGAIN, IN_FLIGHT, THAT_WORK_AGAIN
 
 Some = tuple[str, str, tuple[Any, ...]]  # executions `e`: what a query begins with, the condition, its values
 
@@ -17,6 +17,13 @@ def lost(con: Any, some: Some) -> dict[str, int]:
     """How many of each agent type are lost."""
     first, which, values = some
     rows = f"SELECT agent_type, count(*) FROM lost_executions e WHERE {which} GROUP BY +agent_type"
+    return dict(con.execute(first + rows, values).fetchall())
+
+
+def in_flight(con: Any, some: Some) -> dict[str, int]:
+    """How many of each agent type are at work, those that work again left out."""
+    first, which, values = some
+    rows = f"SELECT agent_type, count(*) FROM executions e WHERE e.number IN ({IN_FLIGHT}) AND {which} GROUP BY +agent_type"
     return dict(con.execute(first + rows, values).fetchall())
 
 

@@ -6,7 +6,7 @@ import os
 
 from orchestrator.model.redact import redact
 from orchestrator.paths import file_in, of_project
-from orchestrator.services.conditions import AGAIN, AT_WORK, Where, used_beside
+from orchestrator.services.conditions import AGAIN, AT_WORK, FEW, IS_LOST, THE_LOST, Where, used_beside
 from orchestrator.services.finding import newest
 from orchestrator.store.open import BEGAN
 
@@ -304,6 +304,8 @@ _LEFT_OUT = "o.orchestration_id IN (SELECT t.orchestration_id FROM tasks t WHERE
 _OF_FEW = "o.orchestration_id IN (SELECT e.orchestration_id FROM %s AND e.task_id IS NOT NULL)"
 _ENDED = """EXISTS (SELECT 1 FROM executions e WHERE e.orchestration_id = o.orchestration_id AND e.task_id IS NOT NULL AND
     e.status = '%s')"""
+_SOME_LOST = f"""EXISTS (SELECT 1 FROM executions e WHERE e.orchestration_id = o.orchestration_id AND e.task_id IS NOT NULL AND
+    {IS_LOST})"""
 _MAY_HOLD = {  # a task's state: SQL, which orchestrations may have such tasks; soon told, as most may have none
     "waiting": _UNTRIED % "task_dependencies",
     "ready": _UNTRIED % "tasks",
@@ -320,6 +322,8 @@ def tasks_of_all(con: Any, state: Optional[str], limit: int) -> list[dict[str, A
     found: list[dict[str, Any]] = []
     may_hold = f" WHERE {_MAY_HOLD[state]}" if state else ""
     order = "+o.created_at" if state in ("in_flight", "lost") else "o.created_at"  # +: few are sorted sooner than all looked at
+    if state == "lost" and con.execute(f"SELECT count(*) FROM ({THE_LOST} LIMIT {FEW})").fetchone()[0] == FEW:
+        may_hold, order = f" WHERE {_SOME_LOST}", "o.created_at"
     for (orchestration,) in con.execute(
         f"SELECT o.orchestration_id FROM orchestrations o{may_hold} ORDER BY {order} DESC, o.orchestration_id DESC"
     ):

@@ -236,15 +236,23 @@ def _statistics(
 ) -> dict[str, Any]:
     counts, usage = _sums(con, since, until, whole, news)
     some: present.Some = ("", "(?1 IS NULL OR e.deployed_at >= ?1) AND (?2 IS NULL OR e.deployed_at < ?2 || '~')", (since, until))
+    lost = _lost(counts, present.in_flight(con, some))
     again = present.at_work_again(con, some)
     _not_ended(counts, [(name, status) for name, _, status in again])
     unmeasured, by_its_day = present.unmeasured(con, since or "", until or "")
-    out: dict[str, Any] = {"since": since, "until": until, **_shown(counts, usage, present.lost(con, some), unmeasured)}
+    out: dict[str, Any] = {"since": since, "until": until, **_shown(counts, usage, lost, unmeasured)}
     daily = by_day(con, since, until, days + 1, by_its_day, [(day, status) for _, day, status in again], news)
     out["by_day"], out["days_before"] = _split(daily, days)
     out["validation"] = checks(con, since, until, days)
     out["quantiles"] = quantiles.of_every_type(con, since, until)
     return out
+
+
+def _lost(found: Sums, at_work: dict[str, int]) -> dict[str, int]:
+    """How many of each agent type have neither ended nor are at work."""
+    deployed, completed, failed = [COUNTED.index(name) for name in ("executions", "completed", "failed")]
+    left = {key[0]: sums[deployed] - sums[completed] - sums[failed] - at_work.get(key[0], 0) for key, sums in found.items()}
+    return {name: number for name, number in left.items() if number}
 
 
 def _not_ended(found: Sums, again: list[tuple[str, str]]) -> None:

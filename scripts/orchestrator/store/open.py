@@ -108,7 +108,9 @@ def _bring_up(con, path):
             for statement in statements(_read("execution_db.schema.sql")):
                 con.execute(statement)
         elif found < VERSION:
-            con.create_function("judged", 1, _judging())
+            from orchestrator.model.verdict import judging
+
+            con.create_function("judged", 1, judging())
             for step in range(found + 1, VERSION + 1):
                 for statement in statements(_read(os.path.join("migrations", "%03d.sql" % step))):
                     con.execute(statement)
@@ -122,20 +124,6 @@ def _bring_up(con, path):
         os.chmod(path, 0o600)
     except OSError:
         pass
-
-
-def _judging():
-    """For migrations, whether the check of a verdict (bytes, which may be no text) passed: true, false, None: neither."""
-    from orchestrator.model.verdict import passed
-
-    known = {}  # a history has few verdicts, each many times
-
-    def judged(verdict):
-        if verdict not in known:
-            known[verdict] = passed(verdict.decode("utf-8", "replace"))
-        return known[verdict]
-
-    return judged
 
 
 emptied = []  # histories that this process began anew, in a file that was empty though it had been written before
