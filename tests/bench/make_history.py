@@ -52,7 +52,7 @@ def rows(number, of, dice):
     agent_type, model = dice.choices(TYPES, WEIGHTS)[0], dice.choices(MODELS, [40, 35, 15, 10])[0]
     seconds = int(dice.lognormvariate(4.5, 1))
     late = number >= of - 20
-    status = "deployed" if late or number % 5000 == 7 else "failed" if dice.random() < 0.08 else "completed"
+    status = "deployed" if late or number % 101 == 7 else "failed" if dice.random() < 0.08 else "completed"
     begun, ended = moment(at), None if status == "deployed" else moment(at + seconds)
     planned = dice.random() < 0.8
     words = sentence(dice, 40) + (" zirconium" if number % 50_021 == 5 else "")
