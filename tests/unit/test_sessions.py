@@ -555,3 +555,22 @@ def test_what_an_earlier_process_lost_stays_lost(left):
     history.take({**second, "hook_event_name": "SessionEnd", "reason": "resume"})
     history.take({**lost, "source": "resume"})
     assert at_work(history) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["SubagentStart", "UserPromptSubmit", "SessionStart", "Stop"])
+def test_a_hook_that_outlives_its_killed_client(tmp_path, name):
+    """What it tells is recorded, and the conversation is over all the same: nobody goes on with it."""
+    world = World(str(tmp_path / "world"))
+    world.agent(10)
+    history = History(world)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as client:
+        history.process = client.pid
+        for event in world.events[:3]:
+            history.take(event)
+        client.kill()
+        client.wait()
+    assert sessions.bury(history.con, history.at(history.count)) == [SESSION]
+    told = next(event for event in world.events if event["hook_event_name"] in (name, "SubagentStop"))
+    history.take({**told, "source": "resume", "hook_event_name": name})
+    row = history.con.execute("SELECT ended_at IS NULL, end_reason FROM claude_sessions").fetchall()
+    assert row == [(0, "gone")]

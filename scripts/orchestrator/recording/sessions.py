@@ -106,6 +106,8 @@ def seen(con, p, pid, now, late=False):
             (p.session,) + process_of(pid) + (now, p.cwd if main else None, p.transcript, p.source, p.model,
                                               p.mode if main else None, None if late else _client()))
         return not late and (_replaces(con, p.session, now) or _is_beside(con, pid))
+    if row[4] and row[3] and row[2] == pid and process_of(pid)[3] is None:
+        return False  # its process is gone by now: a hook of it, still under way, tells what was
     if row[6] == "imported" and not late:  # a conversation from before the plugin goes on with it
         _goes_on(con, p.session, process_of(pid), now)
     elif row[2] is None:  # a command of ours made the row; the process is known only now
