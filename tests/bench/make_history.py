@@ -52,7 +52,7 @@ def rows(number, of, dice):
     agent_type, model = dice.choices(TYPES, WEIGHTS)[0], dice.choices(MODELS, [40, 35, 15, 10])[0]
     seconds = int(dice.lognormvariate(4.5, 1))
     late = number >= of - 20
-    status = "deployed" if late or number % 101 == 7 else "failed" if dice.random() < 0.08 else "completed"
+    status = "deployed" if late or number % 5000 == 7 else "failed" if dice.random() < 0.08 else "completed"
     begun, ended = moment(at), None if status == "deployed" else moment(at + seconds)
     planned = dice.random() < 0.8
     words = sentence(dice, 40) + (" zirconium" if number % 50_021 == 5 else "")
@@ -69,8 +69,8 @@ def rows(number, of, dice):
         None if status == "deployed" else "end_turn" if status == "completed" else "api_error",
         None if status == "deployed" else int(status == "completed"), words if status == "completed" else None,
         "API Error: 500" if status == "failed" else None, size, "bun-%07d" % (number // 3), 12, int(dice.random() < 0.1), 1, 2, 1,
-        10, 3, "/nowhere/%s.jsonl" % name, "" if ended else None, ended or (None if late else moment(number // 40 * 3600 + 9000)),
-        model if ended else None,
+        10, 3, "/nowhere/%s.jsonl" % name, None if late else "", ended or (None if late else moment(number // 40 * 3600 + 9000)),
+        None if late else model,
     )  # fmt: skip
     files = ["src/%s/%s.py" % (WORDS[dice.randrange(20)], WORDS[dice.randrange(40)]) for _ in range(3)]
     passed = dice.random() < 0.9
@@ -84,7 +84,7 @@ def rows(number, of, dice):
         ("%s %s" % (name, kind), begun if n < 2 else ended or begun, kind, session, agent, name, "words" if n != 1 else None)
         for n, kind in enumerate(("intent", "started", "stopped") if ended else ("intent", "started"))
     ]
-    usage = [(name, "execution", model, begun[:10], 9, *used, cost)] if ended else []
+    usage = [(name, "execution", model, begun[:10], 9, *used, cost)] if not late else []
     touches = [(name, files[1], "read", 2, begun, begun, 0, 0), (name, files[0], "write", 1, begun, ended or begun, 10, 3)]
     return {"executions": [execution], "outputs": outputs, "events": events, "usage": usage, "file_touches": touches}
 

@@ -9,7 +9,7 @@ import pytest
 import docs
 from histories import OTHER, Filled, fill
 from orchestrator.errors import OrchestratorError
-from orchestrator.services import details, outputs, queries, tracker
+from orchestrator.services import conditions, details, outputs, queries, tracker
 from orchestrator.store import open as store
 
 
@@ -182,7 +182,7 @@ def test_sessions_are_listed_with_their_counts(filled):
 def test_tasks_of_all_orchestrations_are_all_of_them(tmp_path, monkeypatch, few):
     """Of every state each task is listed, in however many orchestrations they are, the latest orchestration first; also where
     many are lost."""
-    monkeypatch.setattr(queries, "FEW", few)
+    monkeypatch.setattr(conditions, "FEW", few)
     con, draw = store.open_history(str(tmp_path / "history.db")), random.Random(3)
     con.execute("INSERT INTO claude_sessions (claude_session_id, started_at, ended_at) VALUES ('gone', '2026', '2026'), "
                 "('here', '2026', NULL)")  # fmt: skip

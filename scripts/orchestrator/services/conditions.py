@@ -39,7 +39,6 @@ UNION ALL SELECT execution_id FROM outputs WHERE path >= ? AND path < ?"""
 _TOUCHED = "SELECT execution_id FROM file_touches WHERE path = ? UNION ALL SELECT execution_id FROM outputs WHERE path = ?"
 FILE_OF_E = f"EXISTS ({_TOUCHED.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"
 _IN_IT = f"EXISTS ({_BELOW.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"  # of an execution `e`
-THE_LOST = "SELECT number FROM lost_executions"
 # of an execution `e`: it is lost, as that view has it
 IS_LOST = f"""e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id
     AND (s.ended_at IS NOT NULL OR NOT {BEGAN}))"""
@@ -54,6 +53,8 @@ IN_FLIGHT = f"""
 SELECT e.number FROM claude_sessions s INDEXED BY claude_sessions_open CROSS JOIN executions e INDEXED BY executions_in_flight
     USING (claude_session_id) WHERE s.ended_at IS NULL AND e.status = 'deployed' AND {BEGAN}
 UNION ALL SELECT number FROM executions INDEXED BY executions_in_flight WHERE claude_session_id IS NULL AND status = 'deployed'"""
+THE_LOST = f"""SELECT number FROM executions INDEXED BY executions_deployed WHERE status = 'deployed' AND number NOT IN (
+    {IN_FLIGHT})"""
 AT_WORK = f"""{IN_FLIGHT}
 UNION SELECT e.number FROM {THAT_WORK_AGAIN} AND {AGAIN}"""
 # between two stretches of work, all the time from ?1 to ?2, as what follows: for a moment they are the same
@@ -64,18 +65,25 @@ _GOING = "(s.ended_at IS NULL OR s.end_reason IS NOT 'gone' AND s.ended_at > ?1)
 # of an execution `e`: when the last of it was heard, or written
 _HEARD = """COALESCE((SELECT max(CASE v.kind WHEN 'tail' THEN v.body ELSE v.at END) FROM events v WHERE v.execution_id =
     e.execution_id AND v.kind NOT IN ('met', 'absent', 'closed')), e.deployed_at)"""
-# at work then: those that took at most a day, those that took longer, those that have not ended (+: by the index of the few),
-# those that were at work again
+# at work then: those that took at most a day, those that took longer, those that have not ended (of which only those of open
+# sessions can have been at work for over a month), those that were at work again
 _RUNNING = f"""
 SELECT number FROM executions e WHERE deployed_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-1 day') AND deployed_at <= ?2
     AND completed_at > ?1 AND NOT {_PAUSED}
 UNION SELECT number FROM executions e WHERE completed_at > strftime('%Y-%m-%dT%H:%M:%fZ', deployed_at, '+1 day')
     AND deployed_at <= ?2 AND completed_at > ?1 AND NOT {_PAUSED}
-UNION SELECT e.number FROM executions e LEFT JOIN claude_sessions s USING (claude_session_id) WHERE e.status = 'deployed'
-    AND +e.deployed_at <= min(?2, {NOW}) AND (s.claude_session_id IS NULL OR {_GOING} AND {BEGAN} OR ?1 <= {_HEARD})
+UNION SELECT e.number FROM executions e INDEXED BY executions_deployed LEFT JOIN claude_sessions s USING (claude_session_id)
+    WHERE e.status = 'deployed' AND deployed_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-31 days') AND deployed_at <= min(?2, {NOW})
+    AND (s.claude_session_id IS NULL OR {_GOING} AND {BEGAN} OR ?1 <= {_HEARD})
+UNION SELECT e.number FROM executions e WHERE e.number IN ({IN_FLIGHT}) AND e.deployed_at <= min(?2, {NOW})
 UNION SELECT e.number FROM {THAT_WORK_AGAIN} AND EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND
     g.ended_at IS NULL AND g.ordinal > 1 AND g.started_at <= min(?2, {NOW}) AND
     ({_GOING} AND g.started_at >= s.started_at OR ?1 <= {_HEARD}))"""
+
+
+def many_lost(con: Any) -> bool:
+    """Whether so many are lost that they are looked for among all, instead of being fetched."""
+    return bool(con.execute(f"SELECT count(*) FROM ({THE_LOST} LIMIT {5 * FEW})").fetchone()[0] == 5 * FEW)
 
 
 class Where:
@@ -211,9 +219,11 @@ class Where:
         """Adds a status; lost, which is a question, counts as one, and deployed leaves it out. What works again is deployed."""
         if status == "deployed":
             self.add_members(AT_WORK, (), None, "number")
+        elif status == "lost" and not many_lost(self.con):
+            self.add_members(THE_LOST, (), None, "number")
         elif status == "lost":
-            if not self.add_members(THE_LOST, (), IS_LOST, "number"):
-                self.index = " INDEXED BY executions_deployed"
+            self.add(IS_LOST)
+            self.index = " INDEXED BY executions_deployed"
         elif status == "failed":
             if not self.add_members("SELECT number FROM executions WHERE status = 'failed'", (), "e.status = 'failed'", "number"):
                 self.index = " INDEXED BY executions_failed"

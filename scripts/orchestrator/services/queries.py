@@ -6,7 +6,7 @@ import os
 
 from orchestrator.model.redact import redact
 from orchestrator.paths import file_in, of_project
-from orchestrator.services.conditions import AGAIN, AT_WORK, FEW, IS_LOST, THE_LOST, Where, used_beside
+from orchestrator.services.conditions import AGAIN, AT_WORK, IS_LOST, Where, many_lost, used_beside
 from orchestrator.services.finding import newest
 from orchestrator.store.open import BEGAN
 
@@ -322,7 +322,7 @@ def tasks_of_all(con: Any, state: Optional[str], limit: int) -> list[dict[str, A
     found: list[dict[str, Any]] = []
     may_hold = f" WHERE {_MAY_HOLD[state]}" if state else ""
     order = "+o.created_at" if state in ("in_flight", "lost") else "o.created_at"  # +: few are sorted sooner than all looked at
-    if state == "lost" and con.execute(f"SELECT count(*) FROM ({THE_LOST} LIMIT {FEW})").fetchone()[0] == FEW:
+    if state == "lost" and many_lost(con):
         may_hold, order = f" WHERE {_SOME_LOST}", "o.created_at"
     for (orchestration,) in con.execute(
         f"SELECT o.orchestration_id FROM orchestrations o{may_hold} ORDER BY {order} DESC, o.orchestration_id DESC"
