@@ -339,9 +339,10 @@ def test_an_agent_that_was_sent_back_left_what_it_names_last(turned):
 
 @pytest.mark.parametrize(("version", "background"), [("329", True), ("197", True), ("197", False)])
 @pytest.mark.parametrize("written", [None, 1], ids=["nothing", "its prompt"])
-def test_words_that_are_written_after_the_failure_was_heard(version, background, written):
+@pytest.mark.parametrize("late", [False, True], ids=["soon", "late"])
+def test_words_that_are_written_after_the_failure_was_heard(version, background, written, late):
     """What an agent said before its model could not be reached is its partial result, also where its transcript held no more
-    than `written` when its own hook was heard: the conversation is told of the end a moment later."""
+    than `written` when its own hook was heard, or, `late`, when the conversation was told of the end a moment later."""
     world = World(version=version)
     try:
         agent = world.agent(10, "api_error", background)
@@ -352,8 +353,9 @@ def test_words_that_are_written_after_the_failure_was_heard(version, background,
         path.unlink() if written is None else path.write_text(first + "\n")
         for event in world.events:
             history.take(event)
-            if event["hook_event_name"] == "StopFailure":
+            if event["hook_event_name"] == "StopFailure" and not late:
                 path.write_text("\n".join(whole) + "\n")
+        path.write_text("\n".join(whole) + "\n")
         history.settle()
         assert history.ends()[agent][:2] == ("failed", "api_error")
         assert history.con.execute("SELECT final_message FROM executions").fetchall() == [("so far",)]
