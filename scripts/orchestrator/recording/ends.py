@@ -219,8 +219,8 @@ def _look_again(con, p, project, session, now):
             "SELECT execution_id, agent_id, final_message, end_reason = 'api_error', julianday(?2) - julianday(completed_at) > "
             "5 / 86400.0 FROM executions WHERE claude_session_id = ?1 AND status != 'deployed' AND "
             "(transcript_path IS NOT NULL AND inferred = 1 AND (end_reason = 'api_error' OR end_reason IN ('max_turns', 'ended') "
-            "AND (usage_read_at IS NULL OR usage_read_at < completed_at)) OR end_reason = 'api_error' AND final_message IS NULL AND julianday(?2) - "
-            "julianday(completed_at) < 60 / 86400.0)", (session, now)).fetchall():
+            "AND (usage_read_at IS NULL OR usage_read_at < completed_at)) OR end_reason = 'api_error' AND final_message IS NULL "
+            "AND julianday(?2) - julianday(completed_at) < 60 / 86400.0)", (session, now)).fetchall():
         unless = ("unfinished", said) if not failure else None if old else "unfinished"
         if look(con, execution, place(con, execution, p.transcript, agent), now, unless):
             conclude(con, project, execution, now)
