@@ -388,7 +388,7 @@ def session_end(e):
         if e.p.why in sessions.LEFT:
             sessions.leave(e.con, e.p.session, e.p.why, e.now)
             return None
-        for session in (e.p.session, *sessions.left(e.con, e.p.session)):
+        for session in sessions.all_of(e.con, e.p.session):
             if sessions.ended(e.con, session, e.p.why or "ended", e.now):
                 _lost(e, session)
     _project(e)

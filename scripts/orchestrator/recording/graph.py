@@ -1,12 +1,10 @@
 """An orchestration's graph as it stands: its tasks, what they wait for, their states; and when `rev` rises."""
 
 from orchestrator.model.states import derive
-from orchestrator.store.open import BEGAN
+from orchestrator.store.open import LOST
 
 _OWN = f"""
-SELECT e.task_id, e.status, e.execution_id,
-    e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id
-        AND (s.ended_at IS NOT NULL OR NOT {BEGAN}))
+SELECT e.task_id, e.status, e.execution_id, {LOST}
 FROM executions e WHERE e.orchestration_id = ?1 AND e.task_id IS NOT NULL ORDER BY e.task_id, e.attempt"""
 
 

@@ -2,6 +2,8 @@
 
 from orchestrator.recording import record, sessions
 
+_RUNS = record.one_of("kind", "handed", "workflow", "workflow_ended")  # as the index events_of_runs says it
+
 
 def launched(con, p, now):
     """PostToolUse(Workflow): a workflow runs, ours or another's; kept under its call, with the id that Stop lists."""
@@ -14,7 +16,7 @@ def launched(con, p, now):
 
 def call_of(con, session, run):
     """The Workflow call that a run's folder belongs to, or None. It may run on from a conversation that was left for this one."""
-    for each in (session, *sessions.left(con, session)):
+    for each in sessions.all_of(con, session):
         row = con.execute("SELECT tool_use_id FROM events WHERE kind = 'workflow' AND claude_session_id = ? AND reason = ?",
                           (each, run)).fetchone()
         if row:
@@ -24,9 +26,8 @@ def call_of(con, session, run):
 
 def of_call(con, session, call):
     """The conversation that a workflow was called in: this one, or one that was left for it."""
-    found = ("SELECT 1 FROM events INDEXED BY events_of_runs WHERE (kind = 'handed' OR kind = 'workflow' OR kind = "
-             "'workflow_ended') AND claude_session_id = ? AND tool_use_id = ?")
-    return next((s for s in (session, *sessions.left(con, session)) if con.execute(found, (s, call)).fetchone()), session)
+    found = "SELECT 1 FROM events WHERE %s AND claude_session_id = ? AND tool_use_id = ?" % _RUNS
+    return next((s for s in sessions.all_of(con, session) if con.execute(found, (s, call)).fetchone()), session)
 
 
 def orchestration_of(con, call):
@@ -41,7 +42,7 @@ def open_runs(con, session):
     found = {}
     for call, kind, body, event in con.execute(
             "SELECT tool_use_id, kind, body, event_id FROM events INDEXED BY events_of_runs WHERE claude_session_id = ? AND "
-            "(kind = 'handed' OR kind = 'workflow' OR kind = 'workflow_ended')", (session,)):
+            + _RUNS, (session,)):
         found.setdefault(call, []).append((event, kind, body))
     runs = [(max(told)[0], call, {kind: body for _, kind, body in told}) for call, told in found.items()]
     return [(call, kinds.get("workflow"), "handed" in kinds) for _, call, kinds in sorted(runs, key=lambda run: -run[0])
@@ -50,7 +51,7 @@ def open_runs(con, session):
 
 def under_way(con, session):
     """The same with those of the conversations that were left for this one."""
-    return [run for each in (session, *sessions.left(con, session)) for run in open_runs(con, each)]
+    return [run for each in sessions.all_of(con, session) for run in open_runs(con, each)]
 
 
 def running(con, session):

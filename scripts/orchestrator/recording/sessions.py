@@ -214,6 +214,11 @@ def left(con, session):
         " WHERE s.claude_session_id = ? AND o.ended_at IS NULL AND o.end_reason IS NOT NULL", (session,)).fetchall()]
 
 
+def all_of(con, session):
+    """A conversation and those that were left for it, and are not over."""
+    return (session, *left(con, session))
+
+
 def _shares(con, session):
     """What the client says that a conversation used is from now on not its own alone: agents went on from it, or to it."""
     con.execute("UPDATE claude_sessions SET forked = 2 WHERE claude_session_id = ?", (session,))

@@ -2,7 +2,7 @@
 
 import os
 
-from orchestrator.store.open import BEGAN
+from orchestrator.store.open import LOST
 
 MOST_IN_HOOK = 8_000_000  # bytes of transcripts one hook reads; a later command reads the rest
 MOST_IN_PASSING = 2_000_000  # where a session begins or ends, which must not take long
@@ -10,11 +10,8 @@ SUMS_COME = 10  # seconds after a session's end, of /clear above all, within whi
 MOST_TOKENS = 10**12  # of one message; what says more is no count
 
 _TO_READ = "WHERE agent_id IS NOT NULL AND (usage_read_at IS NULL OR usage_read_at < completed_at)"
-_ENDED = (  # what was lost has ended, too, without an end
-    "(status != 'deployed' OR EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id AND "
-    "(s.ended_at IS NOT NULL OR NOT %s)))" % BEGAN
-)
-_UNREAD = "executions e INDEXED BY executions_unread %s AND %s" % (_TO_READ, _ENDED)
+# what was lost has ended, too, without an end
+_UNREAD = "executions e INDEXED BY executions_unread %s AND (status != 'deployed' OR %s)" % (_TO_READ, LOST)
 _GROWN = (
     "claude_sessions INDEXED BY claude_sessions_unread WHERE "
     "transcript_path IS NOT NULL AND (ended_at IS NULL OR usage_read_at IS NULL OR usage_read_at <= ended_at)"

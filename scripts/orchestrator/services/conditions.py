@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.store import search
 from orchestrator.store.open import AGAIN as WORKS_AGAIN
-from orchestrator.store.open import BEGAN, NOW
+from orchestrator.store.open import BEGAN, LOST, NOW
 
 TYPE_CHECKING = False  # what hooks and lists load costs them time: typing is for the checker only
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ UNION ALL SELECT execution_id FROM outputs WHERE path >= ? AND path < ?"""
 _TOUCHED = "SELECT execution_id FROM file_touches WHERE path = ? UNION ALL SELECT execution_id FROM outputs WHERE path = ?"
 FILE_OF_E = f"EXISTS ({_TOUCHED.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"
 _IN_IT = f"EXISTS ({_BELOW.replace('WHERE', 'WHERE execution_id = e.execution_id AND')})"  # of an execution `e`
-# of an execution `e`: it is lost, as that view has it
-IS_LOST = f"""e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id
-    AND (s.ended_at IS NOT NULL OR NOT {BEGAN}))"""
 # of those that had ended and that a message put to work again; by the index of stretches that have not ended
 THAT_WORK_AGAIN = """executions e CROSS JOIN claude_sessions s USING (claude_session_id) WHERE e.status != 'deployed' AND
     e.execution_id IN (SELECT execution_id FROM segments INDEXED BY segments_under_way WHERE ended_at IS NULL AND ordinal > 1)"""
@@ -222,7 +219,7 @@ class Where:
         elif status == "lost" and not many_lost(self.con):
             self.add_members(THE_LOST, (), None, "number")
         elif status == "lost":
-            self.add(IS_LOST)
+            self.add(LOST)
             self.index = " INDEXED BY executions_deployed"
         elif status == "failed":
             if not self.add_members("SELECT number FROM executions WHERE status = 'failed'", (), "e.status = 'failed'", "number"):

@@ -116,7 +116,7 @@ def _orchestration(con, session, task):
     """The orchestration that a conversation drives; where it did not hand over the task, that of one which was left for it, and
     whose workflow runs on, as after /clear."""
     driven = current(con, session)
-    for each in (session, *sessions.left(con, session)):
+    for each in sessions.all_of(con, session):
         found = current(con, each)
         if found and con.execute("SELECT handed_to FROM tasks WHERE orchestration_id = ? AND task_id = ? AND handed_to IS NOT "
                                  "NULL", (found, task)).fetchone():

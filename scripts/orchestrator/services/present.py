@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.services.conditions import AGAIN, IN_FLIGHT, IS_LOST, THAT_WORK_AGAIN
+from orchestrator.services.conditions import AGAIN, IN_FLIGHT, THAT_WORK_AGAIN
+from orchestrator.store.open import LOST
 
 Some = tuple[str, str, tuple[Any, ...]]  # executions `e`: what a query begins with, the condition, its values
 
@@ -16,7 +17,7 @@ SELECT agent_type, substr(deployed_at, 1, 10), count(*) FROM executions INDEXED 
 def lost(con: Any, some: Some) -> dict[str, int]:
     """How many of each agent type are lost, of a few executions."""
     first, which, values = some
-    rows = f"SELECT agent_type, count(*) FROM executions e WHERE {which} AND {IS_LOST} GROUP BY +agent_type"
+    rows = f"SELECT agent_type, count(*) FROM executions e WHERE {which} AND {LOST} GROUP BY +agent_type"
     return dict(con.execute(first + rows, values).fetchall())
 
 

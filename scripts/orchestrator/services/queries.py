@@ -6,9 +6,9 @@ import os
 
 from orchestrator.model.redact import redact
 from orchestrator.paths import file_in, of_project
-from orchestrator.services.conditions import AGAIN, AT_WORK, IS_LOST, Where, many_lost, used_beside
+from orchestrator.services.conditions import AGAIN, AT_WORK, Where, many_lost, used_beside
 from orchestrator.services.finding import newest
-from orchestrator.store.open import BEGAN
+from orchestrator.store.open import LOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,8 +65,6 @@ USAGE = (
     "cache_read_tokens",
     "output_tokens",
 )
-LOST = f"""e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id =
-    e.claude_session_id AND (s.ended_at IS NOT NULL OR NOT {BEGAN}))"""
 _ROW = f"""SELECT {", ".join(["e." + name for name in _EXECUTION])}, {LOST},
     CASE WHEN {AGAIN} THEN (SELECT max(g.started_at) FROM segments g WHERE g.execution_id = e.execution_id) END,
     (julianday(e.completed_at) - julianday(COALESCE(e.started_at, e.deployed_at))) * 86400.0 - e.paused_ms / 1000.0
@@ -305,7 +303,7 @@ _OF_FEW = "o.orchestration_id IN (SELECT e.orchestration_id FROM %s AND e.task_i
 _ENDED = """EXISTS (SELECT 1 FROM executions e WHERE e.orchestration_id = o.orchestration_id AND e.task_id IS NOT NULL AND
     e.status = '%s')"""
 _SOME_LOST = f"""EXISTS (SELECT 1 FROM executions e WHERE e.orchestration_id = o.orchestration_id AND e.task_id IS NOT NULL AND
-    {IS_LOST})"""
+    {LOST})"""
 _MAY_HOLD = {  # a task's state: SQL, which orchestrations may have such tasks; soon told, as most may have none
     "waiting": _UNTRIED % "task_dependencies",
     "ready": _UNTRIED % "tasks",

@@ -16,7 +16,10 @@ NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 # SQL: whether an execution `e` was deployed, or put to work again by a message, in the present process of its Claude session `s`
 BEGAN = ("(e.deployed_at >= s.started_at OR EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND "
          "g.started_at >= s.started_at))")
-# the same of one that had ended, or was lost, and works again: its present stretch of work has not ended
+# whether an execution `e` is lost, as the view of these says it, which SQLite would prepare anew in each process
+LOST = ("(e.status = 'deployed' AND EXISTS (SELECT 1 FROM claude_sessions s WHERE s.claude_session_id = e.claude_session_id AND "
+        "(s.ended_at IS NOT NULL OR NOT " + BEGAN + ")))")
+# the same as BEGAN of one that had ended, or was lost, and works again: its present stretch of work has not ended
 AGAIN = ("EXISTS (SELECT 1 FROM segments g WHERE g.execution_id = e.execution_id AND g.ended_at IS NULL AND g.ordinal > 1 AND "
          "g.started_at >= s.started_at)")
 Error = sqlite.Error
